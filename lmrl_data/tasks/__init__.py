@@ -1,0 +1,22 @@
+"""The registry: a task's id and where its `TASK` lives, imported when it is asked for."""
+
+from importlib import import_module
+
+from lmrl_data.errors import unknown
+from lmrl_data.task import Task
+
+TASKS = {
+    "maze": "lmrl_data.tasks.maze:TASK",
+}
+
+
+def get_task(task_id: str) -> Task:
+    """The task of that id.
+
+    Raises:
+        UserError: if there is no such task; the message lists the choices.
+    """
+    if task_id not in TASKS:
+        raise unknown("task", task_id, TASKS)
+    module, name = TASKS[task_id].split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,184 @@
+"""Turns to tokens and back: which ids a policy reads, which it wrote, and where the rewards sit.
+
+Every text is tokenised on its own, so that a history grows by appending ids and nothing is ever tokenised twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lmrl_data.episode import Turn
+from lmrl_data.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_MARKS = ("\u2460user\u2460", "\u2461assistant\u2461", "\u2462user\u2462", "\u2463assistant\u2463")
+
+
+class TokenTrajectory(NamedTuple):
+    """A stretch of an episode as tokens; all lists have the same length.
+
+    Args:
+        input_ids (`list[int]`): observation and action tokens.
+        action_mask (`list[int]`): 1 where the agent wrote the token, its end token included.
+        rewards (`list[float]`): an action's reward sits on its last token.
+    """
+
+    input_ids: list[int]
+    action_mask: list[int]
+    rewards: list[float]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The fixed texts a chat template writes around the contents."""
+
+    opening: str  # before the first user text
+    to_assistant: str  # between a user's text and the agent's
+    action_end: str  # what the agent writes after its text
+    to_user: str  # from there to the next user text
+
+
+RAW = _Frame(opening="", to_assistant="\n", action_end="\n", to_user="")
+
+
+def read_frame(tokenizer: "PreTrainedTokenizerBase") -> _Frame:
+    """What the tokenizer's chat template writes around the turns; the paper's raw text where it has no template.
+
+    Raises:
+        UserError: if the template does not write every turn the same way wherever it stands.
+    """
+    if tokenizer.chat_template is None:
+        return RAW
+
+    def render(count: int, prompt: bool = False) -> str:
+        messages = [{"role": "assistant" if i % 2 else "user", "content": _MARKS[i]} for i in range(count)]
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
+
+    full = render(4)
+    parts = []
+    for mark in _MARKS:
+        head, found, full = full.partition(mark)
+        if not found:
+            raise UserError("the tokenizer's chat template leaves out turns, so episodes cannot be written with it")
+        parts.append(head)
+    opening, to_assistant, between, to_assistant_again = parts
+    if to_assistant != to_assistant_again or render(1, prompt=True) != f"{opening}{_MARKS[0]}{to_assistant}":
+        raise UserError("the tokenizer's chat template changes earlier turns, so episodes cannot be written with it")
+    # The agent writes its end token; white space behind it belongs to the next turn. Raw text ends on the newline.
+    action_end = full.rstrip() or full
+    if not action_end or not between.startswith(action_end):
+        raise UserError(
+            "the tokenizer's chat template does not end an assistant turn, so no policy could end its action"
+        )
+    return _Frame(opening, to_assistant, action_end, between[len(action_end) :])
+
+
+class TurnTokenizer:
+    """Writes turns as token ids with a tokenizer's own chat template, or as the paper's raw text without one.
+
+    Special tokens inside a content are written as plain text: nothing a policy says can forge a turn.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`): of the policy.
+
+    Attributes:
+        raw (`bool`): whether an action ends with a newline, as in the paper.
+        action_end (`list[int]`): the ids that end an action.
+        stop_ids (`frozenset[int]`): ids after which an action is over.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+        self.tokenizer = tokenizer
+        self.frame = read_frame(tokenizer)
+        self.raw = self.frame.action_end == "\n"
+        self._contents: dict[str, list[int]] = {}
+        self._opening = self._frame_ids(self.frame.opening)
+        self._to_assistant = self._frame_ids(self.frame.to_assistant)
+        self._to_user = self._frame_ids(self.frame.to_user)
+        self.action_end = self._frame_ids(self.frame.action_end)
+        self.stop_ids = frozenset(self._newline_ids() if self.raw else {self.action_end[0]})
+
+    def _frame_ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def _newline_ids(self) -> set[int]:
+        # A byte-level vocabulary has tokens that hold more than the newline; any of them ends the line.
+        ids = sorted(self.tokenizer.get_vocab().values())
+        texts = self.tokenizer.batch_decode([[i] for i in ids])
+        return {i for i, text in zip(ids, texts, strict=True) if "\n" in text}
+
+    def content_ids(self, content: str) -> list[int]:
+        """The ids of one text, without what the template writes around it."""
+        ids = self._contents.get(content)
+        if ids is None:
+            encoded = self.tokenizer(content, add_special_tokens=False, split_special_tokens=True)
+            ids = list(encoded["input_ids"])
+            if len(self._contents) < 100_000 and len(content) < 1_000:
+                self._contents[content] = ids
+        return ids
+
+    def observation_ids(self, turns: Sequence[Turn], *, first: bool) -> list[int]:
+        """The ids of a user turn (with the system turn before it, if `turns` begins with one) up to where the agent
+        begins to write. `first`: nothing stands before it."""
+        if turns[0].role == "system":
+            messages = [{"role": "system", "content": _MARKS[0]}, {"role": "user", "content": _MARKS[1]}]
+            opening, between = "", "\n"
+            if self.tokenizer.chat_template is not None:
+                text = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+                opening, _, rest = text.partition(_MARKS[0])
+                between = rest.partition(_MARKS[1])[0]
+            head = self._frame_ids(opening) + self.content_ids(turns[0].content) + self._frame_ids(between)
+        else:
+            head = self._opening if first else self._to_user
+        return head + self.content_ids(turns[-1].content) + self._to_assistant
+
+    def action_ids(self, content: str) -> list[int]:
+        """The ids of an action with its end."""
+        return self.content_ids(content) + self.action_end
+
+    def pieces(self, turns: Sequence[Turn]) -> Iterator[tuple[list[int], Turn | None]]:
+        """The ids turn by turn, with the turn where they are an action (`None` for an observation)."""
+        first = True
+        index = 0
+        if turns and turns[0].role == "assistant" and not self.raw:
+            index = 1  # a window that begins with an action: chat templates begin with the user
+        while index < len(turns):
+            turn = turns[index]
+            if turn.role == "assistant":
+                yield self.action_ids(turn.content), turn
+                index += 1
+            else:
+                width = 2 if turn.role == "system" else 1
+                yield self.observation_ids(turns[index : index + width], first=first), None
+                index += width
+            first = False
+
+    def prompt_ids(self, turns: Sequence[Turn]) -> list[int]:
+        """The ids of the texts a policy sees, up to where it begins to write."""
+        return [i for ids, _ in self.pieces(turns) for i in ids]
+
+    def trajectory(self, turns: Sequence[Turn], *, first_action: int = 0) -> TokenTrajectory:
+        """The tokens of these turns with masks and rewards.
+
+        Args:
+            turns (`Sequence[Turn]`): a stretch of an episode.
+            first_action (`int`, *optional*, defaults to `0`): actions before this one are context: not in the mask.
+        """
+        result = TokenTrajectory([], [], [])
+        action = 0
+        for ids, turn in self.pieces(turns):
+            counts = turn is not None and action >= first_action
+            action += turn is not None
+            result.input_ids.extend(ids)
+            result.action_mask.extend([int(counts)] * len(ids))
+            result.rewards.extend([0.0] * len(ids))
+            if turn is not None and counts:
+                result.rewards[-1] = turn.reward
+        return result
+
+    def decode_action(self, ids: Sequence[int]) -> str:
+        """The text of sampled action ids, without their end."""
+        text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=not self.raw)
+        return str(text).split("\n", 1)[0] if self.raw else str(text).strip()
