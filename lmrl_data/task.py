@@ -146,6 +146,10 @@ class Policy(ABC):
         """The same policy without sampling noise; a policy that has none is its own greedy twin."""
         return self
 
+    def statistics(self) -> dict[str, float]:
+        """What the policy counted while it played (tokens written, encoded, reused), for reports; may be empty."""
+        return {}
+
 
 @dataclass(frozen=True)
 class ReferenceReturns:

@@ -98,7 +98,8 @@ class TurnTokenizer:
         self._to_assistant = self._frame_ids(self.frame.to_assistant)
         self._to_user = self._frame_ids(self.frame.to_user)
         self.action_end = self._frame_ids(self.frame.action_end)
-        self.stop_ids = frozenset(self._newline_ids() if self.raw else {self.action_end[0]})
+        end = {tokenizer.eos_token_id} - {None}
+        self.stop_ids = frozenset(end | (self._newline_ids() if self.raw else {self.action_end[0]}))
 
     def _frame_ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
@@ -180,5 +181,5 @@ class TurnTokenizer:
 
     def decode_action(self, ids: Sequence[int]) -> str:
         """The text of sampled action ids, without their end."""
-        text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=not self.raw)
+        text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return str(text).split("\n", 1)[0] if self.raw else str(text).strip()
