@@ -1,0 +1,37 @@
+# Everything runs in .venv, which is made here; all a machine needs is Python >= 3.11 and git.
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test quality bench
+SHELL := /bin/bash -o pipefail
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+INSTALLED := .venv/.installed
+
+# Nothing here needs the Hub. Threads that wait actively slow down small models on few cores.
+export HF_HUB_OFFLINE := 1
+export OMP_WAIT_POLICY := PASSIVE
+export PATH := $(BIN):$(PATH)
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+quickstart: $(INSTALLED)  ## build the maze dataset, train on it, score in the simulator, print the table
+	bash recipes/maze/quickstart.sh
+
+test: $(INSTALLED)  ## run all tests and measure what they cover
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+quality: $(INSTALLED)  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## run the benchmarks: one line of JSON each
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit; done
+
+# The versions in constraints.txt keep pip from choosing other builds, of torch above all.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
