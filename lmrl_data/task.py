@@ -48,8 +48,10 @@ class Simulator(gymnasium.Env[str, str]):
             options (`dict`, *optional*): the task's own settings, e.g. a start position.
 
         Raises:
-            UserError: for an option the task does not know, or a value it cannot take.
+            UserError: for an option the task does not know, a value it cannot take, or a seed below 0.
         """
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise UserError(f"a seed is a whole number from 0 upwards, got {str(seed)[:80]!r}")
         super().reset(seed=seed)
         observation, info = self._reset(dict(options or {}))
         self._over = False
@@ -63,9 +65,9 @@ class Simulator(gymnasium.Env[str, str]):
         """
         if self._over:
             raise ResetNeeded("this episode has ended: call reset before the next step")
-        step = self._step(action[:-1] if action[-1:] == "\n" else action)
-        if step[2] or step[3]:
-            self._over = True
+        step = self._step(action.removesuffix("\n"))
+        _, _, terminated, truncated, _ = step
+        self._over = terminated or truncated
         return step
 
     @abstractmethod

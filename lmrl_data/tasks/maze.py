@@ -8,7 +8,6 @@ import functools
 import string
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,14 +128,11 @@ class Grid(NamedTuple):
     rows: tuple[str, ...]
     goal: Cell
     free: tuple[Cell, ...]
+    starts: tuple[Cell, ...]  # the free cells but the goal
     moves: Mapping[Cell, Mapping[str, Cell]]
     walls: Mapping[Cell, str]  # the partially observed text
     positions: Mapping[Cell, str]  # the fully observed text
     distance: Mapping[Cell, int]
-
-    @property
-    def starts(self) -> tuple[Cell, ...]:
-        return tuple(cell for cell in self.free if cell != self.goal)
 
     def best_action(self, cell: Cell) -> str:
         """The action on a shortest path to the goal (the first, in the order of `ACTIONS`, if there are several)."""
@@ -191,7 +187,8 @@ def grid(layout: str = "double_t", goal: Cell | None = None) -> Grid:
         f"Your current position is at position {describe_cell(cell)}. {walls[cell]}"
         for cell in free
     }
-    return Grid(rows, goal, free, moves, walls, positions, MappingProxyType(_distances(moves, goal)))
+    starts = tuple(cell for cell in free if cell != goal)
+    return Grid(rows, goal, free, starts, moves, walls, positions, _distances(moves, goal))
 
 
 # --- the simulator
@@ -220,9 +217,9 @@ class MazeSimulator(Simulator):
 
     def _reset(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         check_options("maze", options, ("start", "goal", "layout", "reward"))
-        layout = options.get("layout", "double_t")
+        layout = str(options.get("layout", "double_t"))
         self.grid = grid(layout, _cell(options["goal"], "goal") if options.get("goal") is not None else None)
-        reward = options.get("reward", "standard")
+        reward = str(options.get("reward", "standard"))
         if reward not in REWARDS:
             raise unknown("maze reward function", reward, REWARDS)
         self.reward = REWARDS[reward]
@@ -272,7 +269,7 @@ class MazeSimulator(Simulator):
 def _cell(value: Any, what: str) -> Cell:
     try:
         row, column = (int(number) for number in value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise UserError(f"a maze {what} is a cell [row, column], got {str(value)[:80]!r}") from None
     return row, column
 
