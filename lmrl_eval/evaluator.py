@@ -1,0 +1,162 @@
+"""The evaluator: a policy plays a task by the paper's protocol, and what comes out is a score."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from itertools import cycle, islice
+from typing import Any
+
+from tqdm import tqdm
+
+from lmrl_data.episode import Episode, Turn
+from lmrl_data.errors import UserError
+from lmrl_data.rollout import rollout
+from lmrl_data.task import EVALUATION_SEED, Conversation, Policy, Task
+from lmrl_data.tasks import get_task
+from lmrl_eval.results import Results
+from lmrl_eval.score import score_episodes
+
+
+class Evaluator:
+    """Scores policies in the simulator.
+
+    Examples:
+        >>> from lmrl_data import get_task
+        >>> task = get_task("maze")
+        >>> policy = task.policy("optimal", "fully_observed")
+        >>> Evaluator().compute(policy, task).score.mean_return
+        -6.84
+    """
+
+    def compute(
+        self,
+        policy: Policy,
+        task: Task | str,
+        config: str | None = None,
+        *,
+        n_episodes: int | None = None,
+        seed: int = EVALUATION_SEED,
+        strategy: str = "bootstrap",
+        confidence_level: float = 0.95,
+        n_resamples: int = 9999,
+        batch_size: int = 64,
+        progress: bool = False,
+        move_accuracy: bool = True,
+        policy_seed: int | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        dataset_revision: str | None = None,
+    ) -> Results:
+        """Plays the task's starts in turn, episode `i` with seed `seed + i`, and scores the episodes.
+
+        Args:
+            policy (`Policy`): plays the assistant.
+            task (`Task` or `str`): what is played.
+            config (`str`, *optional*): the task's config; its default one otherwise.
+            n_episodes (`int`, *optional*): spread evenly over the starts; the paper's number for the task otherwise.
+            seed (`int`, *optional*, defaults to `2_000_000`): the first episode's seed.
+            strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
+            confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
+            n_resamples (`int`, *optional*, defaults to `9999`): of the bootstrap.
+            batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
+            progress (`bool`, *optional*, defaults to `False`): whether to show a progress bar.
+            move_accuracy (`bool`, *optional*, defaults to `True`): whether to ask the greedy policy for its first
+                action from each start, on tasks whose best first actions are known.
+            policy_seed (`int`, *optional*): kept in the score.
+            checkpoint (`Mapping`, *optional*): kept in the score.
+            dataset_revision (`str`, *optional*): kept in the score.
+
+        Returns:
+            [`Results`]: the score, its episodes, the greedy first actions and the timing.
+
+        Raises:
+            UserError: for an unknown task or config, or a setting out of range.
+        """
+        task = get_task(task) if isinstance(task, str) else task
+        config = config or task.default_config
+        task.config(config)
+        starts = list(task.evaluation)
+        if n_episodes is None:
+            n_episodes = task.evaluation_episodes * len(starts)
+        if n_episodes < 2:
+            raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
+        if seed < 0:
+            raise UserError(f"a seed is not negative, got {seed}")
+        if batch_size < 1:
+            raise UserError(f"the batch size is at least 1, got {batch_size}")
+        names = list(islice(cycle(starts), n_episodes))
+        before = policy.statistics()
+        begun = time.perf_counter()
+        with tqdm(total=n_episodes, desc=policy.name, unit="episode", disable=None if progress else True) as bar:
+            episodes = rollout(
+                task,
+                config,
+                policy,
+                range(seed, seed + n_episodes),
+                options=[task.evaluation[name] for name in names],
+                batch_size=batch_size,
+                max_turns=task.max_turns,
+                on_episode=lambda _: bar.update(),
+            )
+        seconds = time.perf_counter() - begun
+        counted = {name: value - before.get(name, 0) for name, value in policy.statistics().items()}
+        episodes = [
+            replace(episode, info={**episode.info, "start_name": name})
+            for episode, name in zip(episodes, names, strict=True)
+        ]
+        actions: dict[str, str] = {}
+        accuracy = None
+        if move_accuracy and task.best_actions is not None:
+            best = task.best_actions(config)
+            actions = first_actions(policy.greedy(), task, config, seed=seed, batch_size=batch_size)
+            accuracy = sum(actions[name] == action for name, action in best.items()) / len(best)
+        score = score_episodes(
+            episodes,
+            task,
+            config,
+            strategy=strategy,
+            confidence_level=confidence_level,
+            n_resamples=n_resamples,
+        )
+        score = replace(
+            score,
+            move_accuracy=accuracy,
+            policy_seed=policy_seed,
+            versions=versions(),
+            dataset_revision=dataset_revision,
+            checkpoint=checkpoint,
+            statistics=counted,
+        )
+        return Results(score, episodes, actions, _timing(seconds, episodes, counted))
+
+
+def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_size: int) -> dict[str, str]:
+    """What the policy does first, by the name of the start."""
+    history = task.config(config).history
+    simulator = task.simulator(config=config)
+    conversations = []
+    for index, options in enumerate(task.evaluation.values()):
+        observation, _ = simulator.reset(seed=seed + index, options=dict(options))
+        conversations.append(Conversation(seed + index, history, [Turn("user", observation)]))
+    batches = [conversations[i : i + batch_size] for i in range(0, len(conversations), batch_size)]
+    actions = [action for batch in batches for action in policy.act(batch)]
+    # As the simulator reads them: one final newline is no part of an action.
+    return {name: action.removesuffix("\n") for name, action in zip(task.evaluation, actions, strict=True)}
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries a score can depend on, of those that are installed."""
+    found = {}
+    for name in ("lmrl", "numpy", "torch", "transformers", "peft"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _timing(seconds: float, episodes: list[Episode], counted: Mapping[str, float]) -> dict[str, float]:
+    turns = sum(episode.num_turns for episode in episodes)
+    rates = {"turns_per_second": turns, "episodes_per_second": len(episodes)}
+    rates |= {f"{name}_per_second": value for name, value in counted.items()}
+    return {"seconds": seconds} | {name: value / max(seconds, 1e-9) for name, value in rates.items()}

@@ -1,0 +1,166 @@
+"""Policies by name: `scripted:optimal`, `human`, a checkpoint folder or a model on the Hub."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmrl_data.errors import UserError
+from lmrl_data.task import Policy, Task
+from lmrl_eval.policies.human import HumanPolicy
+from lmrl_eval.policies.scripted import PREFIX, load_scripted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "value_model/*"]
+
+
+def load_policy(
+    spec: str,
+    task: Task,
+    config: str,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    beta: float | None = None,
+    max_new_tokens: int = 32,
+    device: str = "cpu",
+) -> Policy:
+    """The policy that `spec` names.
+
+    Args:
+        spec (`str`): `scripted:NAME`, `human`, a checkpoint folder, or a model id of the Hub. A folder with
+            `value_model/` is value-guided, one with `adapter_config.json` is merged into its base model.
+        task (`Task`): what it will play.
+        config (`str`): the task's config.
+        seed (`int`, *optional*, defaults to `0`): of the policy's own noise.
+        temperature (`float`, *optional*, defaults to `1.0`): of a language model's sampling; `0` is greedy.
+        beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; its own otherwise.
+        max_new_tokens (`int`, *optional*, defaults to `32`): the longest action.
+        device (`str`, *optional*, defaults to `"cpu"`): where a model runs.
+
+    Raises:
+        UserError: for an unknown config or policy, a path that is no checkpoint, or a missing library.
+    """
+    task.config(config)
+    if is_checkpoint(spec):
+        return _load_checkpoint(
+            spec, seed=seed, temperature=temperature, beta=beta, max_new_tokens=max_new_tokens, device=device
+        )
+    if beta is not None:
+        raise UserError(f"{spec} has no beta; it belongs to value-guided checkpoints (mc, ilql)")
+    return HumanPolicy() if spec == HumanPolicy.name else load_scripted(spec, task, config, seed=seed)
+
+
+def is_checkpoint(spec: str) -> bool:
+    """Whether `spec` names weights, and not a script or a human."""
+    return spec != HumanPolicy.name and not spec.startswith(PREFIX)
+
+
+def describe_checkpoint(spec: str, **settings: Any) -> dict[str, Any] | None:
+    """What a score tells about a checkpoint: where it is from, a digest of its weights, and how it was sampled."""
+    if not is_checkpoint(spec):
+        return None
+    folder = checkpoint_folder(spec)
+    digest = sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return {"source": spec, "weights_sha256": digest.hexdigest(), **settings}
+
+
+def checkpoint_folder(spec: str) -> Path:
+    """The folder of a checkpoint, downloaded from the Hub if `spec` is a model id and no folder here.
+
+    Raises:
+        UserError: if there is no checkpoint there.
+    """
+    folder = Path(spec).expanduser()
+    if not folder.exists() and HUB_ID.fullmatch(spec):
+        folder = _download(spec)
+    if not folder.exists():
+        raise UserError(f"{spec} does not exist; give a checkpoint folder, a model id, scripted:NAME or human")
+    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"
+        )
+    return folder
+
+
+def _download(spec: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(spec, allow_patterns=CHECKPOINT_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        raise UserError(f"{spec} is neither a folder here nor a model that the Hub lets you read") from None
+
+
+def _load_checkpoint(
+    spec: str, *, seed: int, temperature: float, beta: float | None, max_new_tokens: int, device: str
+) -> Policy:
+    folder = checkpoint_folder(spec)
+    name = folder.resolve().name if Path(spec).expanduser().exists() else spec
+    if temperature < 0:
+        raise UserError(f"the temperature is not negative, got {temperature}")
+    if max_new_tokens < 1:
+        raise UserError(f"an action has at least 1 token, got max_new_tokens={max_new_tokens}")
+    with _one_line_errors(spec):
+        if (folder / "value_model").is_dir():
+            from lmrl_eval.policies.value_guided import load_value_guided
+
+            return load_value_guided(
+                folder,
+                beta=beta,
+                name=name if beta is None else f"{name} (beta={beta:g})",
+                seed=seed,
+                temperature=temperature,
+                max_new_tokens=max_new_tokens,
+                device=device,
+            )
+        if beta is not None:
+            raise UserError(f"{spec} has no beta: it has no value_model/; train it with mc or ilql")
+        from transformers import AutoTokenizer
+
+        from lmrl_eval.policies.language_model import LanguageModelPolicy
+
+        return LanguageModelPolicy(
+            _load_model(folder).to(device),
+            AutoTokenizer.from_pretrained(folder),
+            name=name,
+            seed=seed,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+        )
+
+
+def _load_model(folder: Path) -> "PreTrainedModel":
+    # Weights are data: safetensors only, and no code from the checkpoint.
+    if (folder / "adapter_config.json").is_file():
+        from peft import AutoPeftModelForCausalLM
+
+        return AutoPeftModelForCausalLM.from_pretrained(folder, use_safetensors=True).merge_and_unload()
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
+
+
+@contextmanager
+def _one_line_errors(spec: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UserError(f'{error.name} is not installed; run: pip install "lmrl[eval]"') from None
+    except Exception as error:
+        # Whatever a damaged checkpoint makes the libraries raise, the user is to learn which one it is.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"cannot load {spec}: {lines[0][:300]}") from None

@@ -1,0 +1,124 @@
+"""Results: a score with the episodes it was computed from, as a folder that anyone can audit."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmrl_data.episode import Episode
+from lmrl_data.errors import UserError
+from lmrl_eval.score import Score
+
+SCORE, EPISODES, ACTIONS, TIMING = "score.json", "episodes.parquet", "greedy_actions.json", "timing.json"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What an evaluation leaves behind.
+
+    Args:
+        score (`Score`): the numbers.
+        episodes (`Sequence[Episode]`): all that was played, in the order of the seeds.
+        greedy_actions (`Mapping[str, str]`): the greedy first action by start; may be empty.
+        timing (`Mapping[str, float]`): seconds and rates; the only part that differs from run to run.
+    """
+
+    score: Score
+    episodes: Sequence[Episode]
+    greedy_actions: Mapping[str, str] = field(default_factory=dict)
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+    def returns_by_start(self) -> dict[str, float]:
+        """The mean return of each start that was played."""
+        groups: dict[str, list[float]] = {}
+        for episode in self.episodes:
+            groups.setdefault(str(episode.info.get("start_name")), []).append(episode.total_reward)
+        return {name: sum(returns) / len(returns) for name, returns in groups.items()}
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the results folder; it appears whole or not at all, and replaces older results of that name.
+
+        Raises:
+            UserError: if the folder holds something else, or the disk does not take it.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / SCORE).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise UserError(f"{folder} exists and holds no results; choose another --out")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+                new = Path(temporary, "new")
+                new.mkdir()
+                self._write(new)
+                if folder.exists():
+                    # A folder that is not empty cannot be replaced in one step; the old one goes with `temporary`.
+                    folder.rename(Path(temporary, "old"))
+                new.rename(folder)
+        except OSError as error:
+            raise UserError(f"cannot write results to {folder}: {error.strerror or error}") from None
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        from datasets import Dataset
+
+        from lmrl_data.builder import FEATURES
+
+        (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
+        (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
+        (folder / TIMING).write_text(json.dumps(dict(self.timing), indent=2) + "\n", encoding="utf-8")
+        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=FEATURES)
+        rows.to_parquet(str(folder / EPISODES))
+
+
+def read_results(folder: str | Path) -> Results:
+    """Reads a results folder back.
+
+    Raises:
+        UserError: if it is none, a file is missing or damaged, or the score is not of these episodes.
+    """
+    import pyarrow
+
+    folder = Path(folder)
+    if not (folder / SCORE).is_file():
+        raise UserError(f"{folder} holds no results (no {SCORE}); give a folder that `lmrl-eval run` wrote")
+    for name in (EPISODES, ACTIONS, TIMING):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} is incomplete: {name} is missing; run the evaluation again")
+    name = SCORE
+    try:
+        score = Score.from_json((folder / SCORE).read_text(encoding="utf-8"))
+        name = ACTIONS
+        actions = _texts(json.loads((folder / ACTIONS).read_text(encoding="utf-8")))
+        name = TIMING
+        timing = dict(json.loads((folder / TIMING).read_text(encoding="utf-8")))
+        name = EPISODES
+        episodes = read_episodes(folder / EPISODES)
+    except (ValueError, TypeError, KeyError, OSError, RecursionError, pyarrow.ArrowException) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
+    mean = sum(episode.total_reward for episode in episodes) / max(1, len(episodes))
+    if len(episodes) != score.n_episodes or abs(mean - score.mean_return) > 1e-3:
+        raise UserError(
+            f"{folder}: {SCORE} says {score.mean_return:.3f} over {score.n_episodes} episodes, but {EPISODES} holds "
+            f"{mean:.3f} over {len(episodes)}; run the evaluation again"
+        )
+    return Results(score, episodes, actions, timing)
+
+
+def read_episodes(path: Path) -> list[Episode]:
+    """The episodes of a Parquet file with the dataset's columns."""
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    for row in rows:
+        # `info` is stored as JSON text, which only `datasets` decodes by itself.
+        if isinstance(row["info"], str):
+            row["info"] = json.loads(row["info"])
+    return [Episode.from_row(row) for row in rows]
+
+
+def _texts(values: object) -> dict[str, str]:
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ValueError("not a table of texts")
+    return values

@@ -1,0 +1,217 @@
+"""The score: what a policy earned on a task, with its interval, its seeds and all it takes to get it again."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from lmrl_data.episode import Episode
+from lmrl_data.errors import UserError, unknown
+from lmrl_data.task import Task
+
+STRATEGIES = ("bootstrap",)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One policy's result on one task config.
+
+    Args:
+        task (`str`), task_version (`str`), config (`str`), policy (`str`): what was played, and by whom.
+        n_episodes (`int`): how many episodes the numbers are over.
+        mean_return (`float`): mean undiscounted sum of rewards.
+        interval (`tuple[float, float]`): confidence interval of `mean_return`.
+        confidence_level (`float`): of the intervals.
+        normalized (`float`): 0 / 50 / 100 at the paper's minimum / dataset mean / maximum; never clipped.
+        normalized_interval (`tuple[float, float]`): confidence interval of `normalized`.
+        normalized_to_optimum (`float`): the same with the best possible return at 100.
+        success_rate (`float`): share of the episodes that reached the task's aim.
+        mean_turns (`float`): mean number of actions in an episode.
+        invalid_rate (`float`): share of all actions that the simulator could not read.
+        seed (`int`): the first episode's seed.
+        n_resamples (`int`): how many resamples the intervals are from.
+        strategy (`str`): how the intervals were made.
+        move_accuracy (`float`, *optional*): share of the starts where the greedy first action is a best one.
+        policy_seed (`int`, *optional*): the seed of the policy's own noise.
+        versions (`dict[str, str]`): of the libraries that took part.
+        dataset_revision (`str`, *optional*): of the data the policy was trained on, where it is known.
+        checkpoint (`dict`, *optional*): where the weights are from and how they were sampled.
+        statistics (`dict[str, float]`): what the policy counted while it played, e.g. tokens.
+
+    Raises:
+        ValueError: if a field has the wrong type, or a number is not finite.
+    """
+
+    task: str
+    task_version: str
+    config: str
+    policy: str
+    n_episodes: int
+    mean_return: float
+    interval: tuple[float, float]
+    confidence_level: float
+    normalized: float
+    normalized_interval: tuple[float, float]
+    normalized_to_optimum: float
+    success_rate: float
+    mean_turns: float
+    invalid_rate: float
+    seed: int
+    n_resamples: int
+    strategy: str = "bootstrap"
+    move_accuracy: float | None = None
+    policy_seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    dataset_revision: str | None = None
+    checkpoint: Mapping[str, Any] | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A score is also read from files that others wrote.
+        for name in ("task", "task_version", "config", "policy", "strategy"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
+        numbers = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.type in (int, float) or (item.type == float | None and getattr(self, item.name) is not None)
+        }
+        for name in ("interval", "normalized_interval"):
+            bounds = getattr(self, name)
+            if not isinstance(bounds, tuple) or len(bounds) != 2:
+                raise ValueError(f"{name} is a pair of numbers, got {bounds!r}")
+            numbers |= {f"{name}[0]": bounds[0], f"{name}[1]": bounds[1]}
+        for name, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{name} is a finite number, got {value!r}")
+
+    def to_json(self) -> str:
+        """The text of a `score.json`; `Score.from_json` is its inverse."""
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Score":
+        """The score of a `score.json`.
+
+        Raises:
+            ValueError: if the text is no score.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("a score is a JSON object")
+        for name in ("interval", "normalized_interval"):
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error).replace("Score.__init__()", "a score")) from None
+
+
+def score_episodes(
+    episodes: Sequence[Episode],
+    task: Task,
+    config: str | None = None,
+    *,
+    strategy: str = "bootstrap",
+    confidence_level: float = 0.95,
+    n_resamples: int = 9999,
+) -> Score:
+    """The score of these episodes: a pure function of them.
+
+    Args:
+        episodes (`Sequence[Episode]`): at least two, all of `task` and `config`. Those with the same
+            `info["start_name"]` began alike.
+        task (`Task`): what was played.
+        config (`str`, *optional*): the task's config; its default one otherwise.
+        strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
+        confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
+        n_resamples (`int`, *optional*, defaults to `9999`): how many resamples it is from.
+
+    Raises:
+        UserError: for fewer than two episodes, one of another task or config, or a setting out of range.
+    """
+    config = config or task.default_config
+    reference = task.config(config).reference
+    if strategy not in STRATEGIES:
+        raise unknown("strategy", strategy, STRATEGIES)
+    if len(episodes) < 2:
+        raise UserError(f"an interval needs at least 2 episodes, got {len(episodes)}")
+    for episode in episodes:
+        if (episode.task, episode.config) != (task.id, config):
+            raise UserError(
+                f"these should be episodes of {task.id} {config}, but one is of {episode.task} {episode.config}"
+            )
+    mean_return = math.fsum(episode.total_reward for episode in episodes) / len(episodes)
+    seed = min(episode.seed for episode in episodes)
+    interval = bootstrap_interval(
+        _by_start(episodes), confidence_level=confidence_level, n_resamples=n_resamples, seed=seed
+    )
+    turns = sum(episode.num_turns for episode in episodes)
+    return Score(
+        task=task.id,
+        task_version=task.version,
+        config=config,
+        policy=", ".join(dict.fromkeys(episode.policy for episode in episodes)),
+        n_episodes=len(episodes),
+        mean_return=mean_return,
+        interval=interval,
+        confidence_level=confidence_level,
+        normalized=reference.normalize(mean_return),
+        # Normalisation rises with the return, so the bounds may be normalised one by one.
+        normalized_interval=(reference.normalize(interval[0]), reference.normalize(interval[1])),
+        normalized_to_optimum=reference.normalize(mean_return, to_optimum=True),
+        success_rate=sum(episode.success for episode in episodes) / len(episodes),
+        mean_turns=turns / len(episodes),
+        invalid_rate=sum(episode.info["invalid"] for episode in episodes) / turns,
+        seed=seed,
+        n_resamples=n_resamples,
+        strategy=strategy,
+    )
+
+
+def _by_start(episodes: Sequence[Episode]) -> list[list[float]]:
+    groups: dict[Any, list[float]] = {}
+    for episode in episodes:
+        groups.setdefault(episode.info.get("start_name"), []).append(episode.total_reward)
+    return list(groups.values())
+
+
+def bootstrap_interval(
+    groups: Sequence[Sequence[float]], *, confidence_level: float, n_resamples: int, seed: int
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean of all values.
+
+    The protocol fixes how often each start is played, so values are resampled within their group; differences
+    between the starts are no noise. `n - 1` of a group's `n` are drawn: so the resampled mean has the mean's unbiased
+    variance in small groups too (Rao and Wu, 1988). A group of one tells nothing about its noise; then all
+    values are taken as one group, and the interval is too wide rather than too narrow.
+
+    Args:
+        groups (`Sequence[Sequence[float]]`): the values by start, at least two values in all.
+        confidence_level (`float`): between 0 and 1.
+        n_resamples (`int`): at least 1.
+        seed (`int`): of the resampling.
+
+    Raises:
+        UserError: for a setting out of range.
+    """
+    if not 0 < confidence_level < 1:
+        raise UserError(f"the confidence level is between 0 and 1, got {confidence_level}")
+    if n_resamples < 1:
+        raise UserError(f"the number of resamples is at least 1, got {n_resamples}")
+    if any(len(group) < 2 for group in groups):
+        groups = [[value for group in groups for value in group]]
+    random = np.random.default_rng(seed)
+    total = np.zeros(n_resamples)
+    for group in groups:
+        values, counts = np.unique(np.asarray(group, dtype=float), return_counts=True)
+        draws = random.multinomial(len(group) - 1, counts / len(group), size=n_resamples)
+        total += (draws * values).sum(axis=1) * len(group) / (len(group) - 1)
+    means = total / sum(len(group) for group in groups)
+    tail = (1 - confidence_level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
