@@ -108,7 +108,7 @@ class DialogueSimulator(Simulator):
         return self.advance(self.oracle.answer([self.prompt(action)])[0])
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Conversation:
     """A running episode as its policy may see it; one object from the first turn to the last.
 
@@ -241,7 +241,8 @@ class Task:
         policies (`Mapping[str, Callable[[str, int], Policy]]`): scripted policies, made from a config and a seed.
         best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): the best first action by start, where known.
         instructions (`str`): the rules, for prompted and instruct models.
-        draw (`Callable`, *optional*): a picture of a score, by start: `draw(axes, values, actions)`.
+        draw (`Callable`, *optional*): a picture of a score, by start: `draw(axes, values, actions)`
+            returns what a colorbar is made from.
     """
 
     id: str
@@ -257,7 +258,7 @@ class Task:
     policies: Mapping[str, Callable[[str, int], Policy]]
     instructions: str
     best_actions: Callable[[str], Mapping[str, str]] | None = None
-    draw: Callable[..., None] | None = None
+    draw: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         total = sum(behavior.share for behavior in self.behaviors)

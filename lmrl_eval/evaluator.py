@@ -157,6 +157,6 @@ def versions() -> dict[str, str]:
 
 def _timing(seconds: float, episodes: list[Episode], counted: Mapping[str, float]) -> dict[str, float]:
     turns = sum(episode.num_turns for episode in episodes)
-    rates = {"turns_per_second": turns, "episodes_per_second": len(episodes)}
+    rates: dict[str, float] = {"turns_per_second": turns, "episodes_per_second": len(episodes)}
     rates |= {f"{name}_per_second": value for name, value in counted.items()}
     return {"seconds": seconds} | {name: value / max(seconds, 1e-9) for name, value in rates.items()}

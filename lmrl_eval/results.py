@@ -60,15 +60,16 @@ class Results:
         return folder
 
     def _write(self, folder: Path) -> None:
+        import pyarrow.parquet
         from datasets import Dataset
 
-        from lmrl_data.builder import FEATURES
+        from lmrl_data.builder import features
 
         (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
         (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
         (folder / TIMING).write_text(json.dumps(dict(self.timing), indent=2) + "\n", encoding="utf-8")
-        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=FEATURES)
-        rows.to_parquet(str(folder / EPISODES))
+        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=features())
+        pyarrow.parquet.write_table(rows.data.table, folder / EPISODES)
 
 
 def read_results(folder: str | Path) -> Results:
@@ -93,7 +94,7 @@ def read_results(folder: str | Path) -> Results:
         name = TIMING
         timing = dict(json.loads((folder / TIMING).read_text(encoding="utf-8")))
         name = EPISODES
-        episodes = read_episodes(folder / EPISODES)
+        episodes = _read_episodes(folder / EPISODES)
     except (ValueError, TypeError, KeyError, OSError, RecursionError, pyarrow.ArrowException) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
@@ -106,7 +107,7 @@ def read_results(folder: str | Path) -> Results:
     return Results(score, episodes, actions, timing)
 
 
-def read_episodes(path: Path) -> list[Episode]:
+def _read_episodes(path: Path) -> list[Episode]:
     """The episodes of a Parquet file with the dataset's columns."""
     import pyarrow.parquet
 

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmrl_data.errors import UserError
 from lmrl_data.task import Policy, Task
 from lmrl_eval.policies.human import HumanPolicy
 from lmrl_eval.policies.scripted import PREFIX, load_scripted
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "value_model/*"]
@@ -61,10 +58,16 @@ def is_checkpoint(spec: str) -> bool:
     return spec != HumanPolicy.name and not spec.startswith(PREFIX)
 
 
-def describe_checkpoint(spec: str, **settings: Any) -> dict[str, Any] | None:
+def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
     """What a score tells about a checkpoint: where it is from, a digest of its weights, and how it was sampled."""
     if not is_checkpoint(spec):
         return None
+    player: Any = policy
+    settings = {
+        "temperature": player.temperature,
+        "beta": getattr(player.model, "beta", None),
+        "max_new_tokens": player.max_new_tokens,
+    }
     folder = checkpoint_folder(spec)
     digest = sha256()
     for path in sorted(folder.rglob("*.safetensors")):
@@ -116,15 +119,18 @@ def _load_checkpoint(
         if (folder / "value_model").is_dir():
             from lmrl_eval.policies.value_guided import load_value_guided
 
-            return load_value_guided(
-                folder,
+            policy = load_value_guided(
+                str(folder),
                 beta=beta,
-                name=name if beta is None else f"{name} (beta={beta:g})",
+                name=name,
                 seed=seed,
                 temperature=temperature,
                 max_new_tokens=max_new_tokens,
                 device=device,
             )
+            # One checkpoint is as many policies as there are betas.
+            policy.name = f"{name} (beta={policy.model.beta:g})"
+            return policy
         if beta is not None:
             raise UserError(f"{spec} has no beta: it has no value_model/; train it with mc or ilql")
         from transformers import AutoTokenizer
@@ -141,7 +147,7 @@ def _load_checkpoint(
         )
 
 
-def _load_model(folder: Path) -> "PreTrainedModel":
+def _load_model(folder: Path) -> Any:
     # Weights are data: safetensors only, and no code from the checkpoint.
     if (folder / "adapter_config.json").is_file():
         from peft import AutoPeftModelForCausalLM

@@ -1,0 +1,162 @@
+"""`lmrl-eval`: scores policies in the simulator and reports the scores."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lmrl_eval.results import Results
+
+# Threads that wait for the next small matrix would otherwise burn the cores that the simulator needs. Read by OpenMP
+# when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+app = typer.Typer(
+    help="Score policies on LMRL-Gym's tasks.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
+    policy: Annotated[str, typer.Option(help="scripted:NAME, human, a checkpoint folder, or a model id of the Hub.")],
+    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Number of episodes; the paper's by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
+    beta: Annotated[
+        list[str] | None,
+        typer.Option(help="Weight of the values; several, or 0,4,16, make a sweep.", metavar="NUMBER"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest action in tokens.")] = 32,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+) -> None:
+    """Play a task with a policy and write the score and the episodes.
+
+    Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name.
+
+    \b
+    Examples:
+      lmrl-eval run --task maze --policy scripted:optimal
+      lmrl-eval run --task maze --config partially_observed --policy runs/bc
+      lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
+      lmrl-eval run --task maze --policy human --episodes 2
+    """
+    from lmrl_data.tasks import get_task
+    from lmrl_eval.evaluator import Evaluator
+    from lmrl_eval.policies import describe_checkpoint, load_policy
+    from lmrl_eval.report import plain, table
+
+    chosen = get_task(task)
+    config = config or chosen.default_config
+    chosen.config(config)
+    betas = _betas(beta or [])
+    # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
+    human = policy == "human"
+    scores, folders = [], []
+    for value in betas:
+        player = load_policy(
+            policy,
+            chosen,
+            config,
+            seed=policy_seed,
+            temperature=temperature,
+            beta=value,
+            max_new_tokens=max_new_tokens,
+            device=device,
+        )
+        result = Evaluator().compute(
+            player,
+            chosen,
+            config,
+            n_episodes=episodes,
+            seed=seed,
+            batch_size=1 if human else batch_size,
+            progress=not human,
+            move_accuracy=not human,
+            policy_seed=None if human else policy_seed,
+            checkpoint=describe_checkpoint(policy, player),
+        )
+        folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
+        if out is not None:
+            folder = out if len(betas) == 1 else out / _slug(player.name)
+        folders.append(result.save(folder))
+        scores.append(result.score)
+    print(table(scores))
+    for folder in folders:
+        print(f"wrote {plain(str(folder), 500)}")
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Results folders that `lmrl-eval run` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.md and the figures.")] = Path("report"),
+) -> None:
+    """Make a table, a figure and pictures of several results.
+
+    \b
+    Example:
+      lmrl-eval report results/*
+    """
+    from lmrl_eval.report import write_report
+    from lmrl_eval.results import read_results
+
+    named: dict[str, Results] = {}
+    for path in results:
+        name = base = _slug(path.resolve().name)
+        number = 1
+        while name in named:
+            name, number = f"{base}-{number + 1}", number + 1
+        named[name] = read_results(path)
+    print(write_report(named, out, command=shlex.join(["lmrl-eval", *_arguments])))
+    print(f"wrote {out / 'report.md'}")
+
+
+def _betas(given: Sequence[str]) -> list[float | None]:
+    from lmrl_data.errors import UserError
+
+    values: list[float | None] = []
+    for text in ",".join(given).split(",") if given else []:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value < float("inf"):
+            raise UserError(f"a beta is a number from 0 up, got {text[:80]!r}; write --beta 4 or --beta 0,4,16")
+        values.append(value)
+    return list(dict.fromkeys(values)) or [None]
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=-]+", "_", name).strip("._") or "policy"
+
+
+_arguments: list[str] = []
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command's entry point: a user's mistake is one line on standard error and exit code 2."""
+    _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    from lmrl_data.errors import UserError
+
+    try:
+        code = app(args=_arguments, prog_name="lmrl-eval", standalone_mode=False)
+    except (UserError, typer.exceptions.TyperException) as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        code = 2
+    sys.exit(code)

@@ -1,0 +1,149 @@
+"""The report: a Markdown table, a figure of the scores, and a picture per result where the task can draw one."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmrl_data.errors import UserError
+from lmrl_data.tasks import TASKS, get_task
+from lmrl_eval.results import Results
+from lmrl_eval.score import Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = (
+    "policy", "normalized", "to optimum", "return", "success", "length", "invalid", "move accuracy", "episodes",
+    "seeds",
+)  # fmt: skip
+
+# A lone underscore or colon inside a word, as in `scripted:optimal`, means nothing in Markdown and stays readable.
+MARKUP = re.compile(r"[\\`*{}\[\]()#!|~$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?![A-Za-z0-9])|(?<=www)\.", re.I)
+
+
+def plain(text: str, limit: int = 80) -> str:
+    """`text` on one line, without characters that move a cursor or turn the writing round."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def escape(text: str) -> str:
+    """`text` as Markdown that shows just these characters: a policy's name comes from whoever made it."""
+    return MARKUP.sub(r"\\\g<0>", html.escape(plain(text), quote=False))
+
+
+def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
+    """The mean and half the width of its interval."""
+    return f"{mean:.{digits}f} ± {(interval[1] - interval[0]) / 2:.{digits}f}"
+
+
+def table(scores: Sequence[Score]) -> str:
+    """A Markdown table for each task, version and config, rows in the given order, with what the numbers mean."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.task, score.config, score.task_version), []).append(score)
+    parts = []
+    for (task, config, version), members in groups.items():
+        rows = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1)] + [_row(score) for score in members]
+        parts.append(f"### {escape(task)}, {escape(config)} (version {escape(version)})")
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
+    parts.append(
+        f"± is half the width of the {' or '.join(levels)} bootstrap interval. 0, 50 and 100 are the paper's minimum, "
+        "dataset mean and maximum; `to optimum` puts 100 at the best possible return. `length` and `invalid` count "
+        "actions; `seeds` are the first episode's and, after the slash, the policy's."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(score: Score) -> list[str]:
+    policy_seed = "" if score.policy_seed is None else f" / {score.policy_seed}"
+    return [
+        escape(score.policy),
+        plus_minus(score.normalized, score.normalized_interval, 1),
+        f"{score.normalized_to_optimum:.1f}",
+        plus_minus(score.mean_return, score.interval, 2),
+        f"{score.success_rate:.1%}",
+        f"{score.mean_turns:.1f}",
+        f"{score.invalid_rate:.1%}",
+        "" if score.move_accuracy is None else f"{score.move_accuracy:.1%}",
+        str(score.n_episodes),
+        f"{score.seed}{policy_seed}",
+    ]
+
+
+def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:
+    """Writes `report.md`, `scores.png` and the pictures, and returns the table.
+
+    Args:
+        results (`Mapping[str, Results]`): by a short name that is good for a file name, in the order of the rows.
+        folder (`str` or `Path`): where to; made if need be.
+        command (`str`): what the user ran, to stand below the table.
+
+    Raises:
+        UserError: if Matplotlib is missing, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    text = table([result.score for result in results.values()]) + f"\nMade by:\n\n    {plain(command, 2_000)}\n"
+    figures = {"scores.png": ("normalized scores", scores_figure([result.score for result in results.values()]))}
+    for name, result in results.items():
+        figure = starts_figure(result)
+        if figure is not None:
+            figures[f"starts-{name}.png"] = (f"return and greedy action by start, {result.score.policy}", figure)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (_, figure) in figures.items():
+            # Without the software's version in the file, the same scores make the same picture.
+            figure.savefig(folder / name, metadata={"Software": None})
+        pictures = "\n\n".join(f"![{escape(title)}]({name})" for name, (title, _) in figures.items())
+        (folder / "report.md").write_text(f"{text}\n{pictures}\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write the report to {folder}: {error.strerror or error}") from None
+    return text
+
+
+def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise UserError('matplotlib is not installed; run: pip install "lmrl[eval]"') from None
+    # A figure of its own, not pyplot's: no display and no global state.
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    return figure, figure.subplots(rows, 1, squeeze=False)[:, 0]
+
+
+def scores_figure(scores: Sequence[Score]) -> "Figure":
+    """The normalised scores with their intervals, a panel for each task and config."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.task, score.config), []).append(score)
+    height = sum(1.0 + 0.3 * len(members) for members in groups.values())
+    figure, panels = _figure(7, height, len(groups))
+    for axes, ((task, config), members) in zip(panels, groups.items(), strict=True):
+        for position, score in enumerate(members):
+            low, high = score.normalized_interval
+            # The percentile interval of a skewed score may leave out its mean.
+            errors = [[max(0.0, score.normalized - low)], [max(0.0, high - score.normalized)]]
+            axes.errorbar(score.normalized, position, xerr=errors, fmt="o", capsize=3, color="C0")
+        for mark in (0, 50, 100):
+            axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
+        names = [plain(score.policy, 40) for score in members]
+        axes.set_yticks(range(len(members)), names, parse_math=False)
+        axes.set_ylim(len(members) - 0.5, -0.5)
+        axes.set_title(f"{plain(task)}, {plain(config)}", fontsize=10, parse_math=False)
+        axes.set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
+    return figure
+
+
+def starts_figure(result: Results) -> "Figure | None":
+    """The task's picture of the starts by mean return and greedy first action, if the task can draw one."""
+    task = get_task(result.score.task) if result.score.task in TASKS else None
+    if task is None or task.draw is None:
+        return None
+    figure, panels = _figure(6, 4.6)
+    mesh = task.draw(panels[0], result.returns_by_start(), result.greedy_actions)
+    panels[0].set_title(plain(f"{result.score.policy}, {result.score.config}"), fontsize=10, parse_math=False)
+    figure.colorbar(mesh, ax=panels[0], label="mean return", shrink=0.8)
+    return figure
