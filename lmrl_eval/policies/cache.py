@@ -1,0 +1,126 @@
+"""The cache: keys and values of many conversations, one row each, every row with its own length."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+FIRST_CAPACITY = 64
+
+
+class Placement(NamedTuple):
+    """Where the tokens of one forward pass go. All tensors are for `[rows, new tokens]`, left-padded.
+
+    Args:
+        position_ids (`Tensor`): of shape `[rows, tokens]`.
+        attention_mask (`Tensor`): additive, of shape `[rows, 1, tokens, width]`.
+    """
+
+    position_ids: Tensor
+    attention_mask: Tensor
+
+
+class RowCache(Cache):
+    """A `past_key_values` whose rows begin at column 0 and end where the caller says.
+
+    The caller names rows, starts and lengths with `place` before each forward pass. What stands behind a row's end is
+    leftover and masked; nothing is ever cleared. Layers appear as the model first updates them, in any order, so two
+    networks that number their layers apart share one cache.
+
+    Args:
+        dtype (`torch.dtype`): of the attention mask, the model's own.
+        device (`torch.device`): of the model.
+    """
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(layers=[])
+        self.dtype = dtype
+        self.device = device
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything and gives the memory back."""
+        self.stores: dict[int, tuple[Tensor, Tensor]] = {}  # by layer: keys, values, [rows, heads, capacity, dim]
+        self.num_rows = 0
+        self.capacity = 0
+
+    def reserve(self, num_rows: int, capacity: int) -> None:
+        """Makes room; both sizes grow by doubling, so that a growing history is copied a few times only."""
+        if num_rows <= self.num_rows and capacity <= self.capacity:
+            return
+        if capacity > self.capacity:
+            self.capacity = max(capacity, 2 * self.capacity, FIRST_CAPACITY)
+        if num_rows > self.num_rows:
+            self.num_rows = max(num_rows, 2 * self.num_rows) if self.num_rows else num_rows
+        for layer, pair in self.stores.items():
+            self.stores[layer] = (self._grown(pair[0]), self._grown(pair[1]))
+
+    def _grown(self, old: Tensor) -> Tensor:
+        new = self._empty(old)
+        new[: old.shape[0], :, : old.shape[2]] = old
+        return new
+
+    def _empty(self, like: Tensor) -> Tensor:
+        # Zeros and not `empty`: a masked NaN is still a NaN after the softmax.
+        return like.new_zeros(self.num_rows, like.shape[1], self.capacity, like.shape[3])
+
+    def place(self, rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Placement:
+        """Prepares the next forward pass: `counts[i]` new tokens for row `rows[i]` (ascending) behind its first
+        `starts[i]`."""
+        longest = max(counts)
+        self.width = max(start + count for start, count in zip(starts, counts, strict=True))
+        self.reserve(rows[-1] + 1, self.width)
+        index = torch.tensor(rows, device=self.device)
+        # Consecutive rows are read as a view; others are gathered, which copies them.
+        whole = rows[-1] - rows[0] + 1 == len(rows)
+        self.read: slice | Tensor = slice(rows[0], rows[-1] + 1) if whole else index
+        ends = torch.tensor([[start + count] for start, count in zip(starts, counts, strict=True)], device=self.device)
+        positions = ends + torch.arange(-longest, 0, device=self.device)
+        self.kept: Tensor | None = None
+        self.write = (index.repeat_interleave(longest), positions.flatten())
+        if min(counts) < longest:
+            # Padding is not written: its place is that of an older token.
+            padding = torch.tensor([[longest - count] for count in counts], device=self.device)
+            self.kept = (torch.arange(longest, device=self.device) >= padding).flatten()
+            self.write = (self.write[0][self.kept], self.write[1][self.kept])
+        # A padding query sees column 0: with nothing to see, its softmax would be 0 / 0.
+        positions = positions.clamp(min=0)
+        visible = torch.arange(self.width, device=self.device) <= positions[:, None, :, None]
+        mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
+        return Placement(positions, mask.masked_fill_(~visible, torch.finfo(self.dtype).min))
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Writes a layer's new keys and values, of shape `[rows, heads, tokens, dim]`, where `place` said, and returns
+        those rows up to the longest."""
+        if layer_idx not in self.stores:
+            self.stores[layer_idx] = (self._empty(key_states), self._empty(value_states))
+        keys, values = self.stores[layer_idx]
+        for store, states in ((keys, key_states), (values, value_states)):
+            new = states.transpose(1, 2).flatten(0, 1)
+            store[self.write[0], :, self.write[1]] = new if self.kept is None else new[self.kept]
+        return keys[self.read, :, : self.width], values[self.read, :, : self.width]
+
+    def select(self, order: Sequence[int]) -> None:
+        """Row `i` becomes what row `order[i]` was; rows that are not named are dropped."""
+        self.reserve(max(order) + 1, 0)
+        index = torch.tensor(order, device=self.device)
+        self.stores = {layer: (keys[index], values[index]) for layer, (keys, values) in self.stores.items()}
+        self.num_rows = len(order)
+
+    def copy(self, rows: Sequence[int], source: "RowCache", source_rows: Sequence[int], width: int) -> None:
+        """Copies the first `width` columns of another cache's rows into these."""
+        self.reserve(max(rows) + 1, width)
+        into, out_of = (torch.tensor(numbers, device=self.device) for numbers in (rows, source_rows))
+        for layer, pair in source.stores.items():
+            if layer not in self.stores:
+                self.stores[layer] = (self._empty(pair[0]), self._empty(pair[1]))
+            for store, other in zip(self.stores[layer], pair, strict=True):
+                store[into, :, :width] = other[out_of, :, :width]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Always 0: rows have no common length, and every forward pass brings its own positions and mask."""
+        return 0

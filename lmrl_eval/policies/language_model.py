@@ -1,0 +1,304 @@
+"""The language-model policy: writes the actions of many conversations at once and encodes no history twice."""
+
+import copy
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lmrl_data.errors import UserError
+from lmrl_data.task import Conversation, Policy
+from lmrl_data.tokenization import TurnTokenizer
+from lmrl_eval.policies.cache import RowCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORWARD_COST = 32  # of a forward pass beside its tokens, in tokens: between 5 (135M parameters) and 55 (0.4M)
+MAX_OPENINGS = 64
+
+
+class _Prompt(NamedTuple):
+    ids: list[int]
+    opening: bool  # no action in sight, as in a first turn or wherever only the newest observation counts
+
+
+class LanguageModelPolicy(Policy):
+    """Samples actions from a causal language model and keeps its keys and values from turn to turn.
+
+    What it writes depends on the model, the seeds and what a conversation shows, and on nothing else: neither on the
+    batch nor on what is cached. A conversation is read as the ids it was written with (what was sampled is not
+    tokenised again), and the cache is used as far as it holds the beginning of those ids. So a window that slid, a
+    wiped history or an edited turn costs time, no more. The weights may change between rollouts, not within one.
+
+    Args:
+        model (`nn.Module`): is called with `input_ids`, `attention_mask` (4D), `position_ids`, `past_key_values`,
+            `use_cache` and `logits_to_keep`, returns `.logits`, and has a `config.max_position_embeddings`.
+        tokenizer (`PreTrainedTokenizerBase`): writes the turns (see `TurnTokenizer`).
+        name (`str`): fills the `policy` column of the episodes.
+        seed (`int`, *optional*, defaults to `0`): of the sampling noise, beside each conversation's own seed.
+        temperature (`float`, *optional*, defaults to `1.0`): divides the logits; 0 is greedy.
+        max_new_tokens (`int`, *optional*, defaults to `32`): ends an action that does not end itself.
+
+    Raises:
+        UserError: for a negative seed or temperature, or if `max_new_tokens` do not fit into the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        name: str,
+        seed: int = 0,
+        temperature: float = 1.0,
+        max_new_tokens: int = 32,
+    ) -> None:
+        if not temperature >= 0:
+            raise UserError(f"temperature is 0 (greedy) or more, got {temperature}")
+        if seed < 0:
+            raise UserError(f"a policy's seed is 0 or more, got {seed}")
+        config: Any = model.config
+        limit = int(config.get_text_config().max_position_embeddings)
+        if not 0 < max_new_tokens < limit:
+            raise UserError(f"max_new_tokens is from 1 to {limit - 1} for this model, got {max_new_tokens}")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.seed = seed
+        self.temperature = temperature
+        self.max_new_tokens = max_new_tokens
+        self.turns = TurnTokenizer(tokenizer)
+        self._max_prompt = limit - max_new_tokens
+        self._decode = functools.lru_cache(10_000)(self.turns.decode_action)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._counts = dict.fromkeys(("tokens_written", "tokens_encoded", "tokens_reused", "forward_calls"), 0)
+        # What was sampled as a conversation's n-th action, found by n and the text it was read as.
+        self._written: WeakKeyDictionary[Conversation, dict[tuple[int, str], list[int]]] = WeakKeyDictionary()
+        self._forget()
+
+    def _forget(self) -> None:
+        parameter = next(self.model.parameters())
+        # Row i belongs to conversation i of the last batch and holds the keys and values of these ids.
+        self._cache = RowCache(parameter.dtype, parameter.device)
+        self._seated: list[Conversation] = []
+        self._cached: list[list[int]] = []
+        # Openings are encoded once and copied to every conversation that has the same one: a fully observed maze
+        # shows 26 different texts in all. By ids: a row of `_opening_cache`.
+        self._opening_cache = RowCache(parameter.dtype, parameter.device)
+        self._openings: dict[tuple[int, ...], int] = {}
+        self._opening_logits: list[Tensor] = []
+
+    def greedy(self) -> "LanguageModelPolicy":
+        """The same policy at temperature 0: it shares the model and the tokenizer, and no memory."""
+        twin = copy.copy(self)
+        twin.temperature = 0.0
+        twin._begin()
+        return twin
+
+    def statistics(self) -> dict[str, float]:
+        """Counts since the policy was made: `tokens_written` (sampled), `tokens_encoded` (of prompts, run through the
+        model), `tokens_reused` (of prompts, their keys and values were at hand) and `forward_calls`."""
+        return {name: float(count) for name, count in self._counts.items()}
+
+    @torch.inference_mode()
+    def act(self, conversations: Sequence[Conversation]) -> list[str]:
+        if not conversations:
+            return []
+        training = self.model.training
+        self.model.eval()
+        try:
+            prompts = [self._prompt(conversation) for conversation in conversations]
+            self._seat(conversations)
+            logits = self._encode(prompts)
+            written = self._write(conversations, prompts, logits)
+        finally:
+            self.model.train(training)
+        actions = [self._decode(tuple(ids)) for ids in written]
+        for conversation, action, ids in zip(conversations, actions, written, strict=True):
+            by_text = self._written.setdefault(conversation, {})
+            by_text[_num_actions(conversation), action] = ids + self._missing_end(ids[-1])
+        return actions
+
+    def _prompt(self, conversation: Conversation) -> _Prompt:
+        """What the conversation shows, as ids: as sampled where this policy wrote it, else as tokenised."""
+        written = self._written.get(conversation, {})
+        pieces = list(self.turns.pieces(conversation.visible))
+        actions = sum(turn is not None for _, turn in pieces)
+        number = _num_actions(conversation) - actions
+        prompt: list[int] = []
+        for ids, turn in pieces:
+            if turn is None:
+                prompt += ids
+            else:
+                prompt += written.get((number, turn.content), ids)
+                number += 1
+        # What does not fit is cut off on the left, as in the original.
+        return _Prompt(prompt[-self._max_prompt :], opening=not actions)
+
+    def _missing_end(self, last: int) -> list[int]:
+        """What the model left out of its action's end."""
+        end = self.turns.action_end
+        if self.turns.raw:
+            return [] if last in self.turns.stop_ids and last != self.tokenizer.eos_token_id else end
+        return end[1:] if last == end[0] else end
+
+    def _seat(self, conversations: Sequence[Conversation]) -> None:
+        """Gives conversation `i` row `i`. A new one takes the row of one that is gone, and so whatever the two have in
+        common, such as instructions."""
+        places = {id(conversation): place for place, conversation in enumerate(self._seated)}
+        order = [places.pop(id(conversation), -1) for conversation in conversations]
+        if max(order) < 0:
+            # A new rollout: the weights may have changed.
+            self._forget()
+            places = {}
+        old = len(self._seated)
+        free = iter([*sorted(places.values()), *range(old, old + len(conversations))])
+        order = [next(free) if place < 0 else place for place in order]
+        if order != list(range(old)):
+            self._cache.select(order)
+            self._cached = [self._cached[place] if place < old else [] for place in order]
+        self._seated = list(conversations)
+
+    def _encode(self, prompts: Sequence[_Prompt]) -> Tensor:
+        """Brings every row up to its prompt; returns the logits of the next token, of shape `[rows, vocabulary]`."""
+        if len(self._openings) > MAX_OPENINGS:
+            self._opening_cache.clear()
+            self._openings, self._opening_logits = {}, []
+        sharing: dict[tuple[int, ...], list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            if prompt.opening:
+                sharing.setdefault(tuple(prompt.ids), []).append(row)
+        new = [ids for ids in sharing if ids not in self._openings]
+        encoded = [row for row, prompt in enumerate(prompts) if not prompt.opening] + [sharing[ids][0] for ids in new]
+        logits: dict[int, Tensor] = {}
+        starts = {row: self._rewind(row, prompts[row].ids) for row in encoded}
+        for group in split(encoded, [len(prompts[row].ids) - starts[row] for row in encoded]):
+            tokens = [prompts[row].ids[starts[row] :] for row in group]
+            logits.update(zip(group, self._forward(group, tokens, [starts[row] for row in group]), strict=True))
+            self._counts["tokens_encoded"] += sum(map(len, tokens))
+        self._counts["tokens_reused"] += sum(len(prompt.ids) for prompt in prompts)
+        self._counts["tokens_reused"] -= sum(len(prompts[row].ids) - start for row, start in starts.items())
+        self._share(sharing, new, logits)
+        self._cached = [prompt.ids for prompt in prompts]
+        return torch.stack([logits[row] for row in range(len(prompts))])
+
+    def _share(
+        self, sharing: dict[tuple[int, ...], list[int]], new: Sequence[tuple[int, ...]], logits: dict[int, Tensor]
+    ) -> None:
+        """Keeps the new openings and copies openings to the rows that did not encode theirs."""
+        if new:
+            first = len(self._openings)
+            self._openings.update(zip(new, range(first, first + len(new)), strict=True))
+            rows = [sharing[ids][0] for ids in new]
+            self._opening_cache.copy(list(range(first, first + len(new))), self._cache, rows, max(map(len, new)))
+            self._opening_logits += [logits[row] for row in rows]
+        copies = {row: self._openings[ids] for ids, rows in sharing.items() for row in rows if row not in logits}
+        if copies:
+            width = max(map(len, sharing))
+            self._cache.copy(list(copies), self._opening_cache, list(copies.values()), width)
+            logits.update({row: self._opening_logits[opening] for row, opening in copies.items()})
+
+    def _rewind(self, row: int, ids: Sequence[int]) -> int:
+        """Cuts a row back to what it has in common with `ids`, whose last one is always encoded: it gives the logits.
+        Returns the length."""
+        self._cached[row] = self._cached[row][: common_prefix(self._cached[row], ids[:-1])]
+        return len(self._cached[row])
+
+    def _forward(self, rows: Sequence[int], tokens: Sequence[list[int]], starts: Sequence[int]) -> Tensor:
+        """Appends tokens to rows (ascending) behind their first `starts`; returns the logits after the last token, of
+        shape `[rows, vocabulary]`."""
+        longest = max(map(len, tokens))
+        input_ids = torch.tensor([[0] * (longest - len(ids)) + ids for ids in tokens], device=self._cache.device)
+        placement = self._cache.place(rows, starts, [len(ids) for ids in tokens])
+        self._counts["forward_calls"] += 1
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=placement.attention_mask,
+            position_ids=placement.position_ids,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+    def _write(
+        self, conversations: Sequence[Conversation], prompts: Sequence[_Prompt], logits: Tensor
+    ) -> list[list[int]]:
+        """Samples every action to its end, from the logits of its first token."""
+        # A stream for every turn of every episode, so that no other turn, row or retry shifts it.
+        streams = [np.random.default_rng([self.seed, c.seed, _num_actions(c)]) for c in conversations]
+        noise = np.stack([stream.random(self.max_new_tokens) for stream in streams])
+        written: list[list[int]] = [[] for _ in prompts]
+        writing = list(range(len(prompts)))
+        for step in range(self.max_new_tokens):
+            tokens = choose(logits, noise[writing, step], self.temperature)
+            for row, token in zip(writing, tokens, strict=True):
+                written[row].append(token)
+            self._counts["tokens_written"] += len(tokens)
+            writing = [row for row in writing if written[row][-1] not in self.turns.stop_ids]
+            if not writing or step + 1 == self.max_new_tokens:
+                break
+            # Some rows are gathered (copied) for the pass, all are not: with few idle rows, all is cheaper. An idle
+            # row runs its last token, which the next turn needs anyway.
+            rows = writing if 2 * len(writing) <= len(prompts) else list(range(len(prompts)))
+            starts = [len(prompts[row].ids) + len(written[row]) - 1 for row in rows]
+            logits = self._forward(rows, [written[row][-1:] for row in rows], starts)
+            for row in rows:
+                self._cached[row] = prompts[row].ids + written[row]
+            if len(rows) > len(writing):
+                logits = logits[writing]
+        return written
+
+
+def choose(logits: Tensor, noise: np.ndarray, temperature: float) -> list[int]:
+    """The token of each row of `logits`: the most likely at temperature 0, else the inverse of the distribution
+    function at that row's uniform number.
+
+    Raises:
+        UserError: if the logits are not numbers.
+    """
+    # Double precision, so that a token's share of [0, 1) does not depend on how many come before it.
+    scores = logits.to("cpu" if logits.device.type == "mps" else logits.device, torch.float64)
+    if temperature:
+        scores = (scores - scores.amax(-1, keepdim=True)) / temperature
+    if bool(scores.isnan().any()):
+        raise UserError("the model's logits are not numbers; its training must have diverged")
+    if not temperature:
+        return scores.argmax(-1).tolist()
+    cumulative = scores.exp().cumsum(-1)
+    points = torch.from_numpy(noise).to(scores.device)[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, points, right=True)[:, 0].tolist()
+
+
+def split(rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Groups rows for forward passes, so that a few long ones do not pad many short ones. Each group is ascending."""
+    if not rows:
+        return []
+    order = sorted(range(len(rows)), key=lengths.__getitem__)
+    longest = lengths[order[-1]]
+    # What it saves to run the `cut` shortest rows in a pass of their own.
+    saved, cut = max(((cut * (longest - lengths[order[cut - 1]]), cut) for cut in range(1, len(rows))), default=(0, 0))
+    if saved <= FORWARD_COST:
+        return [sorted(rows)]
+    halves = (order[:cut], order[cut:])
+    return [group for half in halves for group in split([rows[i] for i in half], [lengths[i] for i in half])]
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences begin with in common."""
+    length = min(len(first), len(second))
+    if first[:length] == second[:length]:
+        return length
+    return next(index for index in range(length) if first[index] != second[index])
+
+
+def _num_actions(conversation: Conversation) -> int:
+    return sum(turn.role == "assistant" for turn in conversation.turns)
