@@ -60,6 +60,7 @@ def run(
     from lmrl_eval.evaluator import Evaluator
     from lmrl_eval.policies import describe_checkpoint, load_policy
     from lmrl_eval.report import plain, table
+    from lmrl_eval.results import check_folder
 
     chosen = get_task(task)
     config = config or chosen.default_config
@@ -79,6 +80,11 @@ def run(
             max_new_tokens=max_new_tokens,
             device=device,
         )
+        folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
+        if out is not None:
+            folder = out if len(betas) == 1 else out / _slug(player.name)
+        # Now, and not after an hour of play.
+        check_folder(folder)
         result = Evaluator().compute(
             player,
             chosen,
@@ -91,9 +97,6 @@ def run(
             policy_seed=None if human else policy_seed,
             checkpoint=describe_checkpoint(policy, player),
         )
-        folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
-        if out is not None:
-            folder = out if len(betas) == 1 else out / _slug(player.name)
         folders.append(result.save(folder))
         scores.append(result.score)
     print(table(scores))

@@ -80,8 +80,8 @@ class Evaluator:
             n_episodes = task.evaluation_episodes * len(starts)
         if n_episodes < 2:
             raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
-        if seed < 0:
-            raise UserError(f"a seed is not negative, got {seed}")
+        if not 0 <= seed < 2**62:
+            raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
         if batch_size < 1:
             raise UserError(f"the batch size is at least 1, got {batch_size}")
         names = list(islice(cycle(starts), n_episodes))

@@ -1,6 +1,7 @@
 """Results: a score with the episodes it was computed from, as a folder that anyone can audit."""
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +44,7 @@ class Results:
             UserError: if the folder holds something else, or the disk does not take it.
         """
         folder = Path(folder)
-        if folder.exists() and not (folder / SCORE).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise UserError(f"{folder} exists and holds no results; choose another --out")
+        check_folder(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -63,13 +63,20 @@ class Results:
         import pyarrow.parquet
         from datasets import Dataset
 
-        from lmrl_data.builder import features
+        from lmrl_data.builder import FEATURES
 
         (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
         (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
         (folder / TIMING).write_text(json.dumps(dict(self.timing), indent=2) + "\n", encoding="utf-8")
-        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=features())
+        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=FEATURES)
         pyarrow.parquet.write_table(rows.data.table, folder / EPISODES)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises a `UserError` if results must not go to `folder`, because something else is there."""
+    if not folder.exists() or (folder / SCORE).is_file() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    raise UserError(f"{folder} exists and holds no results; choose another folder")
 
 
 def read_results(folder: str | Path) -> Results:
@@ -99,7 +106,7 @@ def read_results(folder: str | Path) -> Results:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
     mean = sum(episode.total_reward for episode in episodes) / max(1, len(episodes))
-    if len(episodes) != score.n_episodes or abs(mean - score.mean_return) > 1e-3:
+    if len(episodes) != score.n_episodes or not math.isclose(mean, score.mean_return, rel_tol=1e-5, abs_tol=1e-5):
         raise UserError(
             f"{folder}: {SCORE} says {score.mean_return:.3f} over {score.n_episodes} episodes, but {EPISODES} holds "
             f"{mean:.3f} over {len(episodes)}; run the evaluation again"

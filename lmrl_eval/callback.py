@@ -1,0 +1,107 @@
+"""The training callback: scores the policy in the simulator while it is being trained."""
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from lmrl_data.errors import UserError
+from lmrl_data.task import EVALUATION_SEED, Policy, Task
+from lmrl_eval.evaluator import Evaluator
+
+
+class SimulatorEvalCallback(TrainerCallback):
+    """Plays episodes with the live model every `eval_every` steps and at the end, and logs what they earned.
+
+    Logs `eval_return`, `eval_normalized`, `eval_success_rate` and `eval_invalid_rate` through the trainer, so they
+    show up wherever its other numbers do. Only the main process plays; the others wait for it at their next step.
+
+    Args:
+        trainer (`Trainer`): whose model is scored; add the callback with `trainer.add_callback`.
+        task (`Task` or `str`): what is played.
+        config (`str`): the task's config.
+        make_policy (`Callable[[model], Policy]`): makes the policy of a model.
+        eval_every (`int`, *optional*): optimiser steps between two scores; only at the end of training otherwise.
+        n_episodes (`int`, *optional*, defaults to `50`): episodes per score, spread evenly over the starts.
+        seed (`int`, *optional*, defaults to `2_000_000`): the first episode's seed; the same for every score.
+        batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
+
+    Raises:
+        UserError: if `eval_every` is below 1.
+
+    Examples:
+
+    ```py
+    trainer.add_callback(SimulatorEvalCallback(trainer, "maze", "fully_observed", make_policy, eval_every=100))
+    ```
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        task: Task | str,
+        config: str,
+        make_policy: Callable[[Any], Policy],
+        *,
+        eval_every: int | None = None,
+        n_episodes: int = 50,
+        seed: int = EVALUATION_SEED,
+        batch_size: int = 64,
+    ) -> None:
+        if eval_every is not None and eval_every < 1:
+            raise UserError(f"eval_every is at least 1 step, got {eval_every}")
+        self.trainer = trainer
+        self.task = task
+        self.config = config
+        self.make_policy = make_policy
+        self.eval_every = eval_every
+        self.n_episodes = n_episodes
+        self.seed = seed
+        self.batch_size = batch_size
+        self._scored_at = -1
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.eval_every is not None and state.global_step % self.eval_every == 0:
+            self._score(state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._score(state)
+
+    def _score(self, state: TrainerState) -> None:
+        if not state.is_world_process_zero or state.global_step == self._scored_at:
+            return
+        self._scored_at = state.global_step
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        training = model.training
+        model.eval()
+        try:
+            score = (
+                Evaluator()
+                .compute(
+                    self.make_policy(model),
+                    self.task,
+                    self.config,
+                    n_episodes=self.n_episodes,
+                    seed=self.seed,
+                    batch_size=self.batch_size,
+                    move_accuracy=False,
+                    # The interval is not logged.
+                    n_resamples=1,
+                )
+                .score
+            )
+            # Still in eval mode: TRL's trainers would otherwise flush their running means of the training steps.
+            self.trainer.log(
+                {
+                    "eval_return": score.mean_return,
+                    "eval_normalized": score.normalized,
+                    "eval_success_rate": score.success_rate,
+                    "eval_invalid_rate": score.invalid_rate,
+                }
+            )
+        finally:
+            model.train(training)
