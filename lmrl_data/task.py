@@ -1,7 +1,7 @@
 """What a task is made of: a simulator with its rules, policies that play it, and the returns that set the scale."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,6 +243,9 @@ class Task:
         instructions (`str`): the rules, for prompted and instruct models.
         draw (`Callable`, *optional*): a picture of a score, by start: `draw(axes, values, actions)`
             returns what a colorbar is made from.
+        keys (`Mapping[str, str]`): short forms of actions for a human player.
+        data_facts (`Callable[[str, Iterable[Episode]], Mapping[str, str]]`, *optional*): what a dataset card says of a
+            config's episodes beyond their statistics: values by label.
     """
 
     id: str
@@ -259,6 +262,8 @@ class Task:
     instructions: str
     best_actions: Callable[[str], Mapping[str, str]] | None = None
     draw: Callable[..., Any] | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+    data_facts: Callable[[str, Iterable[Episode]], Mapping[str, str]] | None = None
 
     def __post_init__(self) -> None:
         total = sum(behavior.share for behavior in self.behaviors)

@@ -6,8 +6,8 @@ costs 1, an unreadable action 4, the move that reaches the goal nothing. Paper s
 
 import functools
 import string
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -431,6 +431,32 @@ BEHAVIORS = (
 )
 
 
+def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
+    """The exact expected return, over all starts, of playing each action as often as the data does."""
+    counts: dict[str, Counter[str]] = {}
+    for episode in episodes:
+        for seen, said in zip(episode.turns[::2], episode.turns[1::2], strict=False):
+            counts.setdefault(seen.content, Counter())[said.content] += 1
+    maze = grid()
+    texts = maze.positions if config == "fully_observed" else maze.walls
+    value = dict.fromkeys(maze.starts, -1.0)  # the action after the last move costs 1
+    for _ in range(MAX_MOVES):
+        # Where the data has no action, all four are as likely.
+        value = {
+            cell: sum(
+                n * (value[target] - 1)
+                for action, n in chosen.items()
+                if (target := maze.moves[cell][action]) != maze.goal
+            )
+            / chosen.total()
+            for cell in maze.starts
+            for chosen in [counts.get(texts[cell]) or Counter(ACTIONS.keys())]
+        }
+    mean = sum(value.values()) / len(value)
+    label = "the exact return of playing each action as often as the data does after the newest text is"
+    return {label: f"{mean:.2f}"}
+
+
 def best_actions(config: str) -> dict[str, str]:
     """The best first action from each start: by position, or by what the walls of the start alone tell."""
     policy = OptimalPolicy(config, 0)
@@ -495,4 +521,6 @@ TASK = Task(
     ),
     best_actions=best_actions,
     draw=draw,
+    keys={"w": "move up", "a": "move left", "s": "move down", "d": "move right"},
+    data_facts=data_facts,
 )

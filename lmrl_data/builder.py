@@ -1,0 +1,383 @@
+"""The dataset builder: plays a task's behavior policies and writes the episodes as Parquet that `load_dataset` reads.
+
+A build is a pure function of (task version, config, seeds): the number of processes, interruptions and the machine do
+not change a byte. `manifest.json` lists the shards that are finished; a re-run checks them and makes the missing ones.
+"""
+
+import errno
+import fcntl
+import functools
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.metadata import version
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+from datasets import Dataset, Features, Json, List, Value
+from tqdm import tqdm
+
+from lmrl_data import cards
+from lmrl_data.episode import Episode, Turn
+from lmrl_data.errors import UserError
+from lmrl_data.store import (
+    check_dataset,
+    dataset_configs,
+    is_whole,
+    load_episodes,
+    read_episodes,
+    read_manifest,
+    replace,
+    sha256,
+    write_manifest,
+    write_text,
+)
+from lmrl_data.task import TEST_SEED, TRAIN_SEED, Config, Conversation, Task
+from lmrl_data.tasks import get_task
+
+SHARD_EPISODES = 10_000
+CHUNK_EPISODES = 250  # what one process plays before it hands over
+FIRST_SEED = {"train": TRAIN_SEED, "test": TEST_SEED}
+LIBRARIES = ("datasets", "numpy", "pyarrow")  # their versions decide bytes
+__all__ = [
+    "FEATURES",
+    "STEP_FEATURES",
+    "build_dataset",
+    "check_dataset",
+    "load_episodes",
+    "read_episodes",
+    "read_manifest",
+]
+logger = logging.getLogger(__name__)
+
+
+# --- rows
+
+
+_MESSAGES = List({"role": Value("string"), "content": Value("string")})
+FEATURES = Features(
+    {
+        "task": Value("string"),
+        "config": Value("string"),
+        "messages": _MESSAGES,
+        "rewards": List(Value("float32")),
+        "total_reward": Value("float64"),
+        "terminated": Value("bool"),
+        "truncated": Value("bool"),
+        "policy": Value("string"),
+        "seed": Value("int64"),
+        "info": Json(),
+    }
+)
+STEP_FEATURES = Features(
+    {
+        "prompt": _MESSAGES,
+        "completion": _MESSAGES,
+        "reward": Value("float32"),
+        "terminated": Value("bool"),
+        "truncated": Value("bool"),
+        "episode": Value("int64"),
+        "turn": Value("int64"),
+        "next_prompt": _MESSAGES,
+    }
+)
+
+
+def step_rows(episode: Episode, index: int, history: int | None) -> list[dict[str, Any]]:
+    """One row an action, with the texts the policy sees before and after it.
+
+    Args:
+        episode (`Episode`): what was played.
+        index (`int`): the episode's place in its split; fills the `episode` column.
+        history (`int`, *optional*): how many of the latest texts the policy sees.
+    """
+    conversation = Conversation(episode.seed, history)
+    prompts: list[list[dict[str, str]]] = []
+    actions: list[Turn] = []
+    for turn in episode.turns:
+        conversation.turns.append(turn)
+        if turn.role == "assistant":
+            actions.append(turn)
+        elif turn.role == "user":
+            prompts.append([{"role": seen.role, "content": seen.content} for seen in conversation.visible])
+    if len(prompts) == len(actions):
+        prompts.append([])  # the episode ends on an action: there is no next observation
+    last = len(actions) - 1
+    return [
+        {
+            "prompt": prompts[i],
+            "completion": [{"role": "assistant", "content": action.content}],
+            "reward": float(action.reward),
+            "terminated": episode.terminated and i == last,
+            "truncated": episode.truncated and i == last,
+            "episode": index,
+            "turn": i,
+            "next_prompt": prompts[i + 1],
+        }
+        for i, action in enumerate(actions)
+    ]
+
+
+# --- the plan
+
+
+class Shard(NamedTuple):
+    """A range of episodes, and the files that hold them."""
+
+    config: str
+    split: str
+    start: int  # index in the split
+    stop: int
+    paths: tuple[str, ...]  # the episodes' file, and a Markov config's steps
+
+
+def plan(task: Task, config: str, sizes: Mapping[str, int]) -> list[Shard]:
+    """The shards of a config; they depend on the sizes of the splits and nothing else."""
+    shards = []
+    for split, size in sizes.items():
+        starts = range(0, size, SHARD_EPISODES)
+        for index, start in enumerate(starts):
+            file = f"{split}-{index:05d}-of-{len(starts):05d}.parquet"
+            paths = tuple(f"{name}/{file}" for name in dataset_configs(task, config))
+            shards.append(Shard(config, split, start, min(start + SHARD_EPISODES, size), paths))
+    return shards
+
+
+def _sizes(task: Task, num_episodes: int | None) -> dict[str, int]:
+    if num_episodes is None:
+        return dict(task.num_episodes)
+    if not 1 <= num_episodes <= TEST_SEED - TRAIN_SEED:
+        raise UserError(f"a train split has 1 to {TEST_SEED - TRAIN_SEED:,} episodes, got {num_episodes:,}")
+    return {"train": num_episodes, "test": max(1, num_episodes // 10)}
+
+
+# --- playing
+
+
+def _play(task: Task, config: str, split: str, start: int, stop: int) -> tuple[Dataset, ...]:
+    """The episodes `start` to `stop` of a split, one dataset per file of a shard."""
+    simulator = task.simulator(config=config)
+    rules: Config = task.config(config)
+    episodes = [task.generate(simulator, FIRST_SEED[split] + index) for index in range(start, stop)]
+    made = (Dataset.from_list([episode.to_row() for episode in episodes], features=FEATURES),)
+    if not rules.markov:
+        return made
+    steps = [row for i, episode in enumerate(episodes, start) for row in step_rows(episode, i, rules.history)]
+    return (*made, Dataset.from_list(steps, features=STEP_FEATURES))
+
+
+def _play_by_id(task_id: str, config: str, split: str, start: int, stop: int) -> tuple[Dataset, ...]:
+    return _play(get_task(task_id), config, split, start, stop)
+
+
+def _start_worker() -> None:
+    """A worker dies with its parent, however that dies, and on Ctrl-C without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+Player = Callable[[Shard], Iterator[tuple[Dataset, ...]]]
+
+
+@contextmanager
+def _players(task: Task, num_proc: int) -> Iterator[Player]:
+    """What turns a shard into the datasets of its chunks, in order, here or in `num_proc` processes."""
+
+    def chunks(shard: Shard) -> list[tuple[str, str, int, int]]:
+        starts = range(shard.start, shard.stop, CHUNK_EPISODES)
+        return [(shard.config, shard.split, i, min(i + CHUNK_EPISODES, shard.stop)) for i in starts]
+
+    if num_proc == 1:
+        yield lambda shard: (_play(task, *chunk) for chunk in chunks(shard))
+        return
+
+    def submit(shard: Shard) -> Iterator[tuple[Dataset, ...]]:
+        # Workers start here, with Ctrl-C blocked until they can die of it quietly.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return pool.map(_play_by_id, *zip(*((task.id, *chunk) for chunk in chunks(shard)), strict=True))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    # Spawned, not forked: Arrow has threads.
+    pool = ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        yield submit
+    except BrokenProcessPool:
+        raise UserError(
+            "a building process died, perhaps for want of memory; the same command with a smaller --num-proc continues"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+# --- files
+
+
+def _write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
+    """Writes the Parquet file of a shard and returns its entry in the manifest."""
+    dataset = datasets.concatenate_datasets(list(parts))
+    entry: dict[str, Any] = {"rows": len(dataset)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            dataset.to_parquet(file)
+        entry["sha256"] = sha256(temporary)
+
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        replace(path, write)
+    finally:
+        if not bars:
+            datasets.enable_progress_bars()
+    return entry
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keeps a second build out of the folder; the lock goes when the process does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another build is writing {folder}; wait for it, or choose another --out") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+# --- the manifest
+
+
+def _open_folder(task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """The manifest to go on with: shards that are listed are whole, shards that are not listed are gone."""
+    manifest = read_manifest(folder)
+    if manifest is None and any(not path.name.endswith(".tmp") for path in folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no dataset of this tool; choose another --out")
+    made_by = {
+        "task": task.id,
+        "task_version": task.version,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+    if manifest and manifest["task"] != task.id:
+        raise UserError(f"{folder} holds the dataset of {manifest['task']}, not of {task.id}; choose another --out")
+    if manifest and (changed := [key for key in made_by if manifest[key] != made_by[key]]):
+        was, now = (json.dumps([each[key] for key in changed])[1:-1] for each in (manifest, made_by))
+        logger.warning("%s was built by %s, which is now %s: building it again", folder, was, now)
+        manifest = None
+    manifest = manifest or {**made_by, "configs": {}, "shards": {}}
+    for config, wanted in sizes.items():
+        seeds = {split: [FIRST_SEED[split], FIRST_SEED[split] + size] for split, size in wanted.items()}
+        found = manifest["configs"].get(config)
+        planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
+        ours = {path for path in manifest["shards"] if path.split("/")[0] in dataset_configs(task, config)}
+        if found not in (None, seeds) or not ours <= planned:
+            logger.warning("%s has %s in another size: building that config again", folder, config)
+            for path in ours:
+                del manifest["shards"][path]
+        manifest["configs"][config] = seeds
+        for path in sorted(ours & manifest["shards"].keys()):
+            if not is_whole(folder / path, manifest["shards"][path]):
+                logger.warning("%s is missing or damaged: building it again", folder / path)
+                del manifest["shards"][path]
+    write_manifest(folder, manifest)
+    for path in [*folder.glob("**/.*.tmp"), *folder.glob("*/*-?????-of-?????.parquet")]:
+        if str(path.relative_to(folder)) not in manifest["shards"]:
+            path.unlink()
+    return manifest
+
+
+# --- building
+
+
+def build_dataset(
+    task: Task,
+    config: str | None = None,
+    num_episodes: int | None = None,
+    num_proc: int = 1,
+    output_dir: Path | str = "lmrl",
+) -> Path:
+    """Builds a task's dataset, or what is missing of it, and returns its folder `<output_dir>/<task id>`.
+
+    Args:
+        task (`Task`): what is played.
+        config (`str`, *optional*): builds this config only; all of them by default.
+        num_episodes (`int`, *optional*): size of the train split; the test split gets a tenth. The task's own sizes
+            by default.
+        num_proc (`int`, *optional*, defaults to `1`): processes that play; the files do not depend on it.
+        output_dir (`Path`, *optional*, defaults to `"lmrl"`): the parent folder; `load_dataset("lmrl/<task id>")` run
+            beside a folder named `lmrl` reads the build.
+
+    Raises:
+        UserError: for an unknown config, a size or folder that cannot be used, a full disk, or a second build that
+            writes the same folder.
+    """
+    if num_proc < 1:
+        raise UserError(f"a build needs at least 1 process, got {num_proc}")
+    if config is not None:
+        task.config(config)
+    sizes = {name: _sizes(task, num_episodes) for name in ([config] if config else task.configs)}
+    folder = Path(output_dir) / task.id
+    done, total = 0, sum(len(plan(task, name, size)) for name, size in sizes.items())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder), _players(task, num_proc) as play:
+            manifest = _open_folder(task, folder, sizes)
+            shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
+            missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
+            done = total - len(missing)
+            if missing:
+                # The card comes last: a folder without one is not finished.
+                (folder / "README.md").unlink(missing_ok=True)
+            episodes = sum(shard.stop - shard.start for shard in missing)
+            with tqdm(total=episodes, desc=task.id, unit=" episodes", disable=None) as bar:
+                for shard in missing:
+                    parts: list[tuple[Dataset, ...]] = []
+                    for part in play(shard):
+                        parts.append(part)
+                        bar.update(len(part[0]))
+                    for path, files in zip(shard.paths, zip(*parts, strict=True), strict=True):
+                        if path not in manifest["shards"]:
+                            manifest["shards"][path] = _write_shard(folder / path, files)
+                            write_manifest(folder, manifest)
+                    done += 1
+            write_text(folder / "eval.yaml", cards.render_eval_yaml(task))
+            write_text(folder / "README.md", _card(task, folder, manifest))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise UserError(
+                f"no space left for {folder}: {done} of {total} shards are done; "
+                "free some space and run the same command again, it goes on from there"
+            ) from None
+        if isinstance(error, (PermissionError, FileExistsError, NotADirectoryError)) or error.errno == errno.EROFS:
+            raise UserError(f"{folder} cannot be written ({error.strerror}); choose another --out") from None
+        raise
+    return folder
+
+
+def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
+    """The card of all configs that are finished."""
+    data = {}
+    for config, seeds in manifest["configs"].items():
+        wanted = {split: last - first for split, (first, last) in seeds.items()}
+        if {path for shard in plan(task, config, wanted) for path in shard.paths} <= manifest["shards"].keys():
+            data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
+    return cards.render_dataset_card(task, data, manifest["libraries"])

@@ -1,0 +1,261 @@
+"""The cards: what a reader sees of a dataset or a checkpoint, rendered from the data and the scores themselves."""
+
+import functools
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lmrl_data.episode import Episode
+from lmrl_data.task import TEST_SEED, TRAIN_SEED, Task
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Splits = Mapping[str, Callable[[], Iterable[Episode]]]  # how to read the episodes of each split
+
+
+def cards_folder() -> Path:
+    """Where the templates are: inside the installed package, or at the top of a checkout."""
+    installed = Path(__file__).with_name("_cards")
+    return installed if installed.is_dir() else Path(__file__).parents[1] / "cards"
+
+
+# --- statistics
+
+
+class Summary(NamedTuple):
+    """One line of the paper's Table 1. Deviations are of the population."""
+
+    size: int
+    length: tuple[float, float]  # mean and deviation of the number of agent turns
+    success_rate: float
+    total_reward: tuple[float, float]  # mean and deviation of the return
+
+
+class Statistics(NamedTuple):
+    """One entry per episode; all arrays of shape [episodes]."""
+
+    lengths: np.ndarray
+    returns: np.ndarray
+    successes: np.ndarray
+    policies: np.ndarray
+
+    @classmethod
+    def of(cls, episodes: Iterable[Episode]) -> "Statistics":
+        rows = [(each.num_turns, each.total_reward, each.success, each.policy) for each in episodes]
+        return cls(*(np.array(column) for column in zip(*rows, strict=True)))
+
+    def summary(self, policy: str | None = None) -> Summary:
+        """Of all episodes, or of those that one behavior policy played."""
+        chosen = np.full(len(self.policies), True) if policy is None else self.policies == policy
+        lengths, returns = self.lengths[chosen], self.returns[chosen]
+        return Summary(
+            int(chosen.sum()),
+            (float(lengths.mean()), float(lengths.std())),
+            float(self.successes[chosen].mean()),
+            (float(returns.mean()), float(returns.std())),
+        )
+
+    def by_policy(self) -> dict[str, Summary]:
+        return {str(policy): self.summary(policy) for policy in np.unique(self.policies)}
+
+
+# --- a task's own page
+
+
+class TaskPage(NamedTuple):
+    """`cards/tasks/<task>.md`: the paper's values for the data, and the text about the task."""
+
+    title: str
+    paper: Summary
+    text: str
+
+
+def task_page(task: Task) -> TaskPage:
+    """The page of a task."""
+    import yaml
+
+    _, head, text = (cards_folder() / "tasks" / f"{task.id}.md").read_text(encoding="utf-8").split("---\n", 2)
+    facts = yaml.safe_load(head)
+    paper = facts["table_1"]
+    summary = Summary(
+        paper["size"], tuple(paper["length"]), paper["success_rate"], tuple(paper["total_reward"])
+    )  # fmt: skip
+    return TaskPage(facts["title"], summary, text.strip())
+
+
+# --- rendering
+
+
+def printable(text: str) -> str:
+    """Text from an episode, safe to show: control characters are written out, so they cannot steer a terminal.
+
+    Examples:
+        >>> printable("a\\x1b[2Jb")
+        'a\\\\x1b[2Jb'
+    """
+    return "".join(
+        char if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    """A value in a Markdown table: it can neither end its cell nor bring HTML."""
+    text = printable(str(value)).replace("\n", " ")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "'")
+
+
+def _spread(pair: Sequence[float]) -> str:
+    return f"{pair[0]:.3g} ± {pair[1]:.3g}".replace("-", "−")
+
+
+def _block(turns: Iterable[str]) -> str:
+    """An indented code block, which no text can end."""
+    return "\n".join(f"    {line}" for turn in turns for line in printable(turn).split("\n"))
+
+
+@functools.cache
+def _environment() -> "Environment":
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    # Only files of ours are templates; episodes, names and numbers are values and never parsed.
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(cards_folder()), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters.update(cell=_cell, spread=_spread, block=_block)
+    return environment
+
+
+def _front_matter(**values: Any) -> str:
+    import yaml
+
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _size_category(size: int) -> str:
+    bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    return next((name for bound, name in bounds if size < bound), "1M<n<10M")
+
+
+def _example(episodes: Iterable[Episode]) -> Episode:
+    """The first episode of four to eight actions, or the first of all."""
+    first = None
+    for episode in episodes:
+        first = first or episode
+        if 4 <= episode.num_turns <= 8:
+            return episode
+    assert first is not None
+    return first
+
+
+def leaderboard_id(task: Task, config: str) -> str:
+    """The `task_id` of a config on a leaderboard: the task's, and the config's name where there are several."""
+    return task.id if len(task.configs) == 1 else f"{task.id}_{config}"
+
+
+def render_dataset_card(task: Task, data: Mapping[str, Splits], libraries: Mapping[str, str]) -> str:
+    """The README of a dataset, with the head that tells `load_dataset` where the files are.
+
+    Args:
+        task (`Task`): whose data it is.
+        data (`Mapping[str, Mapping[str, Callable]]`): for each finished config and split, how to read its episodes.
+        libraries (`Mapping[str, str]`): the library versions that wrote the files.
+    """
+    statistics = {
+        config: {split: Statistics.of(read()) for split, read in splits.items()} for config, splits in data.items()
+    }
+    names = [name for config in data for name in ([config] + [f"{config}_steps"] * task.configs[config].markov)]
+    page = task_page(task)
+    head = _front_matter(
+        language=["en"],
+        license="apache-2.0",
+        pretty_name=page.title,
+        task_categories=["reinforcement-learning", "text-generation"],
+        tags=["lmrl-gym", "offline-rl", "multi-turn"],
+        size_categories=[_size_category(max(len(each["train"].lengths) for each in statistics.values()))],
+        configs=[
+            {
+                "config_name": name,
+                **({"default": True} if name == task.default_config else {}),
+                "data_files": [
+                    {"split": split, "path": f"{name}/{split}-*.parquet"}
+                    for split in data[name.removesuffix("_steps")]
+                ],
+            }
+            for name in names
+        ],
+    )
+    facts = {
+        config: task.data_facts(config, splits["train"]()) if task.data_facts else {}
+        for config, splits in data.items()
+    }
+    return head + _environment().get_template("dataset.md.jinja").render(
+        task=task,
+        page=page,
+        data={config: task.configs[config] for config in data},
+        names=names,
+        statistics=statistics,
+        facts=facts,
+        examples={config: _example(splits["train"]()) for config, splits in data.items()},
+        first_seeds={"train": TRAIN_SEED, "test": TEST_SEED},
+        libraries=libraries,
+    )
+
+
+def render_eval_yaml(task: Task) -> str:
+    """The file by which the Hub knows a dataset as a benchmark."""
+    tasks = [{"id": leaderboard_id(task, config), "config": config} for config in task.configs]
+    return _environment().get_template("eval.yaml.jinja").render(task=task, title=task_page(task).title, tasks=tasks)
+
+
+def render_model_card(
+    task: Task,
+    *,
+    algorithm: str,
+    base_model: str,
+    dataset: str,
+    dataset_revision: str | None,
+    hyperparameters: Mapping[str, object],
+    scores: Sequence[Mapping[str, Any]],
+    limitations: str,
+) -> str:
+    """The README of a checkpoint.
+
+    Args:
+        task (`Task`): what the policy plays.
+        algorithm (`str`): the recipe, e.g. `"ilql"`.
+        base_model (`str`), dataset (`str`), dataset_revision (`str`, *optional*): what it was trained from.
+        hyperparameters (`Mapping[str, object]`): the run's settings, one row each.
+        scores (`Sequence[Mapping]`): contents of `score.json` files; may be empty before evaluation.
+        limitations (`str`): Markdown of our own; never empty.
+
+    Raises:
+        ValueError: without limitations.
+    """
+    if not limitations.strip():
+        raise ValueError("a model card says what the policy cannot do: limitations is empty")
+    head = _front_matter(
+        license="apache-2.0",
+        base_model=base_model,
+        datasets=[dataset],
+        pipeline_tag="text-generation",
+        tags=["lmrl-gym", "reinforcement-learning", task.id, algorithm],
+    )
+    return head + _environment().get_template("model.md.jinja").render(
+        task=task,
+        title=task_page(task).title,
+        algorithm=algorithm,
+        base_model=base_model,
+        dataset=dataset,
+        dataset_revision=dataset_revision,
+        hyperparameters=hyperparameters,
+        scores=scores,
+        limitations=limitations,
+    )

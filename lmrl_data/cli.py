@@ -1,0 +1,255 @@
+"""The `lmrl-data` command: list, play and show the tasks, build their datasets and print statistics."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lmrl_data import __version__
+from lmrl_data.cards import Statistics, Summary, printable, task_page
+from lmrl_data.episode import Episode
+from lmrl_data.errors import UserError
+from lmrl_data.tasks import TASKS, get_task
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
+
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
+ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip
+DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` wrote to.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print it.")] = False
+) -> None:
+    """Tasks and datasets of LMRL-Gym.
+
+    \b
+    Example:
+      lmrl-data build maze
+    """
+    if version:
+        typer.echo(f"lmrl {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("list")
+def list_tasks() -> None:
+    """List the tasks, their configs and sizes.
+
+    \b
+    Example:
+      lmrl-data list
+    """
+    for task_id in TASKS:
+        task = get_task(task_id)
+        sizes = " + ".join(f"{size:,} {split}" for split, size in task.num_episodes.items())
+        typer.echo(f"{task.id}  {', '.join(task.configs)}  {sizes} episodes  {task.summary}")
+
+
+# --- show
+
+
+@app.command()
+def show(
+    task_id: TaskArgument,
+    config: ConfigOption = None,
+    split: Annotated[str, typer.Option(help="train or test")] = "train",
+    index: Annotated[int, typer.Option(min=0, help="Which episode of the split.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Play this seed's episode instead of reading one.")] = None,
+    data: DataOption = Path("lmrl"),
+) -> None:
+    """Print an episode of the local build, or of a seed.
+
+    \b
+    Example:
+      lmrl-data show maze --seed 7
+    """
+    task = get_task(task_id)
+    config = config or task.default_config
+    task.config(config)
+    folder = data / task.id
+    if seed is None and (folder / "manifest.json").is_file():
+        episode = _read_episode(folder, config, split, index)
+    else:
+        episode = task.generate(task.simulator(config=config), index if seed is None else seed)
+        if seed is None:
+            typer.echo(f"({folder} holds no dataset; this is the episode that seed {index} makes)")
+    _print_episode(episode)
+
+
+def _read_episode(folder: Path, config: str, split: str, index: int) -> Episode:
+    from lmrl_data.builder import read_episodes
+
+    number = -1
+    for number, episode in enumerate(read_episodes(folder, config, split)):
+        if number == index:
+            return episode
+    raise UserError(f"{folder} ({config}, {split}) has {number + 1} episodes; give an --index from 0 to {number}")
+
+
+def _print_episode(episode: Episode) -> None:
+    end = "terminated" if episode.terminated else "truncated"
+    typer.echo(
+        f"{episode.task} {episode.config}, seed {episode.seed}, played by {printable(episode.policy)}: "
+        f"{episode.num_turns} turns, return {episode.total_reward:g}, {end}, "
+        f"{'success' if episode.success else 'no success'}"
+    )
+    for turn in episode.turns:
+        reward = f"{turn.reward:+g}" if turn.role == "assistant" else ""
+        typer.echo(f"{turn.role:>9} {reward:>6}  {_indented(turn.content)}")
+
+
+def _indented(text: str) -> str:
+    return printable(text).replace("\n", "\n" + " " * 18)
+
+
+# --- play
+
+
+@app.command()
+def play(
+    task_id: TaskArgument,
+    config: ConfigOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random in the episode.")] = 0,
+    start: Annotated[str | None, typer.Option(help="Where to begin, for tasks that have named starts.")] = None,
+) -> None:
+    """Play an episode yourself.
+
+    \b
+    Example:
+      lmrl-data play maze --start far_left
+    """
+    task = get_task(task_id)
+    config = config or task.default_config
+    task.config(config)
+    simulator = task.simulator(config=config, render_mode="ansi")
+    options = {} if start is None else task.evaluation.get(start, {"start": start})
+    text, _ = simulator.reset(seed=seed, options=options)
+    typer.echo(task.instructions)
+    if task.keys:
+        typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
+    total, over = 0.0, False
+    info: dict[str, Any] = {}
+    try:
+        while not over:
+            _draw(simulator)
+            action = input(f"{printable(text)}\n> ")
+            text, reward, terminated, truncated, info = simulator.step(task.keys.get(action.strip(), action))
+            total += reward
+            over = terminated or truncated
+    except (EOFError, KeyboardInterrupt):
+        typer.echo(f"\nYou stopped. Return so far: {total:g}.")
+        return
+    _draw(simulator)
+    typer.echo(f"{printable(text)}\n{'You did it' if info['success'] else 'It is over'}. Return: {total:g}.")
+
+
+def _draw(simulator: Any) -> None:
+    with suppress(NotImplementedError):  # most tasks are text and nothing else
+        typer.echo(f"\n{simulator.render()}")
+
+
+# --- build
+
+
+@app.command()
+def build(
+    task_id: TaskArgument,
+    config: Annotated[str | None, typer.Option(metavar="NAME", help="Build this config only.")] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Size of the train split; the test split gets a tenth.")] = None,  # noqa: E501
+    num_proc: Annotated[int, typer.Option(min=1, help="Processes that play; the files do not depend on it.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The parent folder of the dataset.")] = Path("lmrl"),
+) -> None:  # fmt: skip
+    """Write a task's dataset to DIR/TASK, or what is missing of it.
+
+    \b
+    Example:
+      lmrl-data build maze --num-proc 2
+    """
+    task = get_task(task_id)
+    from lmrl_data.builder import build_dataset
+
+    try:
+        folder = build_dataset(task, config, episodes, num_proc, out)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{folder} is ready")
+    if out.name == "lmrl":
+        typer.echo(
+            f'load_dataset("lmrl/{task.id}") run in {out.resolve().parent} reads this build, not the Hub\'s dataset '
+            "of the same name"
+        )
+
+
+# --- stats
+
+
+@app.command()
+def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
+    """Compare the local build with the paper's Table 1.
+
+    \b
+    Example:
+      lmrl-data stats maze
+    """
+    task = get_task(task_id)
+    from lmrl_data.builder import read_episodes, read_manifest
+    from lmrl_data.figures import draw_histograms
+
+    folder = data / task.id
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task.id}")
+    statistics = {config: Statistics.of(read_episodes(folder, config, "train")) for config in manifest["configs"]}
+    rows = [("train split", "policy", "episodes", "length", "success", "return")]
+    rows += [_row("paper, Table 1", "", task_page(task).paper)]
+    for config, each in statistics.items():
+        rows.append(_row(config, "all", each.summary()))
+        rows += [_row("", printable(policy), summary) for policy, summary in each.by_policy().items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    picture = folder / "figures" / "lengths_and_returns.png"
+    draw_histograms(statistics, picture)
+    typer.echo(f"histograms: {picture}")
+
+
+def _row(name: str, policy: str, summary: Summary) -> tuple[str, str, str, str, str, str]:
+    length, total = (f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in (summary.length, summary.total_reward))
+    return name, policy, f"{summary.size:,}", length, f"{summary.success_rate:.3f}", total
+
+
+# --- running
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(arguments, prog_name="lmrl-data", standalone_mode=False)
+    except (UserError, typer.exceptions.TyperException) as error:
+        message = str(error) if isinstance(error, UserError) else error.format_message()
+        typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

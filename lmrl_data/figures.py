@@ -1,0 +1,28 @@
+"""Pictures of a dataset: how long its episodes are and what they return."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lmrl_data.cards import Statistics
+from lmrl_data.errors import UserError
+
+
+def draw_histograms(statistics: Mapping[str, Statistics], path: Path) -> None:
+    """Writes a PNG with a row for each config: a histogram of lengths and one of returns.
+
+    Raises:
+        UserError: if Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError('the histograms need Matplotlib: pip install "lmrl[eval]"') from None
+
+    figure = Figure(figsize=(9, 3 * len(statistics)), layout="constrained")
+    grid = figure.subplots(len(statistics), 2, squeeze=False)
+    for (config, each), axes in zip(statistics.items(), grid, strict=True):
+        for panel, values, name in zip(axes, (each.lengths, each.returns), ("actions", "return"), strict=True):
+            panel.hist(values, bins=40)
+            panel.set(title=config, xlabel=f"{name} per episode", ylabel="episodes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
