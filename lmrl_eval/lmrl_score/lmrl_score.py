@@ -33,8 +33,8 @@ Returns:
 CITATION = """\
 @inproceedings{abdulhai2025lmrl,
   title={{LMRL Gym}: Benchmarks for Multi-Turn Reinforcement Learning with Language Models},
-  author={Abdulhai, Marwa and White, Isadora and Snell, Charlie Victor and Sun, Charles and Hong, Joey and Zhai, Yuexiang
-          and Xu, Kelvin and Levine, Sergey},
+  author={Abdulhai, Marwa and White, Isadora and Snell, Charlie Victor and Sun, Charles and Hong, Joey and
+          Zhai, Yuexiang and Xu, Kelvin and Levine, Sergey},
   booktitle={International Conference on Machine Learning},
   year={2025}
 }
