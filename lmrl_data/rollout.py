@@ -29,7 +29,8 @@ class _Slot:
         if info.pop("history_reset", False):
             self.conversation.start = len(self.conversation.turns) + 1
         self.info.update(info)
-        self.conversation.turns += (Turn("assistant", action, reward), Turn("user", observation))
+        said = Turn("assistant", action.removesuffix("\n"), reward)
+        self.conversation.turns += (said, Turn("user", observation))
 
 
 def rollout(
@@ -70,6 +71,8 @@ def rollout(
         actions = policy.act([slot.conversation for slot in slots])
         if len(actions) != len(slots) or not all(isinstance(action, str) for action in actions):
             raise ValueError(f"{policy.name} must return {len(slots)} texts, one per conversation")
+        # Half a surrogate pair is text to Python, but can neither be stored nor tokenised.
+        actions = [action.encode("utf-8", "replace").decode("utf-8") for action in actions]
         running = []
         for slot, action, step in zip(slots, actions, _step(slots, actions, oracle), strict=True):
             slot.record(action, step)
