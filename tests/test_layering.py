@@ -82,7 +82,7 @@ def test_no_file_runs_code_from_data_or_models(path: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     ["import pickle", "from dill import loads", "torch.load(path)", "eval(text)", "exec(text)", "np.load(path)",
-     "Model.from_pretrained(path, trust_remote_code=True)", "Model.from_pretrained(path, trust_remote_code=args.trust)"],
+     "Model.from_pretrained(path, trust_remote_code=True)", "AutoModel.from_config(c, trust_remote_code=args.trust)"],
 )  # fmt: skip
 def test_what_would_run_code_is_noticed(source: str) -> None:
     assert len(unsafe(source)) == 1
