@@ -8,6 +8,7 @@ import functools
 import string
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,47 +36,8 @@ FAILURE = "Failure"
 MAX_MOVES = 100  # the 101st action is ignored and ends the episode, so that legal actions return -101 at the least
 
 # The paper's maze is double_t; the others lie in the original code, unused. "G" is the default goal.
-LAYOUTS = {
-    "double_t": """
-#############
-#.....#.....#
-###.#####.###
-###.#####.###
-###.#####.###
-###.......###
-######.######
-######.######
-######G######
-#############""",
-    "umaze": """
-#####
-#...#
-#.#.#
-#.#G#
-#####""",
-    "medium": """
-########
-#..#...#
-#..#.#.#
-##....##
-###.#..#
-#....#.#
-#..#..G#
-########""",
-    "large": """
-#########
-#.....#.#
-#.#.#.#.#
-#...#...#
-#.###.###
-#.......#
-###.###.#
-#...#...#
-#.#.#####
-#.#.#...#
-#.....#G#
-#########""",
-}
+ASSETS = Path(__file__).parent / "assets" / "maze"
+LAYOUTS = {name: (ASSETS / f"{name}.txt").read_text("utf-8") for name in ("double_t", "umaze", "medium", "large")}
 
 STARTS: Mapping[str, Mapping[str, Cell]] = {
     "double_t": {
