@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmrl_data.episode import Turn
+from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError
 
 if TYPE_CHECKING:
@@ -183,3 +183,75 @@ class TurnTokenizer:
         """The text of sampled action ids, without their end."""
         text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return str(text).split("\n", 1)[0] if self.raw else str(text).strip()
+
+
+class TrainingItem(NamedTuple):
+    """One sequence to train on: exactly what the policy sees and writes, with what a value learner needs.
+
+    Args:
+        input_ids (`list[int]`): tokens of a window of the episode.
+        action_mask (`list[int]`): 1 on the action tokens to learn from.
+        rewards (`list[float]`): per token; an action's reward sits on its last token.
+        returns (`list[float]`): per token, the rest of the whole episode's return, discounted per action token.
+        next_input_ids (`list[int]`): what the policy would see next; empty where the episode terminated.
+    """
+
+    input_ids: list[int]
+    action_mask: list[int]
+    rewards: list[float]
+    returns: list[float]
+    next_input_ids: list[int]
+
+
+def training_items(
+    tokenizer: TurnTokenizer,
+    episode: Episode,
+    history: int | None,
+    *,
+    gamma: float = 1.0,
+    stride: int = 10,
+) -> Iterator[TrainingItem]:
+    """Cuts an episode into windows of at most `history` texts before each action (paper's `last_k`).
+
+    While everything still fits, one window holds all actions. Later windows hold `stride` actions each: the last of
+    them sees exactly `history` texts, those before it a few less, which saves most of the work of a window per action.
+    Discounting is per action token, as in the original code: a 3-token action is discounted three times.
+    """
+    turns = episode.turns
+    system = 1 if turns[0].role == "system" else 0
+    actions = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+    returns: dict[int, list[float]] = {}
+    future = 0.0
+    for index in reversed(actions):
+        discounted = []
+        for position in range(len(tokenizer.action_ids(turns[index].content))):
+            future = gamma * future + (turns[index].reward if position == 0 else 0.0)
+            discounted.append(future)
+        returns[index] = discounted[::-1]
+
+    def start(index: int) -> int:
+        return system if history is None else max(system, index - history)
+
+    begin = 0
+    while begin < len(actions):
+        end = begin + 1
+        limit = len(actions) if begin == 0 else begin + (1 if history == 1 else stride)
+        while end < min(limit, len(actions)) and (begin > 0 or start(actions[end]) == system):
+            end += 1
+        last = actions[end - 1]
+        window = turns[start(last) : last + 1]
+        if window[0].role == "assistant" and not tokenizer.raw:
+            window = window[1:]  # as `TurnTokenizer.pieces` reads it
+        if system:
+            window = turns[:1] + window
+        context = sum(turn.role == "assistant" for turn in window) - (end - begin)
+        input_ids, action_mask, rewards = tokenizer.trajectory(window, first_action=context)
+        values = iter([value for index in actions[begin:end] for value in returns[index]])
+        targets = [next(values) if acted else 0.0 for acted in action_mask]
+        following: Sequence[Turn] = turns[: last + 2]
+        ended = episode.terminated and end == len(actions)
+        successor = [] if ended or len(following) < last + 2 else following[start(last + 2) :]
+        if successor and system:
+            successor = [*turns[:1], *successor]
+        yield TrainingItem(input_ids, action_mask, rewards, targets, tokenizer.prompt_ids(successor))
+        begin = end

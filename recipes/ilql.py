@@ -1,0 +1,197 @@
+# /// script
+# dependencies = ["lmrl[train]"]
+# ///
+"""Implicit language Q-learning (Snell et al., 2023) on offline episodes: twin Q heads, V, expectile and CQL losses.
+
+    accelerate launch recipes/ilql.py --config recipes/maze/ilql.yaml
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from offline import (
+    ItemCollator,
+    OfflineConfig,
+    ValueTrainer,
+    action_tokens,
+    finish,
+    load_behavior,
+    load_rows,
+    make_items,
+    resume_path,
+    simulator_callback,
+    value_model_for,
+)
+from transformers import TrainerCallback
+from trl import ModelConfig, ScriptArguments
+
+HEADS = ("q1", "q2", "v")
+
+
+@dataclass
+class ILQLConfig(OfflineConfig):
+    """Settings of ILQL; defaults are the paper's for most tasks (Table 3)."""
+
+    tau: float = field(default=0.7, metadata={"help": "Expectile of the V loss."})
+    polyak: float = field(default=0.005, metadata={"help": "Share of the online weights in each target update."})
+
+
+# --- losses: sums over action tokens, so that any split of a batch adds up
+
+
+def next_values(v: torch.Tensor, items: torch.Tensor, successor: torch.Tensor) -> torch.Tensor:
+    """V of the state in which the next action token is chosen.
+
+    Args:
+        v (`torch.Tensor`): `[tokens]`, V before each action token, item by item.
+        items (`torch.Tensor`): `[tokens]`, which item of the batch a token is in.
+        successor (`torch.Tensor`): `[items]`, V of what the policy sees after the item; 0 where the episode terminated.
+
+    Returns:
+        `torch.Tensor`: `[tokens]`. Time passes on action tokens only, whatever lies between them.
+    """
+    shifted = torch.cat([v[1:], v[:1]])
+    last = torch.ones_like(items, dtype=torch.bool)
+    last[:-1] = items[1:] != items[:-1]
+    return torch.where(last, successor[items], shifted)
+
+
+class ILQLLoss(NamedTuple):
+    """Sums over action tokens; `total` is `q + v + cql_weight * cql`."""
+
+    total: torch.Tensor
+    q: torch.Tensor
+    v: torch.Tensor
+    cql: torch.Tensor
+
+
+def ilql_loss(
+    q: list[torch.Tensor],
+    v: torch.Tensor,
+    target_q: torch.Tensor,
+    cql: torch.Tensor,
+    rewards: torch.Tensor,
+    next_v: torch.Tensor,
+    *,
+    gamma: float,
+    tau: float,
+    cql_weight: float,
+) -> ILQLLoss:
+    """The ILQL loss of action tokens.
+
+    Args:
+        q (`list[torch.Tensor]`): online heads at the tokens taken, each `[tokens]`.
+        v (`torch.Tensor`): `[tokens]`, online.
+        target_q (`torch.Tensor`): `[tokens]`, the lower of the target heads at the tokens taken.
+        cql (`torch.Tensor`): `[tokens]`, cross-entropy of softmax(Q) at the tokens taken, summed over the heads.
+        rewards (`torch.Tensor`): `[tokens]`.
+        next_v (`torch.Tensor`): `[tokens]`, from `next_values`.
+    """
+    target = (rewards + gamma * next_v).detach()
+    q_loss = torch.stack([0.5 * (value - target).square().sum() for value in q]).sum()
+    error = target_q.detach() - v
+    weight = torch.where(error >= 0, tau, 1 - tau)
+    v_loss = (weight * 0.5 * error.square()).sum()
+    return ILQLLoss(q_loss + v_loss + cql_weight * cql.sum(), q_loss, v_loss, cql.sum())
+
+
+# --- trainer
+
+
+class PolyakCallback(TrainerCallback):
+    """Moves the target network towards the online one after every optimiser step (not after accumulation steps)."""
+
+    def __init__(self, trainer: "ILQLTrainer") -> None:
+        self.trainer = trainer
+
+    def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer.update_target(self.trainer.args.polyak)
+
+
+class ILQLTrainer(ValueTrainer):
+    """Trains trunk, twin Q and V heads against a slowly following copy of trunk and Q heads."""
+
+    _tag_names = ["trl", "ilql"]  # noqa: RUF012
+    _name = "ILQL"
+    args: ILQLConfig
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.add_callback(PolyakCallback(self))
+
+    @torch.no_grad()
+    def update_target(self, rate: float) -> None:
+        """target <- rate * online + (1 - rate) * target, over everything that is trained."""
+        online = self.accelerator.unwrap_model(self.model)
+        for target, parameter in zip(self.target.parameters(), online.parameters(), strict=True):
+            if parameter.requires_grad:
+                target.lerp_(parameter, rate)
+
+    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        tokens = action_tokens(inputs)
+        network = {name: inputs[name] for name in ("input_ids", "attention_mask")} | {"use_cache": False}
+        values = model(**network, positions=tokens.positions)
+        taken = [head.gather(-1, tokens.actions[:, None]).squeeze(-1) for head in values.q]
+        cql = torch.stack([F.cross_entropy(head, tokens.actions, reduction="none") for head in values.q]).sum(0)
+        with torch.no_grad():
+            targets = self.target(**network, positions=tokens.positions).q
+            target_q = torch.minimum(*(head.gather(-1, tokens.actions[:, None]).squeeze(-1) for head in targets))
+        # From here on every item counts, however many of them share a sequence.
+        taken, v = [value[tokens.index] for value in taken], values.v[tokens.index]
+        target_q, cql = target_q[tokens.index], cql[tokens.index]
+        next_v = next_values(v.detach(), tokens.items, self.successor_values(inputs))
+        settings = {"gamma": self.args.gamma, "tau": self.args.tau, "cql_weight": self.args.cql_weight}
+        loss = ilql_loss(taken, v, target_q, cql, tokens.rewards, next_v, **settings)
+        logged = {"loss/q": loss.q, "loss/v": loss.v, "loss/cql": loss.cql}
+        means = {"q/mean": torch.minimum(*taken).sum(), "v/mean": v.sum(), "target_q/mean": target_q.sum()}
+        return loss.total, logged | means
+
+    @torch.no_grad()
+    def successor_values(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """`[items]`: V of what the policy sees next, by the online network; 0 where the episode terminated."""
+        ids, lengths, rows = inputs["next_input_ids"], inputs["next_length"], inputs["next_rows"]
+        if not len(lengths):
+            return torch.zeros(len(rows), device=rows.device)
+        time = torch.arange(ids.shape[1], device=ids.device)[None]
+        online = self.accelerator.unwrap_model(self.model)
+        last = time == lengths[:, None] - 1
+        v = online(ids, attention_mask=time < lengths[:, None], use_cache=False, positions=last).v
+        return torch.where(rows >= 0, v[rows], 0.0)
+
+    def trainer_tensors(self) -> dict[str, torch.Tensor]:
+        online = self.accelerator.unwrap_model(self.model)
+        pairs = zip(online.named_parameters(), self.target.parameters(), strict=True)
+        targets = {f"target.{name}": target.clone() for (name, p), target in pairs if p.requires_grad}
+        return {**super().trainer_tensors(), **targets}
+
+    def load_trainer_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        super().load_trainer_tensors(tensors)
+        for name, target in self.target.named_parameters():
+            if f"target.{name}" in tensors:
+                target.copy_(tensors[f"target.{name}"])
+
+
+def main(script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig) -> None:
+    behavior, tokenizer = load_behavior(model_args.model_name_or_path)
+    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    trainer = ILQLTrainer(
+        behavior=behavior,
+        model=value_model_for(model_args, HEADS, args),
+        args=args,
+        train_dataset=make_items(rows, tokenizer, gamma=args.gamma, stride=args.window_stride),
+        data_collator=ItemCollator(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+    )
+    simulator_callback(trainer, rows)
+    trainer.train(resume_from_checkpoint=resume_path(args))
+    finish(trainer, script_args.dataset_name)
+
+
+if __name__ == "__main__":
+    from command import run
+
+    run(main, ScriptArguments, ILQLConfig, ModelConfig)

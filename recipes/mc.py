@@ -1,0 +1,95 @@
+# /// script
+# dependencies = ["lmrl[train]"]
+# ///
+"""Monte-Carlo returns on offline episodes: one Q head regressed on the discounted rest of the return.
+
+    accelerate launch recipes/mc.py --config recipes/maze/mc.yaml
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from offline import (
+    ItemCollator,
+    OfflineConfig,
+    ValueTrainer,
+    action_tokens,
+    finish,
+    load_behavior,
+    load_rows,
+    make_items,
+    resume_path,
+    simulator_callback,
+    value_model_for,
+)
+from trl import ModelConfig, ScriptArguments
+
+HEADS = ("q1",)
+
+
+@dataclass
+class MCConfig(OfflineConfig):
+    """Settings of MC returns: those of every offline value-based recipe."""
+
+
+class MCLoss(NamedTuple):
+    """Sums over action tokens; `total` is `q + cql_weight * cql`."""
+
+    total: torch.Tensor
+    q: torch.Tensor
+    cql: torch.Tensor
+
+
+def mc_loss(q: torch.Tensor, cql: torch.Tensor, returns: torch.Tensor, *, cql_weight: float) -> MCLoss:
+    """The MC loss of action tokens: half the squared distance to the return, and the cross-entropy of softmax(Q).
+
+    Args:
+        q (`torch.Tensor`): `[tokens]`, at the tokens taken.
+        cql (`torch.Tensor`): `[tokens]`, cross-entropy of softmax(Q) at the tokens taken.
+        returns (`torch.Tensor`): `[tokens]`, discounted per action token.
+    """
+    q_loss = 0.5 * (q - returns).square().sum()
+    return MCLoss(q_loss + cql_weight * cql.sum(), q_loss, cql.sum())
+
+
+class MCTrainer(ValueTrainer):
+    """Trains trunk and Q head on returns; no targets, no V."""
+
+    _tag_names = ["trl", "mc"]  # noqa: RUF012
+    _name = "MC returns"
+    args: MCConfig
+
+    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        tokens = action_tokens(inputs)
+        network = {name: inputs[name] for name in ("input_ids", "attention_mask")} | {"use_cache": False}
+        (head,) = model(**network, positions=tokens.positions).q
+        # Every item counts, however many of them share a sequence.
+        q = head.gather(-1, tokens.actions[:, None]).squeeze(-1)[tokens.index]
+        cql = F.cross_entropy(head, tokens.actions, reduction="none")[tokens.index]
+        loss = mc_loss(q, cql, tokens.returns, cql_weight=self.args.cql_weight)
+        logged = {"loss/q": loss.q, "loss/cql": loss.cql}
+        return loss.total, logged | {"q/mean": q.sum(), "return/mean": tokens.returns.sum()}
+
+
+def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) -> None:
+    behavior, tokenizer = load_behavior(model_args.model_name_or_path)
+    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    trainer = MCTrainer(
+        behavior=behavior,
+        model=value_model_for(model_args, HEADS, args),
+        args=args,
+        train_dataset=make_items(rows, tokenizer, gamma=args.gamma, stride=args.window_stride),
+        data_collator=ItemCollator(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+    )
+    simulator_callback(trainer, rows)
+    trainer.train(resume_from_checkpoint=resume_path(args))
+    finish(trainer, script_args.dataset_name)
+
+
+if __name__ == "__main__":
+    from command import run
+
+    run(main, ScriptArguments, MCConfig, ModelConfig)

@@ -1,0 +1,317 @@
+"""What the offline value-based recipes share: items from a dataset, the collator, and a trainer that saves policies."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from datasets import Dataset, load_dataset
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl.trainer.base_config import _BaseConfig
+from trl.trainer.base_trainer import _BaseTrainer
+from trl.trainer.utils import pad
+
+from lmrl_data import Episode, UserError, get_task
+from lmrl_data.tokenization import TurnTokenizer, training_items
+from lmrl_eval.policies.language_model import LanguageModelPolicy
+from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
+
+
+@dataclass
+class OfflineConfig(_BaseConfig):
+    """Settings of every offline value-based recipe; the optimiser's are the paper's (appendix, Table 3)."""
+
+    gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
+    beta: float = field(default=16.0, metadata={"help": "Recommended weight of the values at decoding time."})
+    cql_weight: float = field(default=0.01, metadata={"help": "Weight of the cross-entropy of softmax(Q)."})
+    value_bias: float = field(default=0.0, metadata={"help": "What all values start at."})
+    window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
+    simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
+    simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
+
+    learning_rate: float = field(default=1e-4)
+    lr_scheduler_type: str = field(default="constant")
+    adam_beta2: float = field(default=0.95)
+    gradient_checkpointing: bool = field(default=False)
+    bf16: bool | None = field(default=False)
+    remove_unused_columns: bool = field(default=False)
+    average_tokens_across_devices: bool = field(default=True)
+
+
+def load_rows(dataset_name: str, config: str | None, split: str) -> Dataset:
+    """The episodes of a dataset of ours.
+
+    Raises:
+        UserError: if there is no such dataset or config, or its rows are no episodes.
+    """
+    try:
+        rows = load_dataset(dataset_name, config, split=split)
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"cannot load {dataset_name} {config or ''} {split}: {reason}") from None
+    missing = {"task", "config", "messages", "rewards"} - set(rows.column_names)
+    if missing:
+        raise UserError(f"{dataset_name} {config or ''} holds no episodes: it has no column {min(missing)!r}")
+    tasks = set(rows.unique("task"))
+    if len(tasks) > 1:
+        raise UserError(f"{dataset_name} mixes episodes of {', '.join(sorted(tasks))}; train on one task at a time")
+    return rows
+
+
+def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int) -> Dataset:
+    """The training items of all episodes, in the order of the episodes."""
+    turn_tokenizer = TurnTokenizer(tokenizer)
+    history = get_task(rows[0]["task"]).config(rows[0]["config"]).history
+
+    def items() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride):
+                yield item._asdict()
+
+    return Dataset.from_list(list(items()))
+
+
+class ItemCollator:
+    """Pads items to the batch's longest, on the right, and keeps one copy of each distinct sequence.
+
+    Markov tasks repeat themselves: a batch of 128 maze steps holds some 50 different ones, each of which then goes
+    through the networks once. `rows` and `next_rows` lead from an item to its sequences.
+    """
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A batch of `items` items with `sequences` distinct sequences.
+
+        Returns:
+            `input_ids`, `attention_mask`, `action_mask` `[sequences, time]`; `rows` `[items]`; `rewards`, `returns`
+            `[items, time]`; `next_input_ids` `[successors, time]`, `next_length` `[successors]`; `next_rows` `[items]`,
+            -1 where an item has no successor.
+        """
+        sequences: dict[tuple[int, ...], dict[str, Any]] = {}
+        for item in items:
+            sequences.setdefault((*item["input_ids"], -1, *item["action_mask"]), item)
+        order = {key: row for row, key in enumerate(sequences)}
+        successors = {tuple(item["next_input_ids"]): 0 for item in items if item["next_input_ids"]}
+        following = {key: row for row, key in enumerate(successors)}
+        first = list(sequences.values())
+        lengths = torch.tensor([len(item["input_ids"]) for item in first])
+        batch = {
+            "input_ids": self.pad([item["input_ids"] for item in first], torch.long, self.pad_token_id),
+            "action_mask": self.pad([item["action_mask"] for item in first], torch.bool),
+            "rows": torch.tensor([order[(*item["input_ids"], -1, *item["action_mask"])] for item in items]),
+            "rewards": self.pad([item["rewards"] for item in items], torch.float32),
+            "returns": self.pad([item["returns"] for item in items], torch.float32),
+            "next_input_ids": self.pad([list(key) for key in following] or [[]], torch.long, self.pad_token_id),
+            "next_length": torch.tensor([len(key) for key in following], dtype=torch.long),
+            "next_rows": torch.tensor([following.get(tuple(item["next_input_ids"]), -1) for item in items]),
+        }
+        batch["attention_mask"] = torch.arange(batch["input_ids"].shape[1])[None] < lengths[:, None]
+        return batch
+
+    def pad(self, lists: list[list], dtype: torch.dtype, value: float = 0) -> torch.Tensor:
+        return pad([torch.tensor(values, dtype=dtype) for values in lists], padding_value=value)
+
+
+class ActionTokens(NamedTuple):
+    """Where a batch's action tokens are.
+
+    Args:
+        positions (`torch.Tensor`): `[sequences, time]`, true where the next token is an action token.
+        actions (`torch.Tensor`): `[distinct]`, those tokens, sequence by sequence.
+        index (`torch.Tensor`): `[tokens]`, for every action token of every item its place among the distinct ones.
+        items (`torch.Tensor`): `[tokens]`, which item a token belongs to.
+        rewards (`torch.Tensor`): `[tokens]`.
+        returns (`torch.Tensor`): `[tokens]`.
+    """
+
+    positions: torch.Tensor
+    actions: torch.Tensor
+    index: torch.Tensor
+    items: torch.Tensor
+    rewards: torch.Tensor
+    returns: torch.Tensor
+
+
+def action_tokens(inputs: dict[str, torch.Tensor]) -> ActionTokens:
+    """Finds the action tokens of a batch; position t of a sequence chooses token t + 1."""
+    mask = inputs["action_mask"][:, 1:]
+    place = torch.zeros_like(mask, dtype=torch.long)
+    place[mask] = torch.arange(int(mask.sum()), device=mask.device)
+    rows = inputs["rows"]
+    wide = mask[rows]
+    return ActionTokens(
+        positions=F.pad(mask, (0, 1)),
+        actions=inputs["input_ids"][:, 1:][mask],
+        index=place[rows][wide],
+        items=wide.nonzero()[:, 0],
+        rewards=inputs["rewards"][:, 1:][wide],
+        returns=inputs["returns"][:, 1:][wide],
+    )
+
+
+class ValueTrainer(_BaseTrainer):
+    """Trains a value model beside a frozen behaviour LM; every checkpoint is a complete value-guided policy.
+
+    Subclasses write `token_losses`, which returns named sums over the batch's action tokens. The loss is their weighted
+    sum divided by the number of action tokens of the whole optimiser step, over all processes and accumulation steps.
+    """
+
+    loss_is_scaled_for_ga = True
+    args: OfflineConfig
+
+    def __init__(self, *, behavior: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.behavior = behavior
+        self._sums: dict[str, torch.Tensor] = {}
+
+    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The summed loss of the batch's action tokens, and sums to log (each is divided by the token count)."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        total, sums = self.token_losses(model, inputs)
+        count = inputs["action_mask"][inputs["rows"]].sum()
+        for name, value in {**sums, "tokens": count}.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
+        # Gradients are averaged over processes, hence the factor.
+        scale = self.accelerator.num_processes / num_items_in_batch if num_items_in_batch else 1 / count
+        loss = total * scale
+        return (loss, {}) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        count = sum(batch["action_mask"][batch["rows"]].sum() for batch in batch_samples)
+        return self.accelerator.gather(torch.as_tensor(count).to(device)).sum() if batch_samples else None
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self._sums and self.model.training:
+            names = sorted(self._sums)
+            sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]), "sum").tolist()
+            means = dict(zip(names, sums, strict=True))
+            tokens = means.pop("tokens")
+            logs |= {name: value / tokens for name, value in means.items()}
+            self._sums = {}
+        super().log(logs, start_time)
+
+    # --- checkpoints: the root is the behaviour LM, value_model/ what was trained
+
+    def plain_value_model(self) -> Any:
+        """The value model without wrappers; adapters are merged into a copy."""
+        model = self.accelerator.unwrap_model(self.model)
+        if hasattr(model, "merge_and_unload"):
+            return copy.deepcopy(model).merge_and_unload()
+        return model
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        self.behavior.save_pretrained(folder)
+        self.processing_class.save_pretrained(folder)
+        model = self.plain_value_model()
+        model.config.beta = self.args.beta
+        model.save_pretrained(folder / VALUE_FOLDER)
+        save_file(self.trainer_tensors(), folder / "trainer_state.safetensors")
+
+    def trainer_tensors(self) -> dict[str, torch.Tensor]:
+        """What a resumed run needs beside the optimiser: the trainable weights and, in subclasses, targets."""
+        model = self.accelerator.unwrap_model(self.model)
+        return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        path = Path(resume_from_checkpoint) / "trainer_state.safetensors"
+        if not path.is_file():
+            raise UserError(f"cannot resume from {resume_from_checkpoint}: it has no {path.name}")
+        self.load_trainer_tensors(load_file(path))
+
+    def load_trainer_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        parameters = dict(self.accelerator.unwrap_model(self.model).named_parameters())
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                if parameter.requires_grad:
+                    parameter.copy_(tensors[name])
+
+
+def load_behavior(path: str | None) -> tuple[Any, Any]:
+    """The frozen behaviour LM and its tokenizer.
+
+    Raises:
+        UserError: if the path is no checkpoint.
+    """
+    if not path:
+        raise UserError("model_name_or_path is missing: name a behaviour-cloned checkpoint, e.g. the output of trl sft")
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise UserError(f"{path} is no checkpoint: it has no config.json; train one with trl sft first")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no checkpoint: {str(error).strip().splitlines()[0]}") from None
+    return behavior.eval().requires_grad_(False), tokenizer
+
+
+def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig) -> Any:
+    """A fresh value model on the behaviour LM's trunk; with `--use_peft`, adapters on the trunk and whole heads."""
+    model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, dtype=torch.float32)
+    if not model_args.use_peft:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    linear = {name for name, module in model.named_modules() if hasattr(module, "weight") and module.weight.dim() == 2}
+    trunk = [name for name in linear if name.split(".")[0] not in heads and "embed" not in name and "wte" not in name]
+    config = LoraConfig(
+        r=model_args.lora_r,
+        lora_alpha=model_args.lora_alpha,
+        lora_dropout=model_args.lora_dropout,
+        target_modules=model_args.lora_target_modules or sorted(n for n in trunk if "wpe" not in n),
+        modules_to_save=list(heads),
+    )
+    return get_peft_model(model, config)
+
+
+def resume_path(args: OfflineConfig) -> str | None:
+    """`--resume_from_checkpoint` as a path; `last` is the newest checkpoint of the output folder, if there is one."""
+    if args.resume_from_checkpoint != "last":
+        return args.resume_from_checkpoint
+    checkpoints = sorted(Path(args.output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return str(checkpoints[-1]) if checkpoints else None
+
+
+def finish(trainer: ValueTrainer, dataset_name: str) -> None:
+    """Saves the policy and its card; the final folder needs nothing to resume from."""
+    trainer.save_model(trainer.args.output_dir)
+    if trainer.accelerator.is_main_process:
+        (Path(trainer.args.output_dir) / "trainer_state.safetensors").unlink(missing_ok=True)
+        trainer.create_model_card(dataset_name=dataset_name)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub(dataset_name=dataset_name)
+    trainer.end()
+
+
+def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:
+    """Scores the policy in the simulator during training, if the config asks for it."""
+    if not trainer.args.simulator_episodes:
+        return
+    from lmrl_eval.callback import SimulatorEvalCallback
+
+    def make_policy(model: Any) -> LanguageModelPolicy:
+        behavior, values = copy.deepcopy(trainer.behavior), copy.deepcopy(trainer.plain_value_model())
+        guided = guide(behavior, values.eval(), trainer.args.beta)
+        return LanguageModelPolicy(guided, trainer.processing_class, name=trainer._name, seed=trainer.args.seed)
+
+    trainer.add_callback(
+        SimulatorEvalCallback(
+            trainer,
+            get_task(rows[0]["task"]),
+            rows[0]["config"],
+            make_policy=make_policy,
+            n_episodes=trainer.args.simulator_episodes,
+            eval_every=trainer.args.simulator_steps,
+        )
+    )
