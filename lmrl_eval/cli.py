@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
 # when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-app = typer.Typer(
-    help="Score policies on LMRL-Gym's tasks.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print it.")] = False
+) -> None:
+    """Scores of policies on LMRL-Gym's tasks.
+
+    \b
+    Example:
+      lmrl-eval run --task maze --policy scripted:optimal
+    """
+    if version:
+        from lmrl_data import __version__
+
+        typer.echo(f"lmrl {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -99,9 +113,9 @@ def run(
         )
         folders.append(result.save(folder))
         scores.append(result.score)
-    print(table(scores))
+    typer.echo(table(scores))
     for folder in folders:
-        print(f"wrote {plain(str(folder), 500)}")
+        typer.echo(f"wrote {plain(str(folder), 500)}")
 
 
 @app.command()
@@ -125,8 +139,8 @@ def report(
         while name in named:
             name, number = f"{base}-{number + 1}", number + 1
         named[name] = read_results(path)
-    print(write_report(named, out, command=shlex.join(["lmrl-eval", *_arguments])))
-    print(f"wrote {out / 'report.md'}")
+    typer.echo(write_report(named, out, command=shlex.join(["lmrl-eval", *_arguments])))
+    typer.echo(f"wrote {out / 'report.md'}")
 
 
 def _betas(given: Sequence[str]) -> list[float | None]:
@@ -152,14 +166,32 @@ _arguments: list[str] = []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command's entry point: a user's mistake is one line on standard error and exit code 2."""
+    """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    from lmrl_data.cards import printable
     from lmrl_data.errors import UserError
 
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=_arguments, prog_name="lmrl-eval", standalone_mode=False)
+        code = app(_arguments, prog_name="lmrl-eval", standalone_mode=False)
     except (UserError, typer.exceptions.TyperException) as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+        message = str(error) if isinstance(error, UserError) else error.format_message()
+        typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"error: {error.strerror}: {printable(str(error.filename)[:200])}", err=True)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -115,7 +115,7 @@ def _load_checkpoint(
         raise UserError(f"the temperature is not negative, got {temperature}")
     if max_new_tokens < 1:
         raise UserError(f"an action has at least 1 token, got max_new_tokens={max_new_tokens}")
-    with _one_line_errors(spec):
+    with _loading(spec):
         if (folder / "value_model").is_dir():
             from lmrl_eval.policies.value_guided import load_value_guided
 
@@ -159,14 +159,22 @@ def _load_model(folder: Path) -> Any:
 
 
 @contextmanager
-def _one_line_errors(spec: str) -> Iterator[None]:
+def _loading(spec: str) -> Iterator[None]:
+    """No bars of the libraries' own, and one line for whatever a damaged checkpoint makes them raise."""
     try:
-        yield
+        from transformers.utils import logging
+
+        bars = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            if bars:
+                logging.enable_progress_bar()
     except UserError:
         raise
     except ModuleNotFoundError as error:
         raise UserError(f'{error.name} is not installed; run: pip install "lmrl[eval]"') from None
     except Exception as error:
-        # Whatever a damaged checkpoint makes the libraries raise, the user is to learn which one it is.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot load {spec}: {lines[0][:300]}") from None

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from lmrl_data.cards import printable
 from lmrl_data.errors import UserError
 from lmrl_data.task import Conversation, Policy
 
@@ -26,7 +27,7 @@ class HumanPolicy(Policy):
         return [self._ask(conversation.visible[-1].content) for conversation in conversations]
 
     def _ask(self, text: str) -> str:
-        print(f"{text}\n> ", end="", file=self.screen, flush=True)
+        print(f"{printable(text)}\n> ", end="", file=self.screen, flush=True)
         line = self.source.readline()
         if not line:
             raise UserError("the input ended before the episode did; give one action a line")
