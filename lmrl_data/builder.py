@@ -7,6 +7,7 @@ not change a byte. `manifest.json` lists the shards that are finished; a re-run 
 import errno
 import fcntl
 import functools
+import io
 import json
 import logging
 import os
@@ -233,21 +234,16 @@ def _players(task: Task, num_proc: int) -> Iterator[Player]:
 def _write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
     """Writes the Parquet file of a shard and returns its entry in the manifest."""
     dataset = datasets.concatenate_datasets(list(parts))
-    entry: dict[str, Any] = {"rows": len(dataset)}
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            dataset.to_parquet(file)
-        entry["sha256"] = sha256(temporary)
-
+    file = io.BytesIO()  # a Parquet writer whose disk is full cannot be closed without noise
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        replace(path, write)
+        dataset.to_parquet(file)
     finally:
         if not bars:
             datasets.enable_progress_bars()
-    return entry
+    replace(path, lambda temporary: temporary.write_bytes(file.getbuffer()))
+    return {"rows": len(dataset), "sha256": sha256(path)}
 
 
 @contextmanager
@@ -339,6 +335,9 @@ def build_dataset(
     done, total = 0, sum(len(plan(task, name, size)) for name, size in sizes.items())
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
+    try:
         with _lock(folder), _players(task, num_proc) as play:
             manifest = _open_folder(task, folder, sizes)
             shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
@@ -367,7 +366,7 @@ def build_dataset(
                 f"no space left for {folder}: {done} of {total} shards are done; "
                 "free some space and run the same command again, it goes on from there"
             ) from None
-        if isinstance(error, (PermissionError, FileExistsError, NotADirectoryError)) or error.errno == errno.EROFS:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UserError(f"{folder} cannot be written ({error.strerror}); choose another --out") from None
         raise
     return folder
@@ -376,8 +375,10 @@ def build_dataset(
 def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
     """The card of all configs that are finished."""
     data = {}
-    for config, seeds in manifest["configs"].items():
-        wanted = {split: last - first for split, (first, last) in seeds.items()}
-        if {path for shard in plan(task, config, wanted) for path in shard.paths} <= manifest["shards"].keys():
+    for config in task.configs:
+        seeds = manifest["configs"].get(config, {})
+        wanted = {split: seeds[split][1] - first for split, first in FIRST_SEED.items() if seeds}
+        planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
+        if planned and planned <= manifest["shards"].keys():
             data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
     return cards.render_dataset_card(task, data, manifest["libraries"])

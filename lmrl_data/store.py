@@ -132,7 +132,8 @@ def read_episodes(folder: Path, config: str, split: str) -> Iterator[Episode]:
     if manifest is None:
         raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {folder.name}")
     for path in shard_paths(folder, manifest, config, split):
-        for row in datasets.Dataset(pq.read_table(path)):
+        # Without a fingerprint the whole table would be hashed once more.
+        for row in datasets.Dataset(pq.read_table(path), fingerprint=path.stem):
             yield Episode.from_row(row)
 
 
@@ -173,8 +174,8 @@ def check_dataset(path_or_repo: str | Path, task: Task, config: str | None = Non
     folder = Path(path_or_repo)
     manifest = read_manifest(folder)
     if manifest is None:
-        rows = iter(_load(path_or_repo, config or task.default_config, "train", streaming=True))
-        found = next(rows, {}).get("task")
+        row = next(iter(_load(path_or_repo, config or task.default_config, "train", streaming=True)), None)
+        found = row and row.get("task")
         if found != task.id:
             raise UserError(f"{path_or_repo} is a dataset of {found or 'no known task'}, not of {task.id}")
         return

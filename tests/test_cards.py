@@ -1,0 +1,165 @@
+"""The cards: numbers come from the data, and no text from the data can do anything."""
+
+import dataclasses
+import re
+
+import pytest
+import yaml
+from huggingface_hub import DatasetCard, ModelCard
+
+from lmrl_data import TASKS, Episode, Turn, cards, get_task
+from lmrl_data.tasks import maze
+
+MAZE = get_task("maze")
+LIBRARIES = {"datasets": "1.2.3"}
+
+
+def episode(length, total, success, policy="left_t", text="There is a wall above you."):
+    turns = [Turn("user", text)]
+    for index in range(length):
+        turns += [Turn("assistant", "move up", total if index == length - 1 else 0), Turn("user", text)]
+    info = {"success": success, "invalid": 0}
+    return Episode("maze", "partially_observed", tuple(turns), success, not success, 5, policy, info)
+
+
+def render(episodes, task=MAZE):
+    return cards.render_dataset_card(
+        task, {"partially_observed": {"train": lambda: episodes, "test": lambda: episodes[:1]}}, LIBRARIES
+    )
+
+
+def score(**changes):
+    return {
+        "config": "fully_observed", "policy": "p", "n_episodes": 800, "mean_return": -7.123, "interval": [-8.5, -6.25],
+        "confidence_level": 0.95, "normalized": 99.81, "success_rate": 1.0, "mean_turns": 8.1, "invalid_rate": 0.0,
+        "seed": 2_000_000, "task_version": "1.0.0", **changes,
+    }  # fmt: skip
+
+
+def render_model(**changes):
+    arguments = {
+        "algorithm": "ilql", "base_model": "me/tiny", "dataset": "lmrl/maze", "dataset_revision": None,
+        "hyperparameters": {"beta": 16.0}, "scores": [score()], "limitations": "It knows one maze.", **changes,
+    }  # fmt: skip
+    return cards.render_model_card(MAZE, **arguments)
+
+
+def test_statistics_are_computed_from_the_episodes():
+    statistics = cards.Statistics.of([episode(2, -2, False), episode(4, -3, True, "stem"), episode(6, -4, True)])
+    assert statistics.summary() == cards.Summary(
+        3, (4.0, pytest.approx((8 / 3) ** 0.5)), pytest.approx(2 / 3), (-3.0, pytest.approx((2 / 3) ** 0.5))
+    )
+    assert statistics.by_policy() == {
+        "left_t": cards.Summary(2, (4.0, 2.0), 0.5, (-3.0, 1.0)),
+        "stem": cards.Summary(1, (4.0, 0.0), 1.0, (-3.0, 0.0)),
+    }
+
+
+def test_the_dataset_card_shows_the_statistics_beside_the_papers():
+    text = render([episode(2, -2, False), episode(4, -4, True, "stem")])
+    assert "| `partially_observed` | train | 2 | 3 ± 1 | 0.500 | −3 ± 1 |" in text
+    assert "| `partially_observed` | test | 1 | 2 ± 0 | 0.000 | −2 ± 0 |" in text
+    assert "| paper | | 1,240 | 19.7 ± 24.5 | 0.11 | −19.7 ± 24.5 |" in text
+    assert "| `partially_observed` | `stem` | 0.500 | 4 ± 0 | 1.000 | −4 ± 0 |" in text
+
+
+def test_the_head_lists_exactly_the_configs_that_there_are():
+    splits = {"train": lambda: [episode(2, -2, False)], "test": lambda: [episode(2, -2, False)]}
+    text = cards.render_dataset_card(MAZE, dict.fromkeys(MAZE.configs, splits), LIBRARIES)
+    head = DatasetCard(text).data.to_dict()
+    assert [each["config_name"] for each in head["configs"]] == [
+        "fully_observed", "fully_observed_steps", "partially_observed",
+    ]  # fmt: skip
+    assert [each.get("default", False) for each in head["configs"]] == [True, False, False]
+    assert head["license"] == "apache-2.0"
+    assert head["size_categories"] == ["n<1K"]
+
+
+def test_texts_of_episodes_are_neither_templates_nor_terminal_escapes_nor_markdown():
+    nasty = "{{ 7 * 7 }} {% include 'x' %}\n# title\x1b[2J\u202e"
+    text = render([episode(5, -5, False, policy="a|b<script>`\n{{ 7 * 7 }}", text=nasty)])
+    assert "    user: {{ 7 * 7 }} {% include 'x' %}\n    # title\\x1b[2J\\u202e\n" in text
+    assert "`a\\|b&lt;script>' {{ 7 * 7 }}`" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_every_task_has_a_page_with_what_a_reader_must_know(task_id):
+    page = cards.task_page(get_task(task_id))
+    sections = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)", page.text, flags=re.MULTILINE))
+    for title in ("What the task tests", "Rules", "How the data was generated", "Limitations and bias",
+                  "Values from the paper", "Citation"):  # fmt: skip
+        assert len(sections[title]) > 100, title
+    assert "{{" not in page.text.replace("{{LMRL}", "")
+
+
+def test_the_maze_page_quotes_the_simulator_to_the_letter():
+    page = cards.task_page(MAZE).text
+    grid = maze.grid()
+    assert grid.positions[5, 3] in page
+    assert maze.describe_walls([]) in page
+    for row, line in enumerate(re.findall(r"^    ([#.G]{13})$", page, flags=re.MULTILINE)):
+        assert line == "".join("G" if (row, i) == grid.goal else mark for i, mark in enumerate(grid.rows[row]))
+    assert len({grid.walls[cell] for cell in grid.starts}) == 7
+    for action in maze.ACTIONS:
+        assert f"`{action}`" in page
+
+
+def test_the_return_of_action_frequencies_is_exact():
+    def value(config, episodes):
+        (number,) = maze.data_facts(config, episodes).values()
+        return float(number)
+
+    grid = maze.grid()
+    best = [
+        Episode("maze", "fully_observed", (Turn("user", grid.positions[cell]),
+                Turn("assistant", grid.best_action(cell), -1.0)), False, True, 0, "best")
+        for cell in grid.starts
+    ]  # fmt: skip
+    assert value("fully_observed", []) == -85.89  # uniform random
+    assert value("fully_observed", best) == -6.84  # the shortest paths
+    assert maze.data_facts("fully_observed", best) != maze.data_facts("partially_observed", best)
+
+
+def test_eval_yaml_names_the_tasks_of_a_benchmark():
+    assert yaml.safe_load(cards.render_eval_yaml(MAZE)) == {
+        "name": "LMRL-Gym Maze",
+        "description": MAZE.summary,
+        "evaluation_framework": "inspect-ai",
+        "tasks": [
+            {"id": f"maze_{config}", "config": config, "split": "test"}
+            for config in ("fully_observed", "partially_observed")
+        ],
+    }
+
+
+def test_a_leaderboard_id_is_the_tasks_where_there_is_one_config():
+    single = dataclasses.replace(MAZE, configs={"only": MAZE.configs["fully_observed"]})
+    assert cards.leaderboard_id(single, "only") == "maze"
+
+
+def test_the_model_card_shows_scores_with_intervals_and_seeds():
+    text = render_model(dataset_revision="abc123", hyperparameters={"learning_rate": 1e-4, "a|b": "x\ny"})
+    assert "| -7.12 | -8.50 to -6.25 (95 %) | 99.8 | 1.000 | 8.1 | 0.000 | 2000000 |" in text
+    assert "| dataset revision | abc123 |" in text
+    assert "| learning_rate | 0.0001 |" in text
+    assert "| a\\|b | x y |" in text
+    head = ModelCard(text).data.to_dict()
+    assert head["base_model"] == "me/tiny"
+    assert head["datasets"] == ["lmrl/maze"]
+
+
+def test_a_model_card_without_scores_says_so():
+    assert "Not evaluated yet" in render_model(scores=[])
+
+
+def test_a_model_card_without_limitations_is_refused():
+    with pytest.raises(ValueError, match="limitations is empty"):
+        render_model(limitations=" ")
+
+
+def test_printable_keeps_text_and_writes_out_what_steers_a_terminal():
+    assert cards.printable("é 中 −\nnext") == "é 中 −\nnext"
+    assert cards.printable("\x00\x07\x1b\r\t\x7f\x9b\ud800\u2028\u202e") == (
+        "\\x00\\x07\\x1b\\r\\t\\x7f\\x9b\\ud800\\u2028\\u202e"
+    )
