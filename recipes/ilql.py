@@ -3,7 +3,7 @@
 # ///
 """Implicit language Q-learning (Snell et al., 2023) on offline episodes: twin Q heads, V, expectile and CQL losses.
 
-    accelerate launch recipes/ilql.py --config recipes/maze/ilql.yaml
+accelerate launch recipes/ilql.py --config recipes/maze/ilql.yaml
 """
 
 import copy
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from offline import (
+    Batch,
     ItemCollator,
     OfflineConfig,
     ValueTrainer,
@@ -48,7 +49,7 @@ def next_values(v: torch.Tensor, items: torch.Tensor, successor: torch.Tensor) -
     Args:
         v (`torch.Tensor`): `[tokens]`, V before each action token, item by item.
         items (`torch.Tensor`): `[tokens]`, which item of the batch a token is in.
-        successor (`torch.Tensor`): `[items]`, V of what the policy sees after the item; 0 where the episode terminated.
+        successor (`torch.Tensor`): `[items]`, V of what the policy sees after the item; 0 where it terminated.
 
     Returns:
         `torch.Tensor`: `[tokens]`. Time passes on action tokens only, whatever lies between them.
@@ -120,7 +121,8 @@ class ILQLTrainer(ValueTrainer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.target = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.target: Any = copy.deepcopy(self.model)
+        self.target.requires_grad_(False).eval()
         self.add_callback(PolyakCallback(self))
 
     @torch.no_grad()
@@ -131,7 +133,7 @@ class ILQLTrainer(ValueTrainer):
             if parameter.requires_grad:
                 target.lerp_(parameter, rate)
 
-    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def token_losses(self, model: Any, inputs: Batch) -> tuple[torch.Tensor, Batch]:
         tokens = action_tokens(inputs)
         network = {name: inputs[name] for name in ("input_ids", "attention_mask")} | {"use_cache": False}
         values = model(**network, positions=tokens.positions)
@@ -151,7 +153,7 @@ class ILQLTrainer(ValueTrainer):
         return loss.total, logged | means
 
     @torch.no_grad()
-    def successor_values(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def successor_values(self, inputs: Batch) -> torch.Tensor:
         """`[items]`: V of what the policy sees next, by the online network; 0 where the episode terminated."""
         ids, lengths, rows = inputs["next_input_ids"], inputs["next_length"], inputs["next_rows"]
         if not len(lengths):

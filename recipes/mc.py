@@ -3,7 +3,7 @@
 # ///
 """Monte-Carlo returns on offline episodes: one Q head regressed on the discounted rest of the return.
 
-    accelerate launch recipes/mc.py --config recipes/maze/mc.yaml
+accelerate launch recipes/mc.py --config recipes/maze/mc.yaml
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from offline import (
+    Batch,
     ItemCollator,
     OfflineConfig,
     ValueTrainer,
@@ -61,7 +62,7 @@ class MCTrainer(ValueTrainer):
     _name = "MC returns"
     args: MCConfig
 
-    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def token_losses(self, model: Any, inputs: Batch) -> tuple[torch.Tensor, Batch]:
         tokens = action_tokens(inputs)
         network = {name: inputs[name] for name in ("input_ids", "attention_mask")} | {"use_cache": False}
         (head,) = model(**network, positions=tokens.positions).q

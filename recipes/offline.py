@@ -1,7 +1,7 @@
-"""What the offline value-based recipes share: items from a dataset, the collator, and a trainer that saves policies."""
+"""What the offline value-based recipes share: items of a dataset, the collator, and a trainer that saves policies."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
+
+Batch = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -42,12 +44,14 @@ class OfflineConfig(_BaseConfig):
     average_tokens_across_devices: bool = field(default=True)
 
 
-def load_rows(dataset_name: str, config: str | None, split: str) -> Dataset:
+def load_rows(dataset_name: str | None, config: str | None, split: str) -> Dataset:
     """The episodes of a dataset of ours.
 
     Raises:
         UserError: if there is no such dataset or config, or its rows are no episodes.
     """
+    if not dataset_name:
+        raise UserError("dataset_name is missing: name a dataset, e.g. lmrl/maze")
     try:
         rows = load_dataset(dataset_name, config, split=split)
     except (ValueError, FileNotFoundError, ConnectionError) as error:
@@ -85,13 +89,13 @@ class ItemCollator:
     def __init__(self, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
 
-    def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, items: list[dict[str, Any]]) -> Batch:
         """A batch of `items` items with `sequences` distinct sequences.
 
         Returns:
             `input_ids`, `attention_mask`, `action_mask` `[sequences, time]`; `rows` `[items]`; `rewards`, `returns`
-            `[items, time]`; `next_input_ids` `[successors, time]`, `next_length` `[successors]`; `next_rows` `[items]`,
-            -1 where an item has no successor.
+            `[items, time]`; `next_input_ids` `[successors, time]`; `next_length` `[successors]`; and `next_rows`
+            `[items]`, -1 where an item has no successor.
         """
         sequences: dict[tuple[int, ...], dict[str, Any]] = {}
         for item in items:
@@ -138,7 +142,7 @@ class ActionTokens(NamedTuple):
     returns: torch.Tensor
 
 
-def action_tokens(inputs: dict[str, torch.Tensor]) -> ActionTokens:
+def action_tokens(inputs: Batch) -> ActionTokens:
     """Finds the action tokens of a batch; position t of a sequence chooses token t + 1."""
     mask = inputs["action_mask"][:, 1:]
     place = torch.zeros_like(mask, dtype=torch.long)
@@ -158,8 +162,8 @@ def action_tokens(inputs: dict[str, torch.Tensor]) -> ActionTokens:
 class ValueTrainer(_BaseTrainer):
     """Trains a value model beside a frozen behaviour LM; every checkpoint is a complete value-guided policy.
 
-    Subclasses write `token_losses`, which returns named sums over the batch's action tokens. The loss is their weighted
-    sum divided by the number of action tokens of the whole optimiser step, over all processes and accumulation steps.
+    Subclasses write `token_losses`, a sum over the batch's action tokens. The loss is that sum divided by the number
+    of action tokens of the whole optimiser step, over all processes and accumulation steps.
     """
 
     loss_is_scaled_for_ga = True
@@ -170,7 +174,7 @@ class ValueTrainer(_BaseTrainer):
         self.behavior = behavior
         self._sums: dict[str, torch.Tensor] = {}
 
-    def token_losses(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def token_losses(self, model: Any, inputs: Batch) -> tuple[torch.Tensor, Batch]:
         """The summed loss of the batch's action tokens, and sums to log (each is divided by the token count)."""
         raise NotImplementedError
 
@@ -237,22 +241,28 @@ class ValueTrainer(_BaseTrainer):
                     parameter.copy_(tensors[name])
 
 
-def load_behavior(path: str | None) -> tuple[Any, Any]:
-    """The frozen behaviour LM and its tokenizer.
+def load_language_model(path: str | None) -> tuple[Any, Any]:
+    """A language model and its tokenizer.
 
     Raises:
         UserError: if the path is no checkpoint.
     """
     if not path:
-        raise UserError("model_name_or_path is missing: name a behaviour-cloned checkpoint, e.g. the output of trl sft")
+        raise UserError("model_name_or_path is missing: name a checkpoint, e.g. the output of recipes/tiny_model.py")
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
-        raise UserError(f"{path} is no checkpoint: it has no config.json; train one with trl sft first")
+        raise UserError(f"{path} is no checkpoint: it has no config.json")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint: {str(error).strip().splitlines()[0]}") from None
-    return behavior.eval().requires_grad_(False), tokenizer
+    return model, tokenizer
+
+
+def load_behavior(path: str | None) -> tuple[Any, Any]:
+    """The frozen behaviour LM and its tokenizer; raises as `load_language_model`."""
+    model, tokenizer = load_language_model(path)
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig) -> Any:
@@ -274,7 +284,7 @@ def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig
     return get_peft_model(model, config)
 
 
-def resume_path(args: OfflineConfig) -> str | None:
+def resume_path(args: Any) -> str | None:
     """`--resume_from_checkpoint` as a path; `last` is the newest checkpoint of the output folder, if there is one."""
     if args.resume_from_checkpoint != "last":
         return args.resume_from_checkpoint
@@ -282,7 +292,7 @@ def resume_path(args: OfflineConfig) -> str | None:
     return str(checkpoints[-1]) if checkpoints else None
 
 
-def finish(trainer: ValueTrainer, dataset_name: str) -> None:
+def finish(trainer: ValueTrainer, dataset_name: str | None) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
     trainer.save_model(trainer.args.output_dir)
     if trainer.accelerator.is_main_process:
@@ -295,23 +305,37 @@ def finish(trainer: ValueTrainer, dataset_name: str) -> None:
 
 
 def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:
-    """Scores the policy in the simulator during training, if the config asks for it."""
-    if not trainer.args.simulator_episodes:
-        return
-    from lmrl_eval.callback import SimulatorEvalCallback
+    """Scores the value-guided policy in the simulator during training, if the config asks for it."""
 
     def make_policy(model: Any) -> LanguageModelPolicy:
         behavior, values = copy.deepcopy(trainer.behavior), copy.deepcopy(trainer.plain_value_model())
         guided = guide(behavior, values.eval(), trainer.args.beta)
         return LanguageModelPolicy(guided, trainer.processing_class, name=trainer._name, seed=trainer.args.seed)
 
-    trainer.add_callback(
-        SimulatorEvalCallback(
-            trainer,
-            get_task(rows[0]["task"]),
-            rows[0]["config"],
-            make_policy=make_policy,
-            n_episodes=trainer.args.simulator_episodes,
-            eval_every=trainer.args.simulator_steps,
+    _add_callback(trainer, rows, make_policy)
+
+
+def language_model_callback(trainer: Any, rows: Dataset) -> None:
+    """Scores the language model itself in the simulator during training, if the config asks for it."""
+
+    def make_policy(model: Any) -> LanguageModelPolicy:
+        return LanguageModelPolicy(model, trainer.processing_class, name="bc", seed=trainer.args.seed)
+
+    _add_callback(trainer, rows, make_policy)
+
+
+def _add_callback(trainer: Any, rows: Dataset, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:
+    from lmrl_eval.callback import SimulatorEvalCallback
+
+    args = trainer.args
+    if args.simulator_episodes:
+        trainer.add_callback(
+            SimulatorEvalCallback(
+                trainer,
+                rows[0]["task"],
+                rows[0]["config"],
+                make_policy,
+                n_episodes=args.simulator_episodes,
+                eval_every=args.simulator_steps or None,
+            )
         )
-    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # Sizes measured on two CPU cores: `tiny` learns the maze in half a minute; `medium` is the largest that is any fun.
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
     "small": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
     "medium": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2},

@@ -1,0 +1,101 @@
+# /// script
+# dependencies = ["lmrl[train]"]
+# ///
+"""Filtered behaviour cloning: supervised training on the successful episodes, or on those with the highest return.
+
+    accelerate launch recipes/filtered_bc.py --config recipes/maze/filtered_bc.yaml
+
+Every action is learned from exactly what the policy will see before it. `--filter all` is plain behaviour cloning.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from offline import language_model_callback, load_language_model, load_rows, make_items, resume_path
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
+
+from lmrl_data.errors import UserError, unknown
+
+FILTERS = ("success", "top", "all")
+
+
+@dataclass
+class FilteredBCConfig(SFTConfig):
+    """Settings of filtered BC; the filters are the paper's (Table 3)."""
+
+    filter: str = field(default="success", metadata={"help": "success, top (by return) or all."})
+    top_fraction: float = field(default=0.1, metadata={"help": "Share of the episodes that --filter top keeps."})
+    window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
+    simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
+    simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
+
+    max_length: int | None = field(default=None)
+    gradient_checkpointing: bool = field(default=False)
+    bf16: bool | None = field(default=False)  # type: ignore[assignment]
+
+
+def kept(returns: np.ndarray, success: np.ndarray, how: str, top_fraction: float) -> np.ndarray:
+    """Indices of the episodes to learn from, in their order; ties in return go to the earlier episode.
+
+    Args:
+        returns (`np.ndarray`): `[episodes]`, total rewards.
+        success (`np.ndarray`): `[episodes]`, booleans.
+        how (`str`): `"success"`, `"top"` or `"all"`.
+        top_fraction (`float`): for `"top"`; at least one episode is kept.
+
+    Raises:
+        UserError: for an unknown filter, a fraction outside (0, 1], or if nothing is left.
+    """
+    if how not in FILTERS:
+        raise unknown("filter", how, FILTERS)
+    if not 0 < top_fraction <= 1:
+        raise UserError(f"top_fraction is above 0 and at most 1, got {top_fraction}")
+    if how == "all":
+        return np.arange(len(returns))
+    if how == "success":
+        indices = np.flatnonzero(success)
+        if not len(indices):
+            raise UserError("no episode of the dataset is a success; use --filter top")
+        return indices
+    count = max(1, round(top_fraction * len(returns)))
+    return np.sort(np.argsort(-returns, kind="stable")[:count])
+
+
+def sft_rows(items: Dataset) -> Dataset:
+    """Items as SFTTrainer takes them: `input_ids`, and `labels` that are -100 on all but the action tokens."""
+
+    def label(item: dict[str, Any]) -> dict[str, Any]:
+        pairs = zip(item["input_ids"], item["action_mask"], strict=True)
+        return {"labels": [token if acted else -100 for token, acted in pairs]}
+
+    return Dataset.from_list([{"input_ids": item["input_ids"], **label(item)} for item in items])
+
+
+def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig) -> None:
+    model, tokenizer = load_language_model(model_args.model_name_or_path)
+    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    success = np.array([info["success"] for info in rows["info"]])
+    indices = kept(np.array(rows["total_reward"]), success, args.filter, args.top_fraction)
+    items = make_items(rows.select(indices), tokenizer, gamma=1.0, stride=args.window_stride)
+    trainer = SFTTrainer(
+        model=model,
+        args=args,
+        train_dataset=sft_rows(items),
+        processing_class=tokenizer,
+        peft_config=get_peft_config(model_args),
+    )
+    language_model_callback(trainer, rows)
+    trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
+    trainer.train(resume_from_checkpoint=resume_path(args))
+    trainer.save_model(args.output_dir)
+    if args.push_to_hub:
+        trainer.push_to_hub(dataset_name=script_args.dataset_name)
+    trainer.end()
+
+
+if __name__ == "__main__":
+    from command import run
+
+    run(main, ScriptArguments, FilteredBCConfig, ModelConfig)
