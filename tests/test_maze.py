@@ -8,7 +8,7 @@ import pytest
 
 from lmrl_data import Episode, Policy, UserError, get_task, rollout
 from lmrl_data.task import Conversation
-from lmrl_data.tasks.maze import MazeSimulator
+from lmrl_data.tasks.maze import MazeSimulator, belief_solution
 
 MAZE = get_task("maze")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"
@@ -283,6 +283,8 @@ def test_no_policy_that_sees_only_walls_returns_more_than_7_24_and_ours_returns_
     ]
     totals = [sum(best_total(belief, moves) for belief in starts) for moves in (20, 30)]
     assert totals == [-181, -181]  # more moves change nothing any more
+    solution = belief_solution()
+    assert sum(len(belief) * solution[belief].cost for belief in starts) == pytest.approx(181)
     returns = means(MAZE.policy("optimal", PARTIALLY), PARTIALLY)
     assert sum(returns.values()) == -181
     assert MAZE.config(PARTIALLY).reference.optimum == -181 / 25 == -7.24
@@ -413,6 +415,15 @@ def test_the_dataset_has_the_papers_size_success_and_lengths(dataset: list[Episo
     assert lengths.std() == pytest.approx(24.5, abs=2)
     assert returns.mean() == pytest.approx(-19.7, abs=1.5)
     assert returns.std() == pytest.approx(24.5, abs=2)
+
+
+def test_the_dataset_of_this_version_is_these_very_episodes(dataset: list[Episode]) -> None:
+    # If this changes, the data changes: raise the task's version.
+    assert MAZE.version == "1.0.0"
+    assert Counter(episode.policy for episode in dataset) == {"right_t": 553, "left_t": 520, "stem": 167}
+    said = Counter(turn.content for episode in dataset for turn in episode.turns[1::2])
+    assert said == {LEFT: 7287, RIGHT: 7279, DOWN: 5627, UP: 4064}
+    assert sum(episode.success for episode in dataset) == 131
 
 
 def test_no_episode_goes_from_a_far_end_to_the_goal(dataset: list[Episode]) -> None:
