@@ -1,6 +1,5 @@
 """The `lmrl-data` command: list, play and show the tasks, build their datasets and print statistics."""
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -176,13 +175,9 @@ def build(
     task = get_task(task_id)
     from lmrl_data.builder import build_dataset
 
-    try:
-        folder = build_dataset(task, config, episodes, num_proc, out)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on", err=True)
-        raise typer.Exit(130) from None
+    folder = build_dataset(task, config, episodes, num_proc, out)
     typer.echo(f"{folder} is ready")
-    if out.name == "lmrl":
+    if out.resolve().name == "lmrl":
         typer.echo(
             f'load_dataset("lmrl/{task.id}") run in {out.resolve().parent} reads this build, not the Hub\'s dataset '
             "of the same name"
@@ -241,13 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = str(error) if isinstance(error, UserError) else error.format_message()
         typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    if code == 130:
+        typer.echo("interrupted; run the same command again to go on", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

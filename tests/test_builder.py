@@ -318,7 +318,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_one_line(tmp_path):
     (tmp_path / "maze").write_text("mine")
-    with pytest.raises(UserError, match="cannot be made.*choose another --out"):
+    with pytest.raises(UserError, match=r"cannot be made.*choose another --out"):
         rebuild(tmp_path / "maze")
 
 
