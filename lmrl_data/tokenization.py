@@ -131,6 +131,8 @@ class TurnTokenizer:
                 opening, _, rest = text.partition(_MARKS[0])
                 between = rest.partition(_MARKS[1])[0]
             head = self._frame_ids(opening) + self.content_ids(turns[0].content) + self._frame_ids(between)
+            if len(turns) == 1:
+                return head  # raw text, and a window that begins with an action
         else:
             head = self._opening if first else self._to_user
         return head + self.content_ids(turns[-1].content) + self._to_assistant
@@ -141,17 +143,19 @@ class TurnTokenizer:
 
     def pieces(self, turns: Sequence[Turn]) -> Iterator[tuple[list[int], Turn | None]]:
         """The ids turn by turn, with the turn where they are an action (`None` for an observation)."""
+        rules = 1 if turns and turns[0].role == "system" else 0
+        if not self.raw and len(turns) > rules and turns[rules].role == "assistant":
+            # A window that begins with an action: chat templates begin with the user.
+            turns = [*turns[:rules], *turns[rules + 1 :]]
         first = True
         index = 0
-        if turns and turns[0].role == "assistant" and not self.raw:
-            index = 1  # a window that begins with an action: chat templates begin with the user
         while index < len(turns):
             turn = turns[index]
             if turn.role == "assistant":
                 yield self.action_ids(turn.content), turn
                 index += 1
             else:
-                width = 2 if turn.role == "system" else 1
+                width = 2 if turn.role == "system" and turns[1].role == "user" else 1
                 yield self.observation_ids(turns[index : index + width], first=first), None
                 index += width
             first = False
@@ -235,7 +239,8 @@ def training_items(
     begin = 0
     while begin < len(actions):
         end = begin + 1
-        limit = len(actions) if begin == 0 else begin + (1 if history == 1 else stride)
+        # A window reaches back `history` texts: more actions than half of that would not all be in it.
+        limit = len(actions) if history is None or begin == 0 else begin + min(stride, (history + 1) // 2)
         while end < min(limit, len(actions)) and (begin > 0 or start(actions[end]) == system):
             end += 1
         last = actions[end - 1]

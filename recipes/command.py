@@ -1,36 +1,55 @@
 """How every recipe starts: YAML and flags into dataclasses, and one line instead of a traceback for what is wrong."""
 
+import difflib
 import os
 import sys
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 
-def run(main: Callable[..., None], *dataclasses: type) -> None:
+def run(main: Callable[..., None], *dataclasses: Any) -> None:
     """Parses `--config recipe.yaml` and flags (which win) into the dataclasses and calls `main` with them.
 
-    An unknown key, a file that is not there or any `UserError` becomes one line on stderr and exit code 2.
+    A setting that does not exist, a value it cannot take, a file that is not there or any `UserError` becomes one line
+    on stderr and exit code 2.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads on a busy machine cost 4-18 times
+    # TRL's own defaults use names that transformers is about to rename.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    import yaml
     from trl import TrlParser
 
     from lmrl_data.errors import UserError
 
     try:
-        arguments = TrlParser(dataclasses).parse_args_and_config()
-        main(*arguments) if isinstance(arguments, tuple) else main(arguments)
-    except (UserError, FileNotFoundError) as error:
+        parser = TrlParser(dataclasses)
+        # argparse's own would print the usage: 200 lines.
+        parser.error = fail  # type: ignore[method-assign, assignment]
+        *arguments, unknown = parser.parse_args_and_config(return_remaining_strings=True)
+        if unknown:
+            names = [name for each in dataclasses for name in each.__dataclass_fields__]
+            fail(_unknown_setting(unknown[0], names))
+    except IndexError:
+        fail("--config needs the path of a YAML file")
+    except (ValueError, OSError, yaml.YAMLError) as error:
         fail(error)
-    except ValueError as error:
-        if "Unknown arguments" not in str(error) and "not used by the" not in str(error):
-            raise
+    try:
+        main(*arguments)
+    except UserError as error:
         fail(error)
     except KeyboardInterrupt:
         print("interrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
         sys.exit(130)
 
 
-def fail(error: Any) -> None:
-    """Prints the first line of an error and exits with code 2."""
-    print(f"error: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+def _unknown_setting(given: str, names: list[str]) -> str:
+    setting = given.lstrip("-").split("=")[0]
+    close = difflib.get_close_matches(setting, names, n=1)
+    return f"unknown setting {setting!r}; " + (f"did you mean {close[0]}?" if close else "--help lists all")
+
+
+def fail(error: object) -> NoReturn:
+    """Prints an error as one line and exits with code 2."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)

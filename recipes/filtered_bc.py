@@ -63,7 +63,7 @@ def kept(returns: np.ndarray, success: np.ndarray, how: str, top_fraction: float
     return np.sort(np.argsort(-returns, kind="stable")[:count])
 
 
-def sft_rows(items: Dataset) -> Dataset:
+def sft_rows(items: list[dict[str, Any]]) -> Dataset:
     """Items as SFTTrainer takes them: `input_ids`, and `labels` that are -100 on all but the action tokens."""
 
     def label(item: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the offline value-based recipes share: items of a dataset, the collator, and a trainer that saves policies."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,17 +66,15 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
     return rows
 
 
-def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int) -> Dataset:
+def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int) -> list[dict[str, Any]]:
     """The training items of all episodes, in the order of the episodes."""
     turn_tokenizer = TurnTokenizer(tokenizer)
     history = get_task(rows[0]["task"]).config(rows[0]["config"]).history
-
-    def items() -> Iterator[dict[str, Any]]:
-        for row in rows:
-            for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride):
-                yield item._asdict()
-
-    return Dataset.from_list(list(items()))
+    return [
+        item._asdict()
+        for row in rows
+        for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride)
+    ]
 
 
 class ItemCollator:
@@ -285,11 +283,18 @@ def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig
 
 
 def resume_path(args: Any) -> str | None:
-    """`--resume_from_checkpoint` as a path; `last` is the newest checkpoint of the output folder, if there is one."""
-    if args.resume_from_checkpoint != "last":
-        return args.resume_from_checkpoint
-    checkpoints = sorted(Path(args.output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    return str(checkpoints[-1]) if checkpoints else None
+    """`--resume_from_checkpoint` as a path; `last` is the newest checkpoint of the output folder, if there is one.
+
+    Raises:
+        UserError: if the path is no folder.
+    """
+    path = args.resume_from_checkpoint
+    if path == "last":
+        checkpoints = Path(args.output_dir).glob("checkpoint-*")
+        return max(map(str, checkpoints), key=lambda name: int(name.rsplit("-", 1)[1]), default=None)
+    if path is not None and not Path(path).is_dir():
+        raise UserError(f"cannot resume from {path}: there is no such folder")
+    return path
 
 
 def finish(trainer: ValueTrainer, dataset_name: str | None) -> None:

@@ -100,10 +100,10 @@ def _texts(messages: Iterable[list[dict[str, str]]]) -> Iterator[str]:
 
 
 def main(arguments: TinyModelArguments) -> None:
-    from datasets import load_dataset
+    from offline import load_rows
 
-    dataset = load_dataset(arguments.dataset_name, arguments.dataset_config, split="train")
-    tokenizer = train_tokenizer(_texts(dataset["messages"]), arguments.vocab_size, arguments.max_length)
+    rows = load_rows(arguments.dataset_name, arguments.dataset_config, "train")
+    tokenizer = train_tokenizer(_texts(rows["messages"]), arguments.vocab_size, arguments.max_length)
     model = make_model(tokenizer, arguments.size, arguments.seed, arguments.max_length)
     model.save_pretrained(arguments.output_dir)
     tokenizer.save_pretrained(arguments.output_dir)
