@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,32 +93,37 @@ class ItemCollator:
 
         Returns:
             `input_ids`, `attention_mask`, `action_mask` `[sequences, time]`; `rows` `[items]`; `rewards`, `returns`
-            `[items, time]`; `next_input_ids` `[successors, time]`; `next_length` `[successors]`; and `next_rows`
+            `[tokens]`, one per action token, item by item; `next_input_ids` `[successors, time]`; `next_length` `[successors]`; and `next_rows`
             `[items]`, -1 where an item has no successor.
         """
-        sequences: dict[tuple[int, ...], dict[str, Any]] = {}
-        for item in items:
-            sequences.setdefault((*item["input_ids"], -1, *item["action_mask"]), item)
-        order = {key: row for row, key in enumerate(sequences)}
-        successors = {tuple(item["next_input_ids"]): 0 for item in items if item["next_input_ids"]}
-        following = {key: row for row, key in enumerate(successors)}
-        first = list(sequences.values())
+        order: dict[tuple[int, ...], int] = {}
+        rows = [order.setdefault((*item["input_ids"], -1, *item["action_mask"]), len(order)) for item in items]
+        following: dict[tuple[int, ...], int] = {}
+        next_keys = [tuple(item["next_input_ids"]) for item in items]
+        next_rows = [following.setdefault(key, len(following)) if key else -1 for key in next_keys]
+        first = [items[rows.index(row)] for row in range(len(order))]
         lengths = torch.tensor([len(item["input_ids"]) for item in first])
+        acted = flat(items, "action_mask", torch.bool)
         batch = {
             "input_ids": self.pad([item["input_ids"] for item in first], torch.long, self.pad_token_id),
             "action_mask": self.pad([item["action_mask"] for item in first], torch.bool),
-            "rows": torch.tensor([order[(*item["input_ids"], -1, *item["action_mask"])] for item in items]),
-            "rewards": self.pad([item["rewards"] for item in items], torch.float32),
-            "returns": self.pad([item["returns"] for item in items], torch.float32),
+            "rows": torch.tensor(rows),
+            "rewards": flat(items, "rewards", torch.float32)[acted],
+            "returns": flat(items, "returns", torch.float32)[acted],
             "next_input_ids": self.pad([list(key) for key in following] or [[]], torch.long, self.pad_token_id),
             "next_length": torch.tensor([len(key) for key in following], dtype=torch.long),
-            "next_rows": torch.tensor([following.get(tuple(item["next_input_ids"]), -1) for item in items]),
+            "next_rows": torch.tensor(next_rows),
         }
         batch["attention_mask"] = torch.arange(batch["input_ids"].shape[1])[None] < lengths[:, None]
         return batch
 
     def pad(self, lists: list[list], dtype: torch.dtype, value: float = 0) -> torch.Tensor:
         return pad([torch.tensor(values, dtype=dtype) for values in lists], padding_value=value)
+
+
+def flat(items: list[dict[str, Any]], name: str, dtype: torch.dtype) -> torch.Tensor:
+    """A column of all items, end to end."""
+    return torch.tensor(list(chain.from_iterable(item[name] for item in items)), dtype=dtype)
 
 
 class ActionTokens(NamedTuple):
@@ -152,8 +158,8 @@ def action_tokens(inputs: Batch) -> ActionTokens:
         actions=inputs["input_ids"][:, 1:][mask],
         index=place[rows][wide],
         items=wide.nonzero()[:, 0],
-        rewards=inputs["rewards"][:, 1:][wide],
-        returns=inputs["returns"][:, 1:][wide],
+        rewards=inputs["rewards"],
+        returns=inputs["returns"],
     )
 
 

@@ -80,6 +80,8 @@ def make_model(tokenizer: Any, size: str, seed: int, max_length: int = 2048) -> 
         intermediate_size=3 * SIZES[size]["hidden_size"],
         max_position_embeddings=max_length,
         tie_word_embeddings=True,
+        # Wider than the usual 0.02: at these widths attention would start uniform and find positions late.
+        initializer_range=SIZES[size]["hidden_size"] ** -0.5,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
