@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, load_dataset
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl.trainer.base_config import _BaseConfig
 from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
@@ -271,6 +271,7 @@ def load_behavior(path: str | None) -> tuple[Any, Any]:
 
 def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig) -> Any:
     """A fresh value model on the behaviour LM's trunk; with `--use_peft`, adapters on the trunk and whole heads."""
+    set_seed(args.seed)  # fresh heads are drawn before there is a trainer to set it
     model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, dtype=torch.float32)
     if not model_args.use_peft:
         return model

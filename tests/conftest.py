@@ -1,7 +1,10 @@
-"""Settings all tests share: offline, and hypothesis finds the same examples on every run."""
+"""Settings all tests share: offline, repeatable hypothesis, and a small dataset with models for the recipes."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -10,3 +13,45 @@ settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained checkpoint that knows the words of the maze."""
+    from tiny_model import make_model, train_tokenizer
+
+    from lmrl_data.tasks.maze import ACTIONS, grid
+
+    folder = tmp_path_factory.mktemp("models") / "base"
+    texts = [*grid().positions.values(), *grid().walls.values(), "Success", "Failure", *ACTIONS]
+    tokenizer = train_tokenizer([f"{text}\n" for text in texts * 2], vocab_size=400)
+    make_model(tokenizer, "tiny", seed=0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[Path]:
+    """A folder with a small dataset `lmrl/maze` and two checkpoints: `base` untrained, `bc` cloned from the data."""
+    import datasets
+    from filtered_bc import FilteredBCConfig, main
+    from trl import ModelConfig, ScriptArguments
+
+    from lmrl_data import get_task
+    from lmrl_data.builder import build_dataset
+
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "base").symlink_to(base)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+        patch.setenv("HF_DATASETS_CACHE", str(folder / "cache"))
+        build_dataset(get_task("maze"), num_episodes=30)
+        # The fewest steps after which it writes moves, so that episodes are short texts and quickly played.
+        args = FilteredBCConfig(
+            output_dir="bc", filter="all", max_steps=30, learning_rate=1e-2, per_device_train_batch_size=16,
+            use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+        )  # fmt: skip
+        data = ScriptArguments(dataset_name="lmrl/maze", dataset_config="fully_observed")
+        main(data, args, ModelConfig(model_name_or_path="base"))
+        yield folder

@@ -1,7 +1,7 @@
 """Value-guided decoding: a frozen behaviour LM whose logits are tilted by the action values of a second network.
 
-A checkpoint is one folder: the root is the behaviour LM, which plain transformers loads; `value_model/` is a trunk with
-Q and V heads of its own. Paper appendix A: the policy's logits are log pi_beta + beta * min(Q1, Q2).
+A checkpoint is one folder: the root is the behaviour LM, which plain transformers loads; `value_model/` is a trunk
+with Q and V heads of its own. Paper appendix A: the policy's logits are log pi_beta + beta * min(Q1, Q2).
 """
 
 import functools
@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils import logging
 
 from lmrl_data.errors import UserError
 from lmrl_eval.policies.language_model import LanguageModelPolicy
@@ -92,7 +93,12 @@ def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, 
     """
     config = AutoConfig.from_pretrained(checkpoint)
     config.value_heads = list(heads)
-    model = _value_class(config).from_pretrained(checkpoint, config=config, **kwargs)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # or it would report, at length, that the heads are not in the checkpoint
+    try:
+        model = _value_class(config).from_pretrained(checkpoint, config=config, **kwargs)
+    finally:
+        logging.set_verbosity(verbosity)
     for name in heads:
         getattr(model, name).reset(bias)
     return model
@@ -102,12 +108,22 @@ def load_value_model(folder: str, **kwargs: Any) -> Any:
     """A value model saved with `save_pretrained`.
 
     Raises:
-        UserError: if the folder holds some other model.
+        UserError: if the folder holds some other model, or not all of the heads.
     """
-    config = AutoConfig.from_pretrained(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError):
+        raise UserError(f"{folder} is no value model: it has no config.json that transformers can read") from None
     if not getattr(config, "value_heads", None):
-        raise UserError(f"{folder} is no value model: its config.json names no value_heads; train one with recipes/ilql.py")
-    return _value_class(config).from_pretrained(folder, **kwargs)
+        raise UserError(
+            f"{folder} is no value model: its config.json names no value_heads; train one with recipes/ilql.py"
+        )
+    model, loading = _value_class(config).from_pretrained(
+        folder, use_safetensors=True, output_loading_info=True, **kwargs
+    )
+    if loading["missing_keys"]:
+        raise UserError(f"{folder} is damaged: it has no weights for {min(loading['missing_keys'])}")
+    return model
 
 
 @functools.cache
@@ -138,6 +154,8 @@ def guided_class(base: type) -> Any:
             logits_to_keep: int | torch.Tensor = 0,
             **kwargs: Any,
         ) -> CausalLMOutputWithPast:
+            if use_cache is None:
+                use_cache = self.config.get_text_config().use_cache
             if use_cache and past_key_values is None:
                 past_key_values = DynamicCache()
             if isinstance(past_key_values, DynamicCache):
@@ -180,9 +198,12 @@ def load_value_guided(
         path (`str`): the checkpoint folder.
         beta (`float`, *optional*): how much the values count; by default what the recipe recommends.
     """
-    behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
     value_model = load_value_model(str(Path(path) / VALUE_FOLDER), dtype=torch.float32)
-    beta = value_model.config.beta if beta is None else beta
+    if beta is None:
+        beta = getattr(value_model.config, "beta", None)
+    if beta is None:
+        raise UserError(f"{path} recommends no beta: give one, e.g. --beta 16")
     model = guide(behavior, value_model, beta).to(device)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LanguageModelPolicy(
