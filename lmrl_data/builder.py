@@ -70,7 +70,7 @@ FEATURES = Features(
         "task": Value("string"),
         "config": Value("string"),
         "messages": _MESSAGES,
-        "rewards": List(Value("float32")),
+        "rewards": List(Value("float64")),
         "total_reward": Value("float64"),
         "terminated": Value("bool"),
         "truncated": Value("bool"),
@@ -83,7 +83,7 @@ STEP_FEATURES = Features(
     {
         "prompt": _MESSAGES,
         "completion": _MESSAGES,
-        "reward": Value("float32"),
+        "reward": Value("float64"),
         "terminated": Value("bool"),
         "truncated": Value("bool"),
         "episode": Value("int64"),

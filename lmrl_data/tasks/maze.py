@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from gymnasium import spaces
@@ -245,10 +246,17 @@ class RandomPolicy(Policy):
     name = "scripted:random"
 
     def __init__(self, config: str, seed: int) -> None:
-        self.random = np.random.default_rng(seed)
+        self.seed = seed
+        # A stream per episode, so that an episode does not depend on which others are played beside it.
+        self.streams: WeakKeyDictionary[Conversation, np.random.Generator] = WeakKeyDictionary()
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        return [list(ACTIONS)[i] for i in self.random.integers(4, size=len(conversations))]
+        return [list(ACTIONS)[self._stream(conversation).integers(4)] for conversation in conversations]
+
+    def _stream(self, conversation: Conversation) -> np.random.Generator:
+        if conversation not in self.streams:
+            self.streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
+        return self.streams[conversation]
 
 
 class OptimalPolicy(Policy):
