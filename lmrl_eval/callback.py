@@ -64,7 +64,10 @@ class SimulatorEvalCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if self.eval_every is not None and state.global_step % self.eval_every == 0:
+            should_log = control.should_log
             self._score(state)
+            # Logging the score counts as the step's log, on this process alone: the others would wait for its loss.
+            control.should_log = should_log
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

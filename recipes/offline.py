@@ -93,8 +93,8 @@ class ItemCollator:
 
         Returns:
             `input_ids`, `attention_mask`, `action_mask` `[sequences, time]`; `rows` `[items]`; `rewards`, `returns`
-            `[tokens]`, one per action token, item by item; `next_input_ids` `[successors, time]`; `next_length` `[successors]`; and `next_rows`
-            `[items]`, -1 where an item has no successor.
+            `[tokens]`, one per action token, item by item; `next_input_ids` `[successors, time]`; `next_length`
+            `[successors]`; and `next_rows` `[items]`, -1 where an item has no successor.
         """
         order: dict[tuple[int, ...], int] = {}
         rows = [order.setdefault((*item["input_ids"], -1, *item["action_mask"]), len(order)) for item in items]
