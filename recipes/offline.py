@@ -297,8 +297,9 @@ def resume_path(args: Any) -> str | None:
     """
     path = args.resume_from_checkpoint
     if path == "last":
-        checkpoints = Path(args.output_dir).glob("checkpoint-*")
-        return max(map(str, checkpoints), key=lambda name: int(name.rsplit("-", 1)[1]), default=None)
+        # The trainer's state is written last: a checkpoint without it was interrupted.
+        whole = [state.parent for state in Path(args.output_dir).glob("checkpoint-*/trainer_state.json")]
+        return str(max(whole, key=lambda folder: int(folder.name.split("-")[1]))) if whole else None
     if path is not None and not Path(path).is_dir():
         raise UserError(f"cannot resume from {path}: there is no such folder")
     return path

@@ -23,7 +23,6 @@ from lmrl_data import UserError, get_task
 from lmrl_eval.policies import load_policy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, load_value_model, new_value_model
 
-ILQL = Path(ilql.__file__)
 RECIPES: dict[str, tuple[ModuleType, type, type]] = {
     "mc": (mc, mc.MCConfig, mc.MCTrainer),
     "ilql": (ilql, ilql.ILQLConfig, ilql.ILQLTrainer),
@@ -214,11 +213,13 @@ def test_a_dataset_that_is_none_or_holds_no_episodes_is_refused(
         assert "\n" not in str(caught.value)
 
 
-def test_the_newest_checkpoint_is_the_one_of_the_most_steps(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_the_whole_one_of_the_most_steps(tmp_path: Path) -> None:
     args = mc.MCConfig(output_dir=str(tmp_path), resume_from_checkpoint="last", use_cpu=True, report_to="none")
     assert resume_path(args) is None
     for step in (9, 100, 20):
         (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    (tmp_path / "checkpoint-200").mkdir()
     assert resume_path(args) == str(tmp_path / "checkpoint-100")
     args.resume_from_checkpoint = str(tmp_path / "checkpoint-7")
     with pytest.raises(UserError, match="no such folder"):
@@ -343,80 +344,89 @@ def test_the_seed_decides_the_run(workshop: Path, tmp_path: Path, monkeypatch: p
 # --- one batch, split over processes or accumulation steps
 
 
+FEW = "train[:6]"
+
+
 @pytest.fixture(scope="module")
 def ragged(workshop: Path) -> dict[str, Any]:
     """Settings that make one batch of all items, whose numbers of action tokens differ, so that its parts weigh
     differently, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workshop)
-        rows = load_rows("lmrl/maze", "partially_observed", "test")
+        rows = load_rows("lmrl/maze", "partially_observed", FEW)
     _, tokenizer = load_behavior(str(workshop / "bc"))
-    for stride in range(1, 20):
-        items = make_items(rows, tokenizer, gamma=0.99, stride=stride)
-        if len(items) % 2 == 0 and len({sum(each["action_mask"]) for each in items}) > 2:
-            break
+    items = make_items(rows, tokenizer, gamma=0.99, stride=10)
+    lengths = [sum(each["action_mask"]) for each in items]
+    assert len(items) % 2 == 0
+    assert max(lengths) > 10 * min(lengths)
     # Plain gradient descent: where a gradient is next to nothing, Adam makes a full step of its rounding error.
     return {
-        "window_stride": stride, "per_device_train_batch_size": len(items), "max_steps": 3, "save_steps": 3,
-        "optim": "sgd", "learning_rate": 1e-2, "polyak": 0.5,
+        "per_device_train_batch_size": len(items), "max_steps": 3, "save_steps": 3, "optim": "sgd",
+        "learning_rate": 1e-3, "max_grad_norm": 1e9,
     }  # fmt: skip
 
 
-def outcome(folder: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    """What a run of three steps logged, without what is about time, and all it learned."""
-    state = load_file(folder / "checkpoint-3" / "trainer_state.safetensors")
-    names = LOGGED["ilql"] | {"grad_norm"}
-    history = [
-        {name: entry[name] for name in names} for entry in history_of(folder / "checkpoint-3") if "loss" in entry
-    ]
-    return history, state
-
-
-def assert_same_outcome(one: Path, other: Path) -> None:
-    (history, state), (other_history, other_state) = outcome(one), outcome(other)
-    assert len(history) == 3
+def assert_same_outcome(name: str, one: Path, other: Path) -> None:
+    """That two runs of three steps logged the same, times apart, and learned the same."""
+    columns = LOGGED[name] | {"grad_norm"}
+    history, other_history = (
+        [[entry[column] for column in columns] for entry in history_of(folder / "checkpoint-3") if "loss" in entry]
+        for folder in (one, other)
+    )
+    assert len(history) == len(other_history) == 3
     for entry, other_entry in zip(history, other_history, strict=True):
-        assert entry == pytest.approx(other_entry, rel=1e-3, abs=1e-5)
-    assert history[0]["loss"] != pytest.approx(history[2]["loss"], rel=1e-2)
-    assert distance(state, other_state) < 1e-5
+        assert entry == pytest.approx(other_entry, rel=1e-3, abs=1e-6)
+    assert history[0] != pytest.approx(history[2], rel=1e-3)
+    state, other_state = (load_file(folder / "checkpoint-3" / "trainer_state.safetensors") for folder in (one, other))
+    assert distance(state, other_state) < 3e-7
 
 
-@pytest.fixture(scope="module")
-def whole_batch(workshop: Path, ragged: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=RECIPES)
+def whole_batch(
+    request: pytest.FixtureRequest, workshop: Path, ragged: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A recipe, and the outcome of its run on one process with everything in one batch."""
     folder = tmp_path_factory.mktemp("whole_batch")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workshop)
-        run("ilql", folder, config="partially_observed", split="test", **ragged)
-    return folder
+        run(request.param, folder, config="partially_observed", split=FEW, **ragged)
+    return request.param, folder
 
 
 @pytest.mark.slow
 def test_two_accumulation_steps_are_one_step_of_twice_the_batch(
-    workshop: Path, ragged: dict[str, Any], whole_batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workshop: Path,
+    ragged: dict[str, Any],
+    whole_batch: tuple[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(workshop)
+    name, folder = whole_batch
     half = ragged["per_device_train_batch_size"] // 2
     parts = ragged | {"per_device_train_batch_size": half, "gradient_accumulation_steps": 2}
-    run("ilql", tmp_path, config="partially_observed", split="test", **parts)
-    assert_same_outcome(whole_batch, tmp_path)
+    run(name, tmp_path, config="partially_observed", split=FEW, **parts)
+    assert_same_outcome(name, folder, tmp_path)
 
 
 @pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(
-    workshop: Path, ragged: dict[str, Any], whole_batch: Path, tmp_path: Path
+    workshop: Path, ragged: dict[str, Any], whole_batch: tuple[str, Path], tmp_path: Path
 ) -> None:
-    half = ragged["per_device_train_batch_size"] // 2
+    name, folder = whole_batch
     settings = QUIET | ragged | {
-        "per_device_train_batch_size": half, "output_dir": tmp_path, "model_name_or_path": "bc",
-        "dataset_name": "lmrl/maze", "dataset_config": "partially_observed", "dataset_train_split": "test",
-        "ddp_backend": "gloo", "simulator_episodes": 2, "simulator_steps": 1,
+        "per_device_train_batch_size": ragged["per_device_train_batch_size"] // 2, "output_dir": tmp_path,
+        "model_name_or_path": "bc", "dataset_name": "lmrl/maze", "dataset_config": "partially_observed",
+        "dataset_train_split": FEW, "ddp_backend": "gloo", "simulator_episodes": 2, "simulator_steps": 1,
     }  # fmt: skip
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(ILQL)]
-    flags = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    recipe = RECIPES[name][0].__file__
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(recipe)]
+    flags = [str(word) for setting, value in settings.items() for word in (f"--{setting}", value)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(workshop / "cache")}
     done = subprocess.run(
         command + flags, cwd=workshop, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "eval_return" in history_of(tmp_path / "checkpoint-3")[-2]
-    assert_same_outcome(whole_batch, tmp_path)
+    # Only the main process plays, and the other does not wait for it in vain.
+    assert any("eval_return" in entry for entry in history_of(tmp_path / "checkpoint-3"))
+    assert_same_outcome(name, folder, tmp_path)

@@ -1,0 +1,213 @@
+"""The recipes as commands: what is wrong is said in one line, and Ctrl-C leaves something to resume from."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filtered_bc
+import ilql
+import mc
+import pytest
+from command import run
+from trl import ModelConfig, ScriptArguments
+
+from lmrl_data import UserError
+
+RECIPES = {
+    "ilql": (ilql.main, ilql.ILQLConfig),
+    "mc": (mc.main, mc.MCConfig),
+    "filtered_bc": (filtered_bc.main, filtered_bc.FilteredBCConfig),
+}
+FOLDER = Path(ilql.__file__).parent
+RECIPE = """\
+model_name_or_path: bc
+dataset_name: lmrl/maze
+dataset_config: fully_observed
+output_dir: {output_dir}
+max_steps: 1
+use_cpu: true
+report_to: none
+save_strategy: "no"
+"""
+
+
+@dataclass
+class Settings:
+    steps: int = field(default=1)
+    rate: float = field(default=0.1)
+
+    def __post_init__(self) -> None:
+        if self.steps > 5:
+            raise ValueError("too many\nsteps")
+
+
+def call(
+    main: Callable[..., None], arguments: list[str], dataclasses: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> int | str | None:
+    """The exit code of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["recipe.py", *arguments])
+    try:
+        run(main, *dataclasses)
+    except SystemExit as left:
+        return left.code
+    return 0
+
+
+def error_line(stderr: str) -> str:
+    """The line that says what is wrong; libraries may have warned before it."""
+    assert "Traceback" not in stderr
+    last = stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert stderr.count("error: ") == 1
+    return last
+
+
+# --- settings
+
+
+def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipe.yaml").write_text("steps: 2\nrate: 3e-1\n")
+    found: list[Settings] = []
+    arguments = ["--config", str(tmp_path / "recipe.yaml"), "--steps", "3"]
+    assert call(found.append, arguments, [Settings], monkeypatch) == 0
+    assert found == [Settings(3, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "yaml", "complaint"),
+    [
+        (["--stepz", "3"], "", "unknown setting 'stepz'; did you mean steps?"),
+        (["--config", "recipe.yaml"], "stepz: 3", "unknown setting 'stepz'; did you mean steps?"),
+        (["--zzz"], "", "unknown setting 'zzz'; --help lists all"),
+        (["recipe.yaml"], "steps: 3", "unknown setting 'recipe.yaml'"),
+        (["--steps", "many"], "", "invalid int value: 'many'"),
+        (["--config", "recipe.yaml"], "steps: many", "invalid int value: 'many'"),
+        (["--steps", "6"], "", "too many steps"),
+        (["--config"], "", "--config needs the path of a YAML file"),
+        (["--config", "elsewhere.yaml"], "", "No such file or directory: 'elsewhere.yaml'"),
+        (["--config", "recipe.yaml"], "steps: [1", "recipe.yaml"),
+        (["--config", "recipe.yaml"], "just words", "must contain a YAML mapping"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    yaml: str,
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(yaml)
+
+    def main(settings: Settings) -> None:
+        pytest.fail(f"{settings} should not get here")
+
+    assert call(main, arguments, [Settings], monkeypatch) == 2
+    assert complaint in error_line(capsys.readouterr().err)
+
+
+def test_what_a_user_got_wrong_is_one_line_and_a_bug_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(settings: Settings) -> None:
+        raise UserError("no such thing; choose another")
+
+    def broken(settings: Settings) -> None:
+        raise ValueError("a bug")
+
+    assert call(wrong, [], [Settings], monkeypatch) == 2
+    assert error_line(capsys.readouterr().err) == "error: no such thing; choose another"
+    with pytest.raises(ValueError, match="a bug"):
+        call(broken, [], [Settings], monkeypatch)
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(settings: Settings) -> None:
+        raise KeyboardInterrupt
+
+    assert call(main, [], [Settings], monkeypatch) == 130
+    assert "--resume_from_checkpoint last" in capsys.readouterr().err
+
+
+# --- recipes
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--max_stepz", "3"], "unknown setting 'max_stepz'; did you mean max_steps?"),
+        (["--learning_rate", "fast"], "invalid float value: 'fast'"),
+        (["--save_strategy", "sometimes"], "sometimes"),
+        (["--model_name_or_path", "nowhere"], "nowhere is no checkpoint"),
+        (["--model_name_or_path", "lmrl"], "lmrl is no checkpoint: it has no config.json"),
+        (["--dataset_name", "lmrl/nothing"], "cannot load lmrl/nothing"),
+        (["--dataset_config", "observed"], "cannot load lmrl/maze observed"),
+        (["--dataset_config", "fully_observed_steps"], "lmrl/maze fully_observed_steps holds no episodes"),
+        (["--resume_from_checkpoint", "nowhere"], "cannot resume from nowhere"),
+    ],
+)
+def test_wrong_input_to_a_recipe_is_one_line_and_exit_code_2(
+    workshop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    flags: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(workshop)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(output_dir=tmp_path / "out"))
+    main, config = RECIPES[name]
+    arguments = ["--config", str(recipe), *flags]
+    assert call(main, arguments, [ScriptArguments, config, ModelConfig], monkeypatch) == 2
+    assert complaint in error_line(capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_a_mistyped_key_is_the_only_line_that_the_command_prints(workshop: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(output_dir=tmp_path).replace("max_steps", "max_stepz"))
+    command = [sys.executable, str(FOLDER / "ilql.py"), "--config", str(recipe)]
+    done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown setting 'max_stepz'; did you mean max_steps?\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_resumes(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    out = tmp_path / "out"
+    settings = RECIPE.format(output_dir=out).replace('"no"', "steps").replace("max_steps: 1", "max_steps: 1000000")
+    recipe.write_text(settings + "save_steps: 5\nper_device_train_batch_size: 2\nresume_from_checkpoint: last\n")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(workshop / "cache")}
+    command = [sys.executable, str(FOLDER / "mc.py"), "--config", str(recipe)]
+    running = subprocess.Popen(command, cwd=workshop, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not (out / "checkpoint-5" / "trainer_state.json").exists():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in stderr
+    assert "\ninterrupted; resume with --resume_from_checkpoint last\n" in stderr
+    last = max(int(state.parent.name.split("-")[1]) for state in out.glob("checkpoint-*/trainer_state.json"))
+    monkeypatch.chdir(workshop)
+    arguments = ["--config", str(recipe), "--max_steps", str(last + 1), "--save_steps", "1"]
+    assert call(mc.main, arguments, [ScriptArguments, mc.MCConfig, ModelConfig], monkeypatch) == 0
+    assert json.loads((out / f"checkpoint-{last + 1}" / "trainer_state.json").read_text())["global_step"] == last + 1
