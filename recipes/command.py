@@ -39,7 +39,8 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
     except UserError as error:
         fail(error)
     except KeyboardInterrupt:
-        print("interrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
+        # A progress bar stands on the line.
+        print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
         sys.exit(130)
 
 

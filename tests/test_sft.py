@@ -1,0 +1,64 @@
+"""Behaviour cloning needs no code: `trl sft` trains from a built dataset, on the agent's tokens alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import load_dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+from lmrl_data import Episode
+from lmrl_data.tokenization import TurnTokenizer
+
+TEMPLATE = Path(__file__).parent.parent / "recipes" / "text_game.jinja"
+CONFIGS: dict[str, dict[str, Any]] = {
+    "fully_observed_steps": {},
+    "partially_observed": {"assistant_only_loss": True, "chat_template_path": str(TEMPLATE)},
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_loss_is_on_the_agents_tokens_alone(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    monkeypatch.chdir(workshop)
+    rows = load_dataset("lmrl/maze", config, split="train[:4]")
+    args = SFTConfig(
+        output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", max_length=None, **CONFIGS[config]
+    )
+    tokenizer = AutoTokenizer.from_pretrained("bc")
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained("bc"), args=args, train_dataset=rows, processing_class=tokenizer
+    )
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(rows))])
+    turns = TurnTokenizer(tokenizer)
+    for row, ids, labels in zip(rows, batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True):
+        if "messages" in row:
+            trajectory = turns.trajectory(Episode.from_row(row).turns)
+            expected = [(i, acted) for i, acted in zip(trajectory.input_ids, trajectory.action_mask, strict=True)]
+        else:
+            prompt = [i for message in row["prompt"] for i in turns.content_ids(message["content"] + "\n")]
+            action = turns.action_ids(row["completion"][0]["content"])
+            expected = [(i, 0) for i in prompt] + [(i, 1) for i in action]
+        # What the value recipes learn from is, token by token, what `trl sft` clones.
+        assert ids[: len(expected)] == [i for i, _ in expected]
+        assert labels[: len(expected)] == [i if acted else -100 for i, acted in expected]
+        assert set(labels[len(expected) :]) <= {-100, tokenizer.eos_token_id}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CONFIGS)
+def test_trl_sft_trains_from_the_built_dataset(workshop: Path, tmp_path: Path, config: str) -> None:
+    settings = {
+        "model_name_or_path": "bc", "dataset_name": "lmrl/maze", "dataset_config": config, "output_dir": tmp_path,
+        "max_steps": 2, "use_cpu": True, "bf16": False, "report_to": "none", "save_strategy": "no",
+        "per_device_train_batch_size": 4, "max_length": 4096, **CONFIGS[config],
+    }  # fmt: skip
+    flags = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    command = [str(Path(sys.executable).parent / "trl"), "sft", *flags]
+    done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    AutoModelForCausalLM.from_pretrained(tmp_path)
