@@ -113,7 +113,11 @@ class PolyakCallback(TrainerCallback):
 
 
 class ILQLTrainer(ValueTrainer):
-    """Trains trunk, twin Q and V heads against a slowly following copy of trunk and Q heads."""
+    """Trains trunk, twin Q and V heads against a slowly following copy.
+
+    The original reads the next state's V from the online network. Bootstrapped over some 40 tokens that runs away with
+    small models, so the target network says it here; at convergence the two are the same.
+    """
 
     _tag_names = ["trl", "ilql"]  # noqa: RUF012
     _name = "ILQL"
@@ -140,12 +144,12 @@ class ILQLTrainer(ValueTrainer):
         taken = [head.gather(-1, tokens.actions[:, None]).squeeze(-1) for head in values.q]
         cql = torch.stack([F.cross_entropy(head, tokens.actions, reduction="none") for head in values.q]).sum(0)
         with torch.no_grad():
-            targets = self.target(**network, positions=tokens.positions).q
-            target_q = torch.minimum(*(head.gather(-1, tokens.actions[:, None]).squeeze(-1) for head in targets))
+            target = self.target(**network, positions=tokens.positions)
+            target_q = torch.minimum(*(head.gather(-1, tokens.actions[:, None]).squeeze(-1) for head in target.q))
         # From here on every item counts, however many of them share a sequence.
-        taken, v = [value[tokens.index] for value in taken], values.v[tokens.index]
-        target_q, cql = target_q[tokens.index], cql[tokens.index]
-        next_v = next_values(v.detach(), tokens.items, self.successor_values(inputs))
+        taken, v = [value[tokens.places] for value in taken], values.v[tokens.places]
+        target_q, cql = target_q[tokens.places], cql[tokens.places]
+        next_v = next_values(target.v[tokens.places], tokens.items, self.successor_values(inputs))
         settings = {"gamma": self.args.gamma, "tau": self.args.tau, "cql_weight": self.args.cql_weight}
         loss = ilql_loss(taken, v, target_q, cql, tokens.rewards, next_v, **settings)
         logged = {"loss/q": loss.q, "loss/v": loss.v, "loss/cql": loss.cql}
@@ -154,14 +158,13 @@ class ILQLTrainer(ValueTrainer):
 
     @torch.no_grad()
     def successor_values(self, inputs: Batch) -> torch.Tensor:
-        """`[items]`: V of what the policy sees next, by the online network; 0 where the episode terminated."""
+        """`[items]`: the target's V of what the policy sees next; 0 where the episode terminated."""
         ids, lengths, rows = inputs["next_input_ids"], inputs["next_length"], inputs["next_rows"]
         if not len(lengths):
             return torch.zeros(len(rows), device=rows.device)
         time = torch.arange(ids.shape[1], device=ids.device)[None]
-        online = self.accelerator.unwrap_model(self.model)
         last = time == lengths[:, None] - 1
-        v = online(ids, attention_mask=time < lengths[:, None], use_cache=False, positions=last).v
+        v = self.target(ids, attention_mask=time < lengths[:, None], use_cache=False, positions=last).v
         return torch.where(rows >= 0, v[rows], 0.0)
 
     def trainer_tensors(self) -> dict[str, torch.Tensor]:
