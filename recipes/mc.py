@@ -67,8 +67,8 @@ class MCTrainer(ValueTrainer):
         network = {name: inputs[name] for name in ("input_ids", "attention_mask")} | {"use_cache": False}
         (head,) = model(**network, positions=tokens.positions).q
         # Every item counts, however many of them share a sequence.
-        q = head.gather(-1, tokens.actions[:, None]).squeeze(-1)[tokens.index]
-        cql = F.cross_entropy(head, tokens.actions, reduction="none")[tokens.index]
+        q = head.gather(-1, tokens.actions[:, None]).squeeze(-1)[tokens.places]
+        cql = F.cross_entropy(head, tokens.actions, reduction="none")[tokens.places]
         loss = mc_loss(q, cql, tokens.returns, cql_weight=self.args.cql_weight)
         logged = {"loss/q": loss.q, "loss/cql": loss.cql}
         return loss.total, logged | {"q/mean": q.sum(), "return/mean": tokens.returns.sum()}

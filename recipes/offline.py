@@ -117,7 +117,7 @@ class ItemCollator:
         batch["attention_mask"] = torch.arange(batch["input_ids"].shape[1])[None] < lengths[:, None]
         return batch
 
-    def pad(self, lists: list[list], dtype: torch.dtype, value: float = 0) -> torch.Tensor:
+    def pad(self, lists: list[list], dtype: torch.dtype, value: int = 0) -> torch.Tensor:
         return pad([torch.tensor(values, dtype=dtype) for values in lists], padding_value=value)
 
 
@@ -132,7 +132,7 @@ class ActionTokens(NamedTuple):
     Args:
         positions (`torch.Tensor`): `[sequences, time]`, true where the next token is an action token.
         actions (`torch.Tensor`): `[distinct]`, those tokens, sequence by sequence.
-        index (`torch.Tensor`): `[tokens]`, for every action token of every item its place among the distinct ones.
+        places (`torch.Tensor`): `[tokens]`, for every action token of every item its place among the distinct ones.
         items (`torch.Tensor`): `[tokens]`, which item a token belongs to.
         rewards (`torch.Tensor`): `[tokens]`.
         returns (`torch.Tensor`): `[tokens]`.
@@ -140,7 +140,7 @@ class ActionTokens(NamedTuple):
 
     positions: torch.Tensor
     actions: torch.Tensor
-    index: torch.Tensor
+    places: torch.Tensor
     items: torch.Tensor
     rewards: torch.Tensor
     returns: torch.Tensor
@@ -156,7 +156,7 @@ def action_tokens(inputs: Batch) -> ActionTokens:
     return ActionTokens(
         positions=F.pad(mask, (0, 1)),
         actions=inputs["input_ids"][:, 1:][mask],
-        index=place[rows][wide],
+        places=place[rows][wide],
         items=wide.nonzero()[:, 0],
         rewards=inputs["rewards"],
         returns=inputs["returns"],
@@ -170,8 +170,10 @@ class ValueTrainer(_BaseTrainer):
     of action tokens of the whole optimiser step, over all processes and accumulation steps.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga = True  # type: ignore[assignment]
     args: OfflineConfig
+    model: Any
+    processing_class: Any
 
     def __init__(self, *, behavior: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -218,7 +220,7 @@ class ValueTrainer(_BaseTrainer):
         return model
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(str(output_dir or self.args.output_dir))
         self.behavior.save_pretrained(folder)
         self.processing_class.save_pretrained(folder)
         model = self.plain_value_model()
@@ -307,9 +309,10 @@ def resume_path(args: Any) -> str | None:
 
 def finish(trainer: ValueTrainer, dataset_name: str | None) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
-    trainer.save_model(trainer.args.output_dir)
+    folder = str(trainer.args.output_dir)
+    trainer.save_model(folder)
     if trainer.accelerator.is_main_process:
-        (Path(trainer.args.output_dir) / "trainer_state.safetensors").unlink(missing_ok=True)
+        (Path(folder) / "trainer_state.safetensors").unlink(missing_ok=True)
         trainer.create_model_card(dataset_name=dataset_name)
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:

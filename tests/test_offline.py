@@ -91,7 +91,7 @@ def test_the_action_tokens_of_a_batch_are_those_of_its_items_in_order() -> None:
     tokens = action_tokens(collate(ITEMS))
     acted = [(i, t) for i, each in enumerate(ITEMS) for t, on in enumerate(each["action_mask"]) if on]
     assert tokens.items.tolist() == [i for i, _ in acted]
-    assert tokens.actions[tokens.index].tolist() == [ITEMS[i]["input_ids"][t] for i, t in acted]
+    assert tokens.actions[tokens.places].tolist() == [ITEMS[i]["input_ids"][t] for i, t in acted]
     # An action token's reward and return, and none of what the policy only reads.
     assert tokens.rewards.tolist() == [ITEMS[i]["rewards"][t] for i, t in acted]
     assert tokens.returns.tolist() == pytest.approx([ITEMS[i]["returns"][t] for i, t in acted])

@@ -56,7 +56,7 @@ class ValueHead(nn.Module):
 def value_model_class(trunk: type) -> Any:
     """The class of a transformers trunk (e.g. `LlamaModel`) with value heads; the heads' names are in its config."""
 
-    class ValueModel(trunk):  # type: ignore[misc]
+    class ValueModel(trunk):
         def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
             super().__init__(config, *args, **kwargs)
             text = config.get_text_config()
@@ -134,7 +134,7 @@ def guided_class(base: type) -> Any:
     while the cache's layer 0 still tells the length of the past.
     """
 
-    class ValueGuidedModel(base):  # type: ignore[misc]
+    class ValueGuidedModel(base):
         beta: float = 0.0
 
         def attach(self, value_model: Any, beta: float) -> None:
@@ -177,7 +177,8 @@ def guided_class(base: type) -> Any:
 
 def guide(behavior: Any, value_model: Any, beta: float) -> Any:
     """Turns a loaded causal LM into a value-guided one, in place; `generate` and all else work as before."""
-    behavior.__class__ = guided_class(type(behavior))
+    base: Any = type(behavior)
+    behavior.__class__ = guided_class(base)
     behavior.attach(value_model, beta)
     return behavior
 
