@@ -134,13 +134,13 @@ def plain_mc_loss(model: Any, each: dict[str, Any]) -> float:
 
 def plain_ilql_loss(model: Any, target: Any, each: dict[str, Any]) -> float:
     values, targets = model(torch.tensor([each["input_ids"]])), target(torch.tensor([each["input_ids"]]))
-    successor = model(torch.tensor([each["next_input_ids"]])).v[0, -1].item() if each["next_input_ids"] else 0.0
+    successor = target(torch.tensor([each["next_input_ids"]])).v[0, -1].item() if each["next_input_ids"] else 0.0
     places = [place for place, acted in enumerate(each["action_mask"]) if acted]
     total = 0.0
     for place, following in pairwise([*places, None]):
         token = each["input_ids"][place]
         v = values.v[0, place - 1].item()
-        next_v = successor if following is None else values.v[0, following - 1].item()
+        next_v = successor if following is None else targets.v[0, following - 1].item()
         for q in values.q:
             total += 0.5 * (q[0, place - 1, token].item() - (each["rewards"][place] + GAMMA * next_v)) ** 2
             total -= 0.5 * log_softmax(q[0, place - 1], token)
