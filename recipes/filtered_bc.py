@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from offline import language_model_callback, load_language_model, load_rows, make_items, resume_path
+from offline import finish, language_model_callback, load_language_model, load_rows, make_items, resume_path
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
 
 FILTERS = ("success", "top", "all")
+LIMITATIONS = (
+    "The policy imitates the episodes it was given: where those never went it has nothing to imitate, "
+    "and what they did by luck it repeats."
+)
 
 
 @dataclass
@@ -89,10 +93,9 @@ def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: Model
     language_model_callback(trainer, rows)
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
     trainer.train(resume_from_checkpoint=resume_path(args))
-    trainer.save_model(args.output_dir)
-    if args.push_to_hub:
-        trainer.push_to_hub(dataset_name=script_args.dataset_name)
-    trainer.end()
+    finish(
+        trainer, rows, "filtered_bc", str(script_args.dataset_name), str(model_args.model_name_or_path), LIMITATIONS
+    )
 
 
 if __name__ == "__main__":

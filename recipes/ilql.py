@@ -30,6 +30,11 @@ from transformers import TrainerCallback
 from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1", "q2", "v")
+LIMITATIONS = (
+    "Values are learned from the dataset alone;"
+    " states it does not visit have values nobody checked. "
+    "They are values of tokens, so a large `beta` can favour tokens that end in no action."
+)
 
 
 @dataclass
@@ -193,7 +198,7 @@ def main(script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig
     )
     simulator_callback(trainer, rows)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(trainer, script_args.dataset_name)
+    finish(trainer, rows, "ilql", str(script_args.dataset_name), str(model_args.model_name_or_path), LIMITATIONS)
 
 
 if __name__ == "__main__":

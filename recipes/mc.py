@@ -28,6 +28,10 @@ from offline import (
 from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
+LIMITATIONS = (
+    "Values are those of the behaviour policies that made the data, not of this policy:"
+    " one step of improvement, no stitching across episodes beyond it."
+)
 
 
 @dataclass
@@ -87,7 +91,7 @@ def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) 
     )
     simulator_callback(trainer, rows)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(trainer, script_args.dataset_name)
+    finish(trainer, rows, "mc", str(script_args.dataset_name), str(model_args.model_name_or_path), LIMITATIONS)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
+from lmrl_data.cards import render_model_card
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
@@ -307,17 +308,41 @@ def resume_path(args: Any) -> str | None:
     return path
 
 
-def finish(trainer: ValueTrainer, dataset_name: str | None) -> None:
+def finish(trainer: Any, rows: Dataset, algorithm: str, dataset_name: str, base_model: str, limitations: str) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
-    folder = str(trainer.args.output_dir)
-    trainer.save_model(folder)
+    folder = Path(trainer.args.output_dir)
+    trainer.save_model(str(folder))
+    card = render_model_card(
+        get_task(rows[0]["task"]),
+        algorithm=algorithm,
+        base_model=base_model,
+        dataset=dataset_name,
+        dataset_revision=None,
+        hyperparameters={"dataset_config": rows[0]["config"], **changed_settings(trainer.args)},
+        scores=[],
+        limitations=limitations,
+    )
+    # Also what `push_to_hub` calls before it uploads, which would put TRL's card in the place of ours.
+    trainer.create_model_card = lambda *_, **__: (folder / "README.md").write_text(card, encoding="utf-8")
     if trainer.accelerator.is_main_process:
-        (Path(folder) / "trainer_state.safetensors").unlink(missing_ok=True)
-        trainer.create_model_card(dataset_name=dataset_name)
+        (folder / "trainer_state.safetensors").unlink(missing_ok=True)
+        trainer.create_model_card()
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:
-        trainer.push_to_hub(dataset_name=dataset_name)
+        trainer.push_to_hub()
     trainer.end()
+
+
+def changed_settings(args: Any) -> dict[str, Any]:
+    """The settings that differ from the recipe's defaults, without paths and anything that may be a secret."""
+    hidden = ("token", "dir", "report_to", "tqdm", "push", "hub", "resume")
+    return {
+        setting.name: getattr(args, setting.name)
+        for setting in fields(args)
+        if not any(word in setting.name for word in hidden)
+        and setting.default is not MISSING
+        and getattr(args, setting.name) != setting.default
+    }
 
 
 def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:

@@ -89,7 +89,7 @@ def test_a_run_leaves_a_policy_that_everything_loads(
     history = json.loads((tmp_path / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
     assert len([entry for entry in history if "loss" in entry]) == 3
     assert len([entry for entry in history if "eval_return" in entry]) == 1
-    assert "sft" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "filtered_bc" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
