@@ -7,6 +7,7 @@ not change a byte. `manifest.json` lists the shards that are finished; a re-run 
 import errno
 import fcntl
 import functools
+import hashlib
 import io
 import json
 import logging
@@ -386,4 +387,11 @@ def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
         planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
         if planned and planned <= manifest["shards"].keys():
             data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
-    return cards.render_dataset_card(task, data, manifest["libraries"])
+    checksums = {}
+    for config in data:
+        for name in dataset_configs(task, config):
+            files = [
+                entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")
+            ]
+            checksums[name] = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
+    return cards.render_dataset_card(task, data, manifest["libraries"], checksums)

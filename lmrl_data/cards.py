@@ -160,13 +160,17 @@ def leaderboard_id(task: Task, config: str) -> str:
     return task.id if len(task.configs) == 1 else f"{task.id}_{config}"
 
 
-def render_dataset_card(task: Task, data: Mapping[str, Splits], libraries: Mapping[str, str]) -> str:
+def render_dataset_card(
+    task: Task, data: Mapping[str, Splits], libraries: Mapping[str, str], checksums: Mapping[str, str]
+) -> str:
     """The README of a dataset, with the head that tells `load_dataset` where the files are.
 
     Args:
         task (`Task`): whose data it is.
         data (`Mapping[str, Mapping[str, Callable]]`): for each finished config and split, how to read its episodes.
         libraries (`Mapping[str, str]`): the library versions that wrote the files.
+        checksums (`Mapping[str, str]`): for each dataset config, a checksum of all its files. `load_dataset` caches a
+            local folder under this head alone: without it a rebuilt dataset would be read from the old cache.
     """
     statistics = {
         config: {split: Statistics.of(read()) for split, read in splits.items()} for config, splits in data.items()
@@ -183,6 +187,7 @@ def render_dataset_card(task: Task, data: Mapping[str, Splits], libraries: Mappi
         configs=[
             {
                 "config_name": name,
+                "description": f"task version {task.version}, files {checksums[name]}",
                 **({"default": True} if name == task.default_config else {}),
                 "data_files": [
                     {"split": split, "path": f"{name}/{split}-*.parquet"}

@@ -98,6 +98,13 @@ def test_load_dataset_reads_every_config_from_the_folder_above(built, monkeypatc
     assert default.features == builder.FEATURES
 
 
+def test_load_dataset_does_not_read_an_older_build_from_its_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for size in (4, 6):
+        build_dataset(get_task("maze"), num_episodes=size, output_dir=Path("lmrl"))
+        assert len(load_dataset("lmrl/maze", "partially_observed", split="train")) == size
+
+
 def test_load_dataset_streams(built, monkeypatch, tmp_path):
     monkeypatch.chdir(built.parent.parent)
     rows = load_dataset("lmrl/maze", "fully_observed", split="train", streaming=True, cache_dir=tmp_path)

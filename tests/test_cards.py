@@ -12,6 +12,7 @@ from lmrl_data.tasks import maze
 
 MAZE = get_task("maze")
 LIBRARIES = {"datasets": "1.2.3"}
+CHECKSUMS = dict.fromkeys(("fully_observed", "fully_observed_steps", "partially_observed"), "0123")
 
 
 def episode(length, total, success, policy="left_t", text="There is a wall above you."):
@@ -24,7 +25,7 @@ def episode(length, total, success, policy="left_t", text="There is a wall above
 
 def render(episodes, task=MAZE):
     return cards.render_dataset_card(
-        task, {"partially_observed": {"train": lambda: episodes, "test": lambda: episodes[:1]}}, LIBRARIES
+        task, {"partially_observed": {"train": lambda: episodes, "test": lambda: episodes[:1]}}, LIBRARIES, CHECKSUMS
     )
 
 
@@ -65,7 +66,7 @@ def test_the_dataset_card_shows_the_statistics_beside_the_papers():
 
 def test_the_head_lists_exactly_the_configs_that_there_are():
     splits = {"train": lambda: [episode(2, -2, False)], "test": lambda: [episode(2, -2, False)]}
-    text = cards.render_dataset_card(MAZE, dict.fromkeys(MAZE.configs, splits), LIBRARIES)
+    text = cards.render_dataset_card(MAZE, dict.fromkeys(MAZE.configs, splits), LIBRARIES, CHECKSUMS)
     head = DatasetCard(text).data.to_dict()
     assert [each["config_name"] for each in head["configs"]] == [
         "fully_observed", "fully_observed_steps", "partially_observed",
