@@ -19,11 +19,14 @@ case "$config" in
 esac
 mkdir -p "$runs"
 
-# step NAME RECIPE COMMAND...: runs the command unless it was done since its recipe changed; shows the log if it fails.
+# step NAME "SOURCES" COMMAND...: runs the command unless it was done since its sources changed; shows the log if it fails.
 step() {
-  local name="$1" recipe="$2" done="$runs/$1.done" log="$runs/$1.log"
+  local name="$1" sources="$2" done="$runs/$1.done" log="$runs/$1.log" source fresh=1
   shift 2
-  if [[ -e "$done" && ! "$recipe" -nt "$done" ]]; then
+  for source in $sources; do
+    [[ -e "$done" && ! "$source" -nt "$done" ]] || fresh=0
+  done
+  if ((fresh)); then
     echo "  $name: done before"
     return
   fi
@@ -57,14 +60,14 @@ step base recipes/tiny_model.py python recipes/tiny_model.py --dataset_name lmrl
   --size tiny --output_dir "$runs/base"
 echo "Training: two at a time, one thread each"
 if [[ "$config" == fully_observed ]]; then
-  step bc "$recipes/bc.yaml" trl sft --config "$recipes/bc.yaml" &
+  step bc "$recipes/bc.yaml $runs/base.done" trl sft --config "$recipes/bc.yaml" &
 else
-  step bc "$recipes/bc.yaml" python recipes/filtered_bc.py --config "$recipes/bc.yaml" &
+  step bc "$recipes/bc.yaml $runs/base.done" python recipes/filtered_bc.py --config "$recipes/bc.yaml" &
 fi
-step filtered_bc "$recipes/filtered_bc.yaml" python recipes/filtered_bc.py --config "$recipes/filtered_bc.yaml" &
+step filtered_bc "$recipes/filtered_bc.yaml $runs/base.done" python recipes/filtered_bc.py --config "$recipes/filtered_bc.yaml" &
 both
-step mc "$recipes/mc.yaml" python recipes/mc.py --config "$recipes/mc.yaml" &
-step ilql "$recipes/ilql.yaml" python recipes/ilql.py --config "$recipes/ilql.yaml" &
+step mc "$recipes/mc.yaml $runs/bc.done" python recipes/mc.py --config "$recipes/mc.yaml" &
+step ilql "$recipes/ilql.yaml $runs/bc.done" python recipes/ilql.py --config "$recipes/ilql.yaml" &
 both
 echo "Scores: 32 episodes from each of the 25 starts"
 { score bc && score mc; } &
