@@ -378,6 +378,7 @@ def test_what_a_folder_does_not_hold_is_listed(built, tmp_path):
 
 def test_a_dataset_that_is_nowhere_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
     def refuse(*args, **kwargs):
         raise DatasetNotFoundError("Dataset 'lmrl/maze' doesn't exist\nsecond line")
 
