@@ -189,7 +189,7 @@ class ValueTrainer(_BaseTrainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         total, sums = self.token_losses(model, inputs)
-        count = inputs["action_mask"][inputs["rows"]].sum()
+        count = torch.tensor(inputs["rewards"].numel(), device=total.device)  # one reward per action token
         for name, value in {**sums, "tokens": count}.items():
             self._sums[name] = self._sums.get(name, 0) + value.detach().float()
         # Gradients are averaged over processes, hence the factor.
@@ -198,8 +198,8 @@ class ValueTrainer(_BaseTrainer):
         return (loss, {}) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        count = sum(batch["action_mask"][batch["rows"]].sum() for batch in batch_samples)
-        return self.accelerator.gather(torch.as_tensor(count).to(device)).sum() if batch_samples else None
+        count = sum(batch["rewards"].numel() for batch in batch_samples)
+        return self.accelerator.gather(torch.tensor(count, device=device)).sum() if batch_samples else None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self._sums and self.model.training:
