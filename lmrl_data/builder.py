@@ -46,8 +46,7 @@ from lmrl_data.store import (
 from lmrl_data.task import TEST_SEED, TRAIN_SEED, Config, Conversation, Task
 from lmrl_data.tasks import get_task
 
-SHARD_EPISODES = 10_000
-CHUNK_EPISODES = 250  # what one process plays before it hands over
+CHUNKS = 40  # a shard is played in so many pieces, each by one process
 FIRST_SEED = {"train": TRAIN_SEED, "test": TEST_SEED}
 LIBRARIES = ("datasets", "numpy", "pyarrow")  # their versions decide bytes
 __all__ = [
@@ -146,17 +145,17 @@ def plan(task: Task, config: str, sizes: Mapping[str, int]) -> list[Shard]:
     """The shards of a config; they depend on the sizes of the splits and nothing else."""
     shards = []
     for split, size in sizes.items():
-        starts = range(0, size, SHARD_EPISODES)
+        starts = range(0, size, task.shard_episodes)
         for index, start in enumerate(starts):
             file = f"{split}-{index:05d}-of-{len(starts):05d}.parquet"
             paths = tuple(f"{name}/{file}" for name in dataset_configs(task, config))
-            shards.append(Shard(config, split, start, min(start + SHARD_EPISODES, size), paths))
+            shards.append(Shard(config, split, start, min(start + task.shard_episodes, size), paths))
     return shards
 
 
-def _sizes(task: Task, num_episodes: int | None) -> dict[str, int]:
+def _sizes(task: Task, config: str, num_episodes: int | None) -> dict[str, int]:
     if num_episodes is None:
-        return dict(task.num_episodes)
+        return dict(task.config(config).num_episodes or task.num_episodes)
     if not 1 <= num_episodes <= TEST_SEED - TRAIN_SEED:
         raise UserError(f"a train split has 1 to {TEST_SEED - TRAIN_SEED:,} episodes, got {num_episodes:,}")
     return {"train": num_episodes, "test": max(1, num_episodes // 10)}
@@ -165,11 +164,16 @@ def _sizes(task: Task, num_episodes: int | None) -> dict[str, int]:
 # --- playing
 
 
-def _play(task: Task, config: str, split: str, start: int, stop: int) -> tuple[Dataset, ...]:
+def _play(
+    task: Task, options: Mapping[str, Any], config: str, split: str, start: int, stop: int
+) -> tuple[Dataset, ...]:
     """The episodes `start` to `stop` of a split, one dataset per file of a shard."""
-    simulator = task.simulator(config=config)
+    simulator = task.simulator(config=config, options=options)
     rules: Config = task.config(config)
-    episodes = [task.generate(simulator, FIRST_SEED[split] + index) for index in range(start, stop)]
+    seeds = range(FIRST_SEED[split] + start, FIRST_SEED[split] + stop)
+    if task.table is not None and not rules.markov:
+        return (Dataset(task.table(simulator, seeds), fingerprint="episodes"),)
+    episodes = [task.generate(simulator, seed) for seed in seeds]
     made = (Dataset.from_list([episode.to_row() for episode in episodes], features=FEATURES),)
     if not rules.markov:
         return made
@@ -178,8 +182,10 @@ def _play(task: Task, config: str, split: str, start: int, stop: int) -> tuple[D
     return (*made, Dataset(pa.Table.from_pylist(steps, schema=STEP_FEATURES.arrow_schema), fingerprint="steps"))
 
 
-def _play_by_id(task_id: str, config: str, split: str, start: int, stop: int) -> tuple[Dataset, ...]:
-    return _play(get_task(task_id), config, split, start, stop)
+def _play_by_id(
+    task_id: str, options: Mapping[str, Any], config: str, split: str, start: int, stop: int
+) -> tuple[Dataset, ...]:
+    return _play(get_task(task_id), options, config, split, start, stop)
 
 
 def _start_worker(leash: connection.Connection) -> None:
@@ -197,15 +203,16 @@ Player = Callable[[Shard], Iterator[tuple[Dataset, ...]]]
 
 
 @contextmanager
-def _players(task: Task, num_proc: int) -> Iterator[Player]:
+def _players(task: Task, options: Mapping[str, Any], num_proc: int) -> Iterator[Player]:
     """What turns a shard into the datasets of its chunks, in order, here or in `num_proc` processes."""
 
     def chunks(shard: Shard) -> list[tuple[str, str, int, int]]:
-        starts = range(shard.start, shard.stop, CHUNK_EPISODES)
-        return [(shard.config, shard.split, i, min(i + CHUNK_EPISODES, shard.stop)) for i in starts]
+        size = max(1, task.shard_episodes // CHUNKS)
+        starts = range(shard.start, shard.stop, size)
+        return [(shard.config, shard.split, i, min(i + size, shard.stop)) for i in starts]
 
     if num_proc == 1:
-        yield lambda shard: (_play(task, *chunk) for chunk in chunks(shard))
+        yield lambda shard: (_play(task, options, *chunk) for chunk in chunks(shard))
         return
 
     # Spawned, not forked: Arrow has threads.
@@ -218,7 +225,7 @@ def _players(task: Task, num_proc: int) -> Iterator[Player]:
         # Workers start here, and inherit that Ctrl-C is blocked until they ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return pool.map(_play_by_id, *zip(*((task.id, *chunk) for chunk in chunks(shard)), strict=True))
+            return pool.map(_play_by_id, *zip(*((task.id, options, *chunk) for chunk in chunks(shard)), strict=True))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -269,7 +276,9 @@ def _lock(folder: Path) -> Iterator[None]:
 # --- the manifest
 
 
-def _open_folder(task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _open_folder(
+    task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]], options: Mapping[str, Any]
+) -> dict[str, Any]:
     """The manifest to go on with: shards that are listed are whole, shards that are not listed are gone."""
     manifest = read_manifest(folder)
     if manifest is None and any(not path.name.endswith(".tmp") for path in folder.iterdir()):
@@ -278,11 +287,13 @@ def _open_folder(task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]
         "task": task.id,
         "task_version": task.version,
         "libraries": {name: version(name) for name in LIBRARIES},
+        **({"options": dict(options)} if options else {}),
     }
+    keys = dict.fromkeys([*made_by, "options"])
     if manifest and manifest["task"] != task.id:
         raise UserError(f"{folder} holds the dataset of {manifest['task']}, not of {task.id}; choose another --out")
-    if manifest and (changed := [key for key in made_by if manifest[key] != made_by[key]]):
-        was, now = (json.dumps([each[key] for key in changed])[1:-1] for each in (manifest, made_by))
+    if manifest and (changed := [key for key in keys if manifest.get(key) != made_by.get(key)]):
+        was, now = (json.dumps([each.get(key) for key in changed])[1:-1] for each in (manifest, made_by))
         logger.warning("%s was built by %s, which is now %s: building it again", folder, was, now)
         manifest = None
     manifest = manifest or {**made_by, "configs": {}, "shards": {}}
@@ -316,6 +327,7 @@ def build_dataset(
     num_episodes: int | None = None,
     num_proc: int = 1,
     output_dir: Path | str = "lmrl",
+    options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Builds a task's dataset, or what is missing of it, and returns its folder `<output_dir>/<task id>`.
 
@@ -327,6 +339,7 @@ def build_dataset(
         num_proc (`int`, *optional*, defaults to `1`): processes that play; the files do not depend on it.
         output_dir (`Path`, *optional*, defaults to `"lmrl"`): the parent folder; `load_dataset("lmrl/<task id>")` run
             beside a folder named `lmrl` reads the build.
+        options (`Mapping`, *optional*): reset options for every episode; the manifest and the card name them.
 
     Raises:
         UserError: for an unknown config, a size or folder that cannot be used, a full disk, or a second build that
@@ -336,7 +349,10 @@ def build_dataset(
         raise UserError(f"a build needs at least 1 process, got {num_proc}")
     if config is not None:
         task.config(config)
-    sizes = {name: _sizes(task, num_episodes) for name in ([config] if config else task.configs)}
+    sizes = {name: _sizes(task, name, num_episodes) for name in ([config] if config else task.configs)}
+    if options:
+        # A wrong one is refused before anything is written.
+        task.simulator(config=config or task.default_config, options=options).reset(seed=TRAIN_SEED)
     folder = Path(output_dir) / task.id
     done, total = 0, sum(len(plan(task, name, size)) for name, size in sizes.items())
     try:
@@ -344,8 +360,8 @@ def build_dataset(
     except OSError as error:
         raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
     try:
-        with _lock(folder), _players(task, num_proc) as play:
-            manifest = _open_folder(task, folder, sizes)
+        with _lock(folder), _players(task, options or {}, num_proc) as play:
+            manifest = _open_folder(task, folder, sizes, options or {})
             shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
             missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
             done = total - len(missing)
@@ -394,4 +410,4 @@ def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
                 entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")
             ]
             checksums[name] = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
-    return cards.render_dataset_card(task, data, manifest["libraries"], checksums)
+    return cards.render_dataset_card(task, data, manifest["libraries"], checksums, manifest.get("options", {}))

@@ -161,7 +161,11 @@ def leaderboard_id(task: Task, config: str) -> str:
 
 
 def render_dataset_card(
-    task: Task, data: Mapping[str, Splits], libraries: Mapping[str, str], checksums: Mapping[str, str]
+    task: Task,
+    data: Mapping[str, Splits],
+    libraries: Mapping[str, str],
+    checksums: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
 ) -> str:
     """The README of a dataset, with the head that tells `load_dataset` where the files are.
 
@@ -171,6 +175,7 @@ def render_dataset_card(
         libraries (`Mapping[str, str]`): the library versions that wrote the files.
         checksums (`Mapping[str, str]`): for each dataset config, a checksum of all its files. `load_dataset` caches a
             local folder under this head alone: without it a rebuilt dataset would be read from the old cache.
+        options (`Mapping[str, Any]`, *optional*): reset options of every episode, if not the task's own.
     """
     statistics = {
         config: {split: Statistics.of(read()) for split, read in splits.items()} for config, splits in data.items()
@@ -205,6 +210,7 @@ def render_dataset_card(
         task=task,
         page=page,
         data={config: task.configs[config] for config in data},
+        options=options or {},
         names=names,
         statistics=statistics,
         facts=facts,

@@ -13,12 +13,14 @@ from lmrl_data import __version__
 from lmrl_data.cards import Statistics, Summary, printable, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
+from lmrl_data.options import parse_options
 from lmrl_data.tasks import TASKS, get_task
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
 ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip
+OptionOption = Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="A reset option of the task, e.g. layout=umaze.")]  # noqa: E501  # fmt: skip
 DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` wrote to.")]
 
 
@@ -62,6 +64,7 @@ def show(
     split: Annotated[str, typer.Option(help="train or test")] = "train",
     index: Annotated[int, typer.Option(min=0, help="Which episode of the split.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Play this seed's episode instead of reading one.")] = None,
+    option: OptionOption = None,
     data: DataOption = Path("lmrl"),
 ) -> None:
     """Print an episode of the local build, or of a seed.
@@ -73,12 +76,13 @@ def show(
     task = get_task(task_id)
     config = config or task.default_config
     task.config(config)
+    options = parse_options(option or [])
     folder = data / task.id
-    if seed is None and (folder / "manifest.json").is_file():
+    if seed is None and not options and (folder / "manifest.json").is_file():
         episode = _read_episode(folder, config, split, index)
     else:
-        episode = task.generate(task.simulator(config=config), index if seed is None else seed)
-        if seed is None:
+        episode = task.generate(task.simulator(config=config, options=options), index if seed is None else seed)
+        if seed is None and not options:
             typer.echo(f"({folder} holds no dataset; this is the episode that seed {index} makes)")
     _print_episode(episode)
 
@@ -118,6 +122,7 @@ def play(
     config: ConfigOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random in the episode.")] = 0,
     start: Annotated[str | None, typer.Option(help="Where to begin, for tasks that have named starts.")] = None,
+    option: OptionOption = None,
 ) -> None:
     """Play an episode yourself.
 
@@ -128,9 +133,9 @@ def play(
     task = get_task(task_id)
     config = config or task.default_config
     task.config(config)
-    simulator = task.simulator(config=config, render_mode="ansi")
-    options = {} if start is None else task.evaluation.get(start, {"start": start})
-    text, _ = simulator.reset(seed=seed, options=options)
+    simulator = task.simulator(config=config, render_mode="ansi", options=parse_options(option or []))
+    starts = {name: options for each in task.protocols.values() for name, options in each.starts.items()}
+    text, _ = simulator.reset(seed=seed, options={} if start is None else starts.get(start, {"start": start}))
     typer.echo(task.instructions)
     if task.keys:
         typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
@@ -164,6 +169,7 @@ def build(
     config: Annotated[str | None, typer.Option(metavar="NAME", help="Build this config only.")] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Size of the train split; the test split gets a tenth.")] = None,  # noqa: E501
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that play; the files do not depend on it.")] = 1,
+    option: OptionOption = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The parent folder of the dataset.")] = Path("lmrl"),
 ) -> None:  # fmt: skip
     """Write a task's dataset to DIR/TASK, or what is missing of it.
@@ -175,7 +181,7 @@ def build(
     task = get_task(task_id)
     from lmrl_data.builder import build_dataset
 
-    folder = build_dataset(task, config, episodes, num_proc, out)
+    folder = build_dataset(task, config, episodes, num_proc, out, parse_options(option or []))
     typer.echo(f"{folder} is ready")
     if out.resolve().name == "lmrl":
         typer.echo(

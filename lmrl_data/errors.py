@@ -1,6 +1,8 @@
 """The one exception a command turns into a one-line message and exit code 2."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
 
 
 class UserError(ValueError):
@@ -15,3 +17,15 @@ def unknown(kind: str, value: object, choices: Iterable[object]) -> UserError:
         "unknown task 'mazes'; choose from: maze"
     """
     return UserError(f"unknown {kind} {str(value)[:80]!r}; choose from: {', '.join(map(str, choices))}")
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Imports what an extra of this package installs.
+
+    Raises:
+        UserError: if it is not installed; the message says how to.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UserError(f"{module} is not installed; run: pip install 'lmrl[{extra}]'") from None

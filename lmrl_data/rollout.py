@@ -43,6 +43,7 @@ def rollout(
     batch_size: int = 32,
     max_turns: int | None = None,
     oracle: Oracle | None = None,
+    simulator_options: Mapping[str, Any] | None = None,
     on_episode: Callable[[Episode], None] | None = None,
 ) -> list[Episode]:
     """Plays one episode per seed and returns them in the order of the seeds.
@@ -55,7 +56,8 @@ def rollout(
         options (`Sequence[Mapping]`, *optional*): reset options, one per episode.
         batch_size (`int`, *optional*, defaults to `32`): how many episodes run at the same time.
         max_turns (`int`, *optional*): cuts an episode (truncated) after so many actions.
-        oracle (`Oracle`, *optional*): answers for all dialogue simulators; theirs otherwise, one by one.
+        oracle (`Oracle`, *optional*): answers for all dialogue simulators; theirs otherwise.
+        simulator_options (`Mapping`, *optional*): reset options of all episodes; `options` go before them.
         on_episode (`Callable`, *optional*): called with each episode as it ends, e.g. to move a progress bar.
 
     Raises:
@@ -64,7 +66,10 @@ def rollout(
     history = task.config(config).history
     waiting = deque((index, seed, options[index] if options else {}) for index, seed in enumerate(seeds))
     episodes: dict[int, Episode] = {}
-    slots = [_Slot(task.simulator(config=config), history) for _ in range(min(max(1, batch_size), len(waiting)))]
+    slots = [
+        _Slot(task.simulator(config=config, options=simulator_options), history)
+        for _ in range(min(max(1, batch_size), len(waiting)))
+    ]
     for slot in slots:
         slot.begin(*waiting.popleft())
     while slots:
@@ -96,8 +101,10 @@ def rollout(
 
 def _step(slots: Sequence[_Slot], actions: Sequence[str], oracle: Oracle | None) -> list[Step]:
     """Steps every slot; dialogue simulators that share an oracle ask it together."""
-    if oracle is None or not all(isinstance(slot.simulator, DialogueSimulator) for slot in slots):
-        return [slot.simulator.step(action) for slot, action in zip(slots, actions, strict=True)]
     simulators = [slot.simulator for slot in slots if isinstance(slot.simulator, DialogueSimulator)]
+    if oracle is None and len({id(simulator.oracle) for simulator in simulators}) == 1:
+        oracle = simulators[0].oracle
+    if oracle is None or len(simulators) < len(slots):
+        return [slot.simulator.step(action) for slot, action in zip(slots, actions, strict=True)]
     replies = oracle.answer([simulator.ask(action) for simulator, action in zip(simulators, actions, strict=True)])
     return [simulator.finish(reply) for simulator, reply in zip(simulators, replies, strict=True)]

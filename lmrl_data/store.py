@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,11 @@ def _command(folder: Path, manifest: Mapping[str, Any], config: str) -> str:
     """The command that builds a config of this folder, or what is missing of it."""
     first, last = manifest["configs"][config]["train"]
     out = f" --out {folder.parent}" if folder.parent != Path("lmrl") else ""
-    return f"lmrl-data build {manifest['task']} --config {config} --episodes {last - first}{out}"
+    options = "".join(
+        f" --option {shlex.quote(f'{name}={value if isinstance(value, str) else json.dumps(value)}')}"
+        for name, value in manifest.get("options", {}).items()
+    )
+    return f"lmrl-data build {manifest['task']} --config {config} --episodes {last - first}{options}{out}"
 
 
 def shard_paths(folder: Path, manifest: Mapping[str, Any], config: str, split: str) -> list[Path]:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import gymnasium
 import numpy as np
@@ -12,6 +13,9 @@ from gymnasium.error import ResetNeeded
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.oracle import Oracle
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TRAIN_SEED = 0
 TEST_SEED = 1_000_000
@@ -28,24 +32,28 @@ class Simulator(gymnasium.Env[str, str]):
 
     Subclasses write `_reset` and `_step`; this class keeps the contract that all of them share. Same seed, same
     episode; all randomness comes from `self.np_random`. Any string is an action: what cannot be read is an invalid
-    action with a price, never an error. `info` always holds `valid` after a step and `success` at the end;
-    `history_reset=True` says that what came before this observation is hidden from the policy from now on.
+    action with a price, never an error. `config` names the task's config. `info` always holds `valid` after a step
+    and `success` at the end; `history_reset=True` says that what came before this observation is hidden from the
+    policy from now on.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    config: str
     _over = True
 
-    def __init__(self, render_mode: str | None = None) -> None:
+    def __init__(self, render_mode: str | None = None, options: Mapping[str, Any] | None = None) -> None:
         if render_mode not in (None, "ansi"):
             raise unknown("render mode", render_mode, ["ansi"])
         self.render_mode = render_mode
+        self.options = dict(options or {})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Starts an episode.
 
         Args:
             seed (`int`, *optional*): decides everything random; without it the last reset's stream goes on.
-            options (`dict`, *optional*): the task's own settings, e.g. a start position.
+            options (`dict`, *optional*): the task's own settings, e.g. a start position; they go before those the
+                simulator was made with.
 
         Raises:
             UserError: for an option the task does not know, a value it cannot take, or a seed below 0.
@@ -53,7 +61,7 @@ class Simulator(gymnasium.Env[str, str]):
         if seed is not None and (not isinstance(seed, int) or seed < 0):
             raise UserError(f"a seed is a whole number from 0 upwards, got {str(seed)[:80]!r}")
         super().reset(seed=seed)
-        observation, info = self._reset(dict(options or {}))
+        observation, info = self._reset(self.options | (options or {}))
         self._over = False
         return observation, info
 
@@ -80,8 +88,10 @@ class Simulator(gymnasium.Env[str, str]):
 class DialogueSimulator(Simulator):
     """A simulator whose replies come from an oracle, split in two so that a rollout can ask for a batch at once."""
 
-    def __init__(self, oracle: Oracle, render_mode: str | None = None) -> None:
-        super().__init__(render_mode)
+    def __init__(
+        self, oracle: Oracle, render_mode: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(render_mode, options)
         self.oracle = oracle
 
     @abstractmethod
@@ -153,6 +163,25 @@ class Policy(ABC):
         return {}
 
 
+class Streams:
+    """A policy's own noise: a generator for each conversation.
+
+    An episode then does not depend on which others are played beside it.
+
+    Args:
+        seed (`int`): the policy's seed; the episode's is added to it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._streams: WeakKeyDictionary[Conversation, np.random.Generator] = WeakKeyDictionary()
+
+    def __getitem__(self, conversation: Conversation) -> np.random.Generator:
+        if conversation not in self._streams:
+            self._streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
+        return self._streams[conversation]
+
+
 @dataclass(frozen=True)
 class ReferenceReturns:
     """The returns that mean 0, 50 and 100 (paper appendix E); scores in between are linear and never clipped.
@@ -196,11 +225,13 @@ class Config:
         description (`str`): one line for tables and cards.
         history (`int`, *optional*): how many of the latest texts the policy sees; `None`: all of them.
         reference (`ReferenceReturns`): the returns behind the normalised score.
+        num_episodes (`Mapping[str, int]`, *optional*): size of each split, where it is not the task's.
     """
 
     description: str
     history: int | None
     reference: ReferenceReturns
+    num_episodes: Mapping[str, int] | None = None
 
     @property
     def markov(self) -> bool:
@@ -223,6 +254,61 @@ class Behavior:
     play: Callable[[Simulator, int], Episode]
 
 
+def play_episode(
+    task_id: str,
+    simulator: Simulator,
+    seed: int,
+    name: str,
+    act: Callable[[str], str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    max_turns: int | None = None,
+) -> Episode:
+    """Plays one episode by asking `act` for the action to each observation.
+
+    Args:
+        task_id (`str`): fills the `task` column.
+        simulator (`Simulator`): plays it.
+        seed (`int`): of the reset.
+        name (`str`): fills the `policy` column.
+        act (`Callable[[str], str]`): from the newest observation to an action; it may look at the simulator.
+        options (`Mapping`, *optional*): reset options.
+        max_turns (`int`, *optional*): cuts the episode (truncated) after so many actions.
+    """
+    observation, info = simulator.reset(seed=seed, options=dict(options or {}))
+    turns = [Turn("user", observation)]
+    info = {**info, "success": False, "invalid": 0}
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = act(observation)
+        observation, reward, terminated, truncated, step_info = simulator.step(action)
+        turns += (Turn("assistant", action, reward), Turn("user", observation))
+        info["invalid"] += not step_info.get("valid", True)
+        info.update({key: value for key, value in step_info.items() if key not in ("valid", "history_reset")})
+        truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
+    return Episode(task_id, simulator.config, tuple(turns), terminated, not terminated, seed, name, info)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named way to evaluate: which starts are played, and how often.
+
+    Args:
+        description (`str`): one line that says where it is from.
+        episodes_per_start (`int`): episodes from each start.
+        starts (`Mapping[str, dict]`): reset options by the name of the start; all are played in turn. Without named
+            starts the seed alone decides.
+    """
+
+    description: str
+    episodes_per_start: int
+    starts: Mapping[str, dict[str, Any]] = field(default_factory=lambda: {"any": {}})
+
+    @property
+    def n_episodes(self) -> int:
+        return self.episodes_per_start * len(self.starts)
+
+
 @dataclass(frozen=True)
 class Task:
     """Everything the toolkit knows about a task.
@@ -232,20 +318,23 @@ class Task:
         version (`str`): raised whenever the rules or the data change, so that scores stay comparable.
         summary (`str`): one line.
         configs (`Mapping[str, Config]`): the variants; the first is the default.
-        simulator (`Callable[..., Simulator]`): makes a simulator: `simulator(config=..., render_mode=...)`.
+        simulator (`Callable[..., Simulator]`): makes one: `simulator(config=..., render_mode=..., options=...)`.
         behaviors (`tuple[Behavior, ...]`): who plays the dataset; the shares add up to 1.
-        num_episodes (`Mapping[str, int]`): default size of each split.
+        num_episodes (`Mapping[str, int]`): default size of each split, `train` and `test`.
         max_turns (`int`): no episode has more agent turns.
-        evaluation (`Mapping[str, Any]`): reset options by the name of the start; the protocol plays all in turn.
-        evaluation_episodes (`int`): episodes per start in the paper's protocol.
+        protocols (`Mapping[str, Protocol]`): the ways to evaluate; the first, `paper`, is the paper's.
         policies (`Mapping[str, Callable[[str, int], Policy]]`): scripted policies, made from a config and a seed.
-        best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): the best first action by start, where known.
+        best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): the best first action by start of the paper's
+            protocol, where known.
         instructions (`str`): the rules, for prompted and instruct models.
         draw (`Callable`, *optional*): a picture of a score, by start: `draw(axes, values, actions)`
             returns what a colorbar is made from.
         keys (`Mapping[str, str]`): short forms of actions for a human player.
         data_facts (`Callable[[str, Iterable[Episode]], Mapping[str, str]]`, *optional*): what a dataset card says of a
             config's episodes beyond their statistics: values by label.
+        shard_episodes (`int`): episodes in a file; an interrupted build loses those of the file it was making.
+        table (`Callable[[Simulator, Sequence[int]], pyarrow.Table]`, *optional*): the rows of `generate` for many
+            seeds at once, for tasks that can make them by the column.
     """
 
     id: str
@@ -256,16 +345,19 @@ class Task:
     behaviors: tuple[Behavior, ...]
     num_episodes: Mapping[str, int]
     max_turns: int
-    evaluation: Mapping[str, dict[str, Any]]
-    evaluation_episodes: int
+    protocols: Mapping[str, Protocol]
     policies: Mapping[str, Callable[[str, int], Policy]]
     instructions: str
     best_actions: Callable[[str], Mapping[str, str]] | None = None
     draw: Callable[..., Any] | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     data_facts: Callable[[str, Iterable[Episode]], Mapping[str, str]] | None = None
+    shard_episodes: int = 10_000
+    table: Callable[[Any, Sequence[int]], "pa.Table"] | None = None
 
     def __post_init__(self) -> None:
+        if next(iter(self.protocols)) != "paper":
+            raise ValueError(f"a task's first protocol is the paper's, got {list(self.protocols)}")
         total = sum(behavior.share for behavior in self.behaviors)
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the behavior policies' shares add up to 1, got {total}")
@@ -285,6 +377,17 @@ class Task:
         if name not in self.configs:
             raise unknown(f"config of {self.id}", name, self.configs)
         return self.configs[name]
+
+    def protocol(self, name: str | None = None) -> Protocol:
+        """The protocol of that name, or the paper's.
+
+        Raises:
+            UserError: if the task has no such protocol; the message lists those it has.
+        """
+        name = name or next(iter(self.protocols))
+        if name not in self.protocols:
+            raise unknown(f"protocol of {self.id}", name, self.protocols)
+        return self.protocols[name]
 
     def policy(self, name: str, config: str, seed: int = 0) -> Policy:
         """The scripted policy of that name.
@@ -324,10 +427,13 @@ __all__ = [
     "Conversation",
     "DialogueSimulator",
     "Policy",
+    "Protocol",
     "ReferenceReturns",
     "Simulator",
     "Step",
+    "Streams",
     "Task",
     "UserError",
     "check_options",
+    "play_episode",
 ]

@@ -44,7 +44,14 @@ def run(
     task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
     policy: Annotated[str, typer.Option(help="scripted:NAME, human, a checkpoint folder, or a model id of the Hub.")],
     config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Number of episodes; the paper's by default.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Which starts are played, and how often: paper or quick, or one of the task's own."),
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(help="Number of episodes; the protocol's by default.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A reset option of the task, e.g. layout=umaze.", metavar="NAME=VALUE")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
     policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
@@ -68,8 +75,9 @@ def run(
       lmrl-eval run --task maze --policy scripted:optimal
       lmrl-eval run --task maze --config partially_observed --policy runs/bc
       lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
-      lmrl-eval run --task maze --policy human --episodes 2
+      lmrl-eval run --task maze --policy human --protocol quick --episodes 2
     """
+    from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
     from lmrl_eval.evaluator import Evaluator
     from lmrl_eval.policies import describe_checkpoint, load_policy
@@ -79,6 +87,8 @@ def run(
     chosen = get_task(task)
     config = config or chosen.default_config
     chosen.config(config)
+    chosen.protocol(protocol)
+    options = parse_options(option or [])
     betas = _betas(beta or [])
     # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
     human = policy == "human"
@@ -103,6 +113,8 @@ def run(
             player,
             chosen,
             config,
+            protocol=protocol,
+            options=options,
             n_episodes=episodes,
             seed=seed,
             batch_size=1 if human else batch_size,

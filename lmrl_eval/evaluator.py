@@ -35,6 +35,8 @@ class Evaluator:
         task: Task | str,
         config: str | None = None,
         *,
+        protocol: str | None = None,
+        options: Mapping[str, Any] | None = None,
         n_episodes: int | None = None,
         seed: int = EVALUATION_SEED,
         strategy: str = "bootstrap",
@@ -53,7 +55,9 @@ class Evaluator:
             policy (`Policy`): plays the assistant.
             task (`Task` or `str`): what is played.
             config (`str`, *optional*): the task's config; its default one otherwise.
-            n_episodes (`int`, *optional*): spread evenly over the starts; the paper's number for the task otherwise.
+            protocol (`str`, *optional*): a protocol of the task; the paper's otherwise.
+            options (`Mapping`, *optional*): reset options of every episode; the starts of the protocol go before them.
+            n_episodes (`int`, *optional*): spread evenly over the starts; the protocol's number otherwise.
             seed (`int`, *optional*, defaults to `2_000_000`): the first episode's seed.
             strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
             confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
@@ -70,14 +74,15 @@ class Evaluator:
             [`Results`]: the score, its episodes, the greedy first actions and the timing.
 
         Raises:
-            UserError: for an unknown task or config, or a setting out of range.
+            UserError: for an unknown task, config or protocol, or a setting out of range.
         """
         task = get_task(task) if isinstance(task, str) else task
         config = config or task.default_config
         task.config(config)
-        starts = list(task.evaluation)
+        protocol = protocol or next(iter(task.protocols))
+        starts = task.protocol(protocol).starts
         if n_episodes is None:
-            n_episodes = task.evaluation_episodes * len(starts)
+            n_episodes = task.protocol(protocol).n_episodes
         if n_episodes < 2:
             raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
         if not 0 <= seed < 2**62:
@@ -93,7 +98,8 @@ class Evaluator:
                 config,
                 policy,
                 range(seed, seed + n_episodes),
-                options=[task.evaluation[name] for name in names],
+                options=[starts[name] for name in names],
+                simulator_options=options,
                 batch_size=batch_size,
                 max_turns=task.max_turns,
                 on_episode=lambda _: bar.update(),
@@ -120,6 +126,8 @@ class Evaluator:
         )
         score = replace(
             score,
+            protocol=protocol,
+            options=dict(options or {}),
             move_accuracy=accuracy,
             policy_seed=policy_seed,
             versions=versions(),
@@ -134,14 +142,15 @@ def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_s
     """What the policy does first, by the name of the start."""
     history = task.config(config).history
     simulator = task.simulator(config=config)
+    starts = task.protocol().starts
     conversations = []
-    for index, options in enumerate(task.evaluation.values()):
+    for index, options in enumerate(starts.values()):
         observation, _ = simulator.reset(seed=seed + index, options=dict(options))
         conversations.append(Conversation(seed + index, history, [Turn("user", observation)]))
     batches = [conversations[i : i + batch_size] for i in range(0, len(conversations), batch_size)]
     actions = [action for batch in batches for action in policy.act(batch)]
     # As the simulator reads them: one final newline is no part of an action.
-    return {name: action.removesuffix("\n") for name, action in zip(task.evaluation, actions, strict=True)}
+    return {name: action.removesuffix("\n") for name, action in zip(starts, actions, strict=True)}
 
 
 def versions() -> dict[str, str]:

@@ -34,6 +34,8 @@ class Score:
         seed (`int`): the first episode's seed.
         n_resamples (`int`): how many resamples the intervals are from.
         strategy (`str`): how the intervals were made.
+        protocol (`str`, *optional*): the task's protocol that was played.
+        options (`dict`): reset options of every episode, where they are not the task's own.
         move_accuracy (`float`, *optional*): share of the starts where the greedy first action is a best one.
         policy_seed (`int`, *optional*): the seed of the policy's own noise.
         versions (`dict[str, str]`): of the libraries that took part.
@@ -62,6 +64,8 @@ class Score:
     seed: int
     n_resamples: int
     strategy: str = "bootstrap"
+    protocol: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     move_accuracy: float | None = None
     policy_seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -18,32 +18,25 @@ from datasets.exceptions import DatasetNotFoundError
 from lmrl_data import Episode, Turn, UserError, builder, get_task, store
 from lmrl_data.builder import build_dataset, check_dataset, load_episodes
 
-MAZE = get_task("maze")
+MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60
 # The command with shards small enough for a test; the arguments follow.
 COMMAND = """
-import os, signal, sys
+import dataclasses, os, signal, sys
 from lmrl_data import builder, store
-builder.SHARD_EPISODES, builder.CHUNK_EPISODES = 25, 10
+from lmrl_data.tasks import maze
+maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=25)
+builder.CHUNKS = 3
 {patch}
 from lmrl_data.cli import main
 main(sys.argv[1:])
 """
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(builder, "SHARD_EPISODES", 25)
-    monkeypatch.setattr(builder, "CHUNK_EPISODES", 10)
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A build that nothing disturbed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(builder, "SHARD_EPISODES", 25)
-        patch.setattr(builder, "CHUNK_EPISODES", 10)
-        return build_dataset(MAZE, num_episodes=EPISODES, output_dir=tmp_path_factory.mktemp("clean") / "lmrl")
+    return build_dataset(MAZE, num_episodes=EPISODES, output_dir=tmp_path_factory.mktemp("clean") / "lmrl")
 
 
 def contents(folder):

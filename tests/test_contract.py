@@ -308,10 +308,11 @@ def test_reference_returns_mean_0_50_and_100(case: Case) -> None:
 
 @every_case
 def test_every_start_of_the_evaluation_protocol_can_be_played(case: Case) -> None:
-    assert case.task.evaluation
-    assert case.task.evaluation_episodes >= 1
-    for options in case.task.evaluation.values():
-        case.simulator().reset(seed=EVALUATION_SEED, options=options)
+    assert {"paper", "quick"} <= case.task.protocols.keys()
+    for protocol in case.task.protocols.values():
+        assert protocol.episodes_per_start >= 1
+        for options in protocol.starts.values():
+            case.simulator().reset(seed=EVALUATION_SEED, options=options)
 
 
 @every_task

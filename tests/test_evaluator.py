@@ -65,7 +65,7 @@ def test_the_random_policys_interval_covers_its_expectation() -> None:
 
 def test_episode_i_has_its_own_seed_and_the_starts_take_turns() -> None:
     results = evaluate("scripted:optimal", n_episodes=27, seed=2_000_100)
-    starts = list(MAZE.evaluation)
+    starts = list(MAZE.protocol().starts)
     assert [episode.seed for episode in results.episodes] == list(range(2_000_100, 2_000_127))
     assert [episode.info["start_name"] for episode in results.episodes] == [*starts, *starts[:2]]
     assert all("start" in episode.info for episode in results.episodes)
@@ -84,7 +84,7 @@ def test_move_accuracy_asks_the_greedy_policy_and_reads_it_as_the_simulator_does
     results = Evaluator().compute(Constant("jump", best="move down\n"), MAZE, n_episodes=25)
     best = MAZE.best_actions("fully_observed")  # type: ignore[misc]
     assert results.score.move_accuracy == list(best.values()).count("move down") / 25
-    assert results.greedy_actions == dict.fromkeys(MAZE.evaluation, "move down")
+    assert results.greedy_actions == dict.fromkeys(MAZE.protocol().starts, "move down")
 
 
 def test_move_accuracy_can_be_left_out() -> None:

@@ -78,7 +78,7 @@ def test_an_ended_episode_makes_room_for_the_next_at_once() -> None:
 def test_no_more_simulators_are_made_than_there_are_seeds() -> None:
     made = []
 
-    def simulator(config: str) -> object:
+    def simulator(config: str, options: object = None) -> object:
         made.append(config)
         return MAZE.simulator(config)
 
@@ -220,9 +220,12 @@ class Upwards(Policy):
         return [f"{len(conversation.turns) // 2}\n" for conversation in conversations]
 
 
-def guessing(oracle: Counting) -> Task:
+def guessing(oracle: Counting | None) -> Task:
+    """With one oracle for all simulators, or one for each."""
     config = {"digits": Config("", history=None, reference=MAZE.config().reference)}
-    return replace(MAZE, id="guessing", configs=config, simulator=lambda config: Guessing(oracle))
+    return replace(
+        MAZE, id="guessing", configs=config, simulator=lambda config, options: Guessing(oracle or Counting())
+    )
 
 
 def test_dialogues_that_share_an_oracle_ask_it_once_per_turn() -> None:
@@ -235,10 +238,12 @@ def test_dialogues_that_share_an_oracle_ask_it_once_per_turn() -> None:
 
 
 def test_a_shared_oracle_changes_how_often_it_is_asked_and_nothing_else() -> None:
-    own = Counting()
-    alone = rollout(guessing(own), "digits", Upwards(), range(12), batch_size=5)
-    assert set(own.batches) == {1}
-    assert rollout(guessing(own), "digits", Upwards(), range(12), batch_size=5, oracle=Counting()) == alone
+    own, given = Counting(), Counting()
+    alone = rollout(guessing(None), "digits", Upwards(), range(12), batch_size=5)
+    assert rollout(guessing(own), "digits", Upwards(), range(12), batch_size=5) == alone
+    assert rollout(guessing(None), "digits", Upwards(), range(12), batch_size=5, oracle=given) == alone
+    assert own.batches == given.batches
+    assert max(own.batches) == 5
 
 
 def test_a_dialogue_refuses_turns_after_its_end_asked_either_way() -> None:

@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from gymnasium import spaces
@@ -22,9 +21,11 @@ from lmrl_data.task import (
     Config,
     Conversation,
     Policy,
+    Protocol,
     ReferenceReturns,
     Simulator,
     Step,
+    Streams,
     Task,
     check_options,
 )
@@ -163,6 +164,7 @@ class MazeSimulator(Simulator):
     Args:
         config (`str`, *optional*, defaults to `"fully_observed"`): or `"partially_observed"`.
         render_mode (`str`, *optional*): `"ansi"`, a drawing of the maze.
+        options (`Mapping`, *optional*): reset options for every episode.
 
     Reset options: `start` (a cell `[row, column]` or a name such as `"far_left"`; uniform over the free cells by
     default), `goal` (a cell), `layout` (`double_t`, `umaze`, `medium`, `large`) and `reward` (`standard`,
@@ -172,8 +174,13 @@ class MazeSimulator(Simulator):
     observation_space = spaces.Text(max_length=160, min_length=1, charset=string.ascii_letters + string.digits + " ,.")
     action_space = spaces.Text(max_length=16, min_length=0, charset=string.ascii_lowercase + " ")
 
-    def __init__(self, config: str = "fully_observed", render_mode: str | None = None) -> None:
-        super().__init__(render_mode)
+    def __init__(
+        self,
+        config: str = "fully_observed",
+        render_mode: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(render_mode, options)
         TASK.config(config)
         self.config = config
         self.cell: Cell = (0, 0)
@@ -246,17 +253,10 @@ class RandomPolicy(Policy):
     name = "scripted:random"
 
     def __init__(self, config: str, seed: int) -> None:
-        self.seed = seed
-        # A stream per episode, so that an episode does not depend on which others are played beside it.
-        self.streams: WeakKeyDictionary[Conversation, np.random.Generator] = WeakKeyDictionary()
+        self.streams = Streams(seed)
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        return [list(ACTIONS)[self._stream(conversation).integers(4)] for conversation in conversations]
-
-    def _stream(self, conversation: Conversation) -> np.random.Generator:
-        if conversation not in self.streams:
-            self.streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
-        return self.streams[conversation]
+        return [list(ACTIONS)[self.streams[conversation].integers(4)] for conversation in conversations]
 
 
 class OptimalPolicy(Policy):
@@ -460,6 +460,8 @@ def draw(axes: Any, values: Mapping[str, float], actions: Mapping[str, str]) -> 
     return mesh
 
 
+STARTS_BY_NAME = {start_name(cell): {"start": list(cell)} for cell in grid().starts}
+
 TASK = Task(
     id="maze",
     version="1.0.0",
@@ -481,8 +483,10 @@ TASK = Task(
     behaviors=BEHAVIORS,
     num_episodes={"train": 1_240, "test": 124},
     max_turns=MAX_MOVES + 1,
-    evaluation={start_name(cell): {"start": list(cell)} for cell in grid().starts},
-    evaluation_episodes=32,
+    protocols={
+        "paper": Protocol("32 episodes from each of the 25 starts", 32, STARTS_BY_NAME),
+        "quick": Protocol("4 episodes from each of the 25 starts", 4, STARTS_BY_NAME),
+    },
     policies={"optimal": OptimalPolicy, "random": RandomPolicy},
     instructions=(
         "You are walking in a maze of square cells. Positions are (row, column); moving down adds one to the row, "
