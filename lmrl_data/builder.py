@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -128,6 +128,22 @@ def step_rows(episode: Episode, index: int, history: int | None) -> list[dict[st
     ]
 
 
+def shard_datasets(rules: Config, episodes: Sequence[Episode], start: int) -> tuple[Dataset, ...]:
+    """The rows of a run of episodes, one dataset per file of a shard: the episodes, and a Markov config's steps.
+
+    Args:
+        rules (`Config`): what they were played by.
+        episodes (`Sequence[Episode]`): one after the other.
+        start (`int`): the first one's place in its split.
+    """
+    made = (Dataset.from_list([episode.to_row() for episode in episodes], features=FEATURES),)
+    if not rules.markov:
+        return made
+    steps = [row for i, episode in enumerate(episodes, start) for row in step_rows(episode, i, rules.history)]
+    # As `Dataset.from_list` makes it, in a tenth of the time; `info` above needs that one.
+    return (*made, Dataset(pa.Table.from_pylist(steps, schema=STEP_FEATURES.arrow_schema), fingerprint="steps"))
+
+
 # --- the plan
 
 
@@ -173,13 +189,7 @@ def _play(
     seeds = range(FIRST_SEED[split] + start, FIRST_SEED[split] + stop)
     if task.table is not None and not rules.markov:
         return (Dataset(task.table(simulator, seeds), fingerprint="episodes"),)
-    episodes = [task.generate(simulator, seed) for seed in seeds]
-    made = (Dataset.from_list([episode.to_row() for episode in episodes], features=FEATURES),)
-    if not rules.markov:
-        return made
-    steps = [row for i, episode in enumerate(episodes, start) for row in step_rows(episode, i, rules.history)]
-    # As `Dataset.from_list` makes it, in a tenth of the time; `info` above needs that one.
-    return (*made, Dataset(pa.Table.from_pylist(steps, schema=STEP_FEATURES.arrow_schema), fingerprint="steps"))
+    return shard_datasets(rules, [task.generate(simulator, seed) for seed in seeds], start)
 
 
 def _play_by_id(
@@ -244,7 +254,7 @@ def _players(task: Task, options: Mapping[str, Any], num_proc: int) -> Iterator[
 # --- files
 
 
-def _write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
+def write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
     """Writes the Parquet file of a shard and returns its entry in the manifest."""
     dataset = datasets.concatenate_datasets(list(parts))
     file = io.BytesIO()  # a Parquet writer whose disk is full cannot be closed without noise
@@ -260,7 +270,7 @@ def _write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[None]:
     """Keeps a second build out of the folder; the lock goes when the process does."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -276,6 +286,20 @@ def _lock(folder: Path) -> Iterator[None]:
 # --- the manifest
 
 
+def origin(task: Task) -> dict[str, Any]:
+    """What a manifest says of the program that wrote it."""
+    return {"task": task.id, "task_version": task.version, "libraries": {name: version(name) for name in LIBRARIES}}
+
+
+def checksums(task: Task, manifest: Mapping[str, Any], configs: Iterable[str]) -> dict[str, str]:
+    """For each dataset config, one checksum of all its files."""
+    made = {}
+    for name in [name for config in configs for name in dataset_configs(task, config)]:
+        files = [entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")]
+        made[name] = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
+    return made
+
+
 def _open_folder(
     task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]], options: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -283,12 +307,9 @@ def _open_folder(
     manifest = read_manifest(folder)
     if manifest is None and any(not path.name.endswith(".tmp") for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no dataset of this tool; choose another --out")
-    made_by = {
-        "task": task.id,
-        "task_version": task.version,
-        "libraries": {name: version(name) for name in LIBRARIES},
-        **({"options": dict(options)} if options else {}),
-    }
+    if manifest and "sources" in manifest:
+        raise UserError(f"{folder} holds converted files of the original release; choose another --out")
+    made_by = {**origin(task), **({"options": dict(options)} if options else {})}
     keys = dict.fromkeys([*made_by, "options"])
     if manifest and manifest["task"] != task.id:
         raise UserError(f"{folder} holds the dataset of {manifest['task']}, not of {task.id}; choose another --out")
@@ -360,7 +381,7 @@ def build_dataset(
     except OSError as error:
         raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
     try:
-        with _lock(folder), _players(task, options or {}, num_proc) as play:
+        with lock(folder), _players(task, options or {}, num_proc) as play:
             manifest = _open_folder(task, folder, sizes, options or {})
             shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
             missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
@@ -377,7 +398,7 @@ def build_dataset(
                         bar.update(len(part[0]))
                     for path, files in zip(shard.paths, zip(*parts, strict=True), strict=True):
                         if path not in manifest["shards"]:
-                            manifest["shards"][path] = _write_shard(folder / path, files)
+                            manifest["shards"][path] = write_shard(folder / path, files)
                             write_manifest(folder, manifest)
                     done += 1
             write_text(folder / "eval.yaml", cards.render_eval_yaml(task))
@@ -403,11 +424,6 @@ def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
         planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
         if planned and planned <= manifest["shards"].keys():
             data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
-    checksums = {}
-    for config in data:
-        for name in dataset_configs(task, config):
-            files = [
-                entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")
-            ]
-            checksums[name] = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
-    return cards.render_dataset_card(task, data, manifest["libraries"], checksums, manifest.get("options", {}))
+    return cards.render_dataset_card(
+        task, data, manifest["libraries"], checksums(task, manifest, data), manifest.get("options", {})
+    )

@@ -135,7 +135,7 @@ def test_an_episode_that_ends_on_an_action_has_no_next_prompt():
 
 def test_info_keeps_texts_that_look_like_numbers(built, tmp_path):
     odd = dataclasses.replace(load_episodes(built, "fully_observed")[0], info={"success": False, "word": "5"})
-    builder._write_shard(tmp_path / "x.parquet", [builder.Dataset.from_list([odd.to_row()], builder.FEATURES)])
+    builder.write_shard(tmp_path / "x.parquet", [builder.Dataset.from_list([odd.to_row()], builder.FEATURES)])
     row = next(iter(store.datasets.Dataset(store.pq.read_table(tmp_path / "x.parquet"))))
     assert Episode.from_row(row) == odd
 
@@ -304,7 +304,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path):
 
 
 def test_a_second_build_of_the_same_folder_is_refused(built):
-    with builder._lock(built), pytest.raises(UserError, match="another build is writing"):
+    with builder.lock(built), pytest.raises(UserError, match="another build is writing"):
         rebuild(built)
 
 
