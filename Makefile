@@ -16,7 +16,7 @@ help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 quickstart: $(INSTALLED)  ## build the maze dataset, train on it, score in the simulator, print the table
-	bash recipes/maze/quickstart.sh
+	bash recipes/quickstart.sh maze
 
 test: $(INSTALLED)  ## run all tests and measure what they cover
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90

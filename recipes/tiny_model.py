@@ -31,6 +31,7 @@ class TinyModelArguments:
     dataset_name: str = field(metadata={"help": "The dataset whose texts the tokenizer is made for."})
     output_dir: str = field(metadata={"help": "Where the checkpoint goes."})
     dataset_config: str | None = field(default=None, metadata={"help": "The dataset's config."})
+    dataset_split: str = field(default="train", metadata={"help": "The split, or a part such as train[:10000]."})
     size: str = field(default="small", metadata={"help": "tiny, small, medium or large."})
     vocab_size: int = field(default=512, metadata={"help": "At most so many tokens; 256 are single bytes."})
     max_length: int = field(default=2048, metadata={"help": "The longest sequence the model is meant for."})
@@ -104,7 +105,7 @@ def _texts(messages: Iterable[list[dict[str, str]]]) -> Iterator[str]:
 def main(arguments: TinyModelArguments) -> None:
     from offline import load_rows
 
-    rows = load_rows(arguments.dataset_name, arguments.dataset_config, "train")
+    rows = load_rows(arguments.dataset_name, arguments.dataset_config, arguments.dataset_split)
     tokenizer = train_tokenizer(_texts(rows["messages"]), arguments.vocab_size, arguments.max_length)
     model = make_model(tokenizer, arguments.size, arguments.seed, arguments.max_length)
     model.save_pretrained(arguments.output_dir)

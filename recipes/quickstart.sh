@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Builds a task's dataset, trains four policies on it, scores them in the simulator and prints the table.
+#
+#   bash recipes/quickstart.sh maze
+#   bash recipes/quickstart.sh maze partially_observed
+#
+# A step that is done is skipped when the script is run again; a change to its recipe does it again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 PYTHONWARNINGS=ignore
+
+# What differs between tasks: the size of the model, what of the data its tokenizer is made from, and how to score.
+task="${1:-maze}" split=train size=small
+case "$task ${2:-}" in
+  "maze " | "maze fully_observed") config=fully_observed name=maze size=tiny score=(--batch-size 200 --max-new-tokens 8) ;;
+  "maze partially_observed")
+    config=partially_observed name=maze_partially_observed size=tiny score=(--batch-size 200 --max-new-tokens 8)
+    ;;
+  *)
+    echo "error: no quickstart for '$*'; choose from: maze [partially_observed]" >&2
+    exit 2
+    ;;
+esac
+recipes="recipes/${name/#"${task}_"/"$task/"}" runs="runs/$name" results="results/$name"
+mkdir -p "$runs"
+
+# step NAME "SOURCES" COMMAND...: runs the command unless it was done since its sources changed; shows the log if it fails.
+step() {
+  local name="$1" sources="$2" done="$runs/$1.done" log="$runs/$1.log" source fresh=1
+  shift 2
+  for source in $sources; do
+    [[ -e "$done" && ! "$source" -nt "$done" ]] || fresh=0
+  done
+  if ((fresh)); then
+    echo "  $name: done before"
+    return
+  fi
+  local start=$SECONDS
+  if ! "$@" >"$log" 2>&1; then
+    echo "error: $name failed; the end of $log:" >&2
+    tail -n 15 "$log" >&2
+    return 1
+  fi
+  touch "$done"
+  echo "  $name: $((SECONDS - start)) s"
+}
+trap 'trap - INT TERM; kill 0' INT TERM
+
+# Waits for background steps and fails if one of them did.
+both() {
+  local failed=0 job
+  for job in $(jobs -p); do wait "$job" || failed=1; done
+  return $failed
+}
+
+# train ALGORITHM AFTER: launches a recipe as its first line says, once the step it starts from is done.
+train() {
+  local command
+  read -ra command < <(sed -n '1s/^# //p' "$recipes/$1.yaml")
+  step "$1" "$recipes/$1.yaml $runs/$2.done" "${command[@]}"
+}
+
+score() {
+  step "score_$1" "$runs/$1.done" lmrl-eval run --task "$task" --config "$config" --policy "$runs/$1" \
+    "${score[@]}" --out "$results/$1"
+}
+
+echo "Data"
+lmrl-data build "$task" --config "$config" --num-proc 2
+echo "Model"
+step base recipes/tiny_model.py python recipes/tiny_model.py --dataset_name "lmrl/$task" --dataset_config "$config" \
+  --dataset_split "$split" --size "$size" --output_dir "$runs/base"
+echo "Training: two at a time, one thread each"
+train bc base &
+train filtered_bc base &
+both
+train mc bc &
+train ilql bc &
+both
+echo "Scores"
+{ score bc && score mc; } &
+{ score filtered_bc && score ilql; } &
+both
+lmrl-eval report "$results"/{bc,filtered_bc,mc,ilql} --out "$results/report"
