@@ -160,6 +160,44 @@ def leaderboard_id(task: Task, config: str) -> str:
     return task.id if len(task.configs) == 1 else f"{task.id}_{config}"
 
 
+def _statistics(data: Mapping[str, Splits]) -> dict[str, dict[str, Statistics]]:
+    return {
+        config: {split: Statistics.of(read()) for split, read in splits.items()} for config, splits in data.items()
+    }
+
+
+def _dataset_head(
+    task: Task,
+    title: str,
+    statistics: Mapping[str, Mapping[str, Statistics]],
+    checksums: Mapping[str, str],
+    licence: str,
+) -> str:
+    """The head that tells `load_dataset` where the files are."""
+    return _front_matter(
+        language=["en"],
+        license=licence,
+        pretty_name=title,
+        task_categories=["reinforcement-learning", "text-generation"],
+        tags=["lmrl-gym", "offline-rl", "multi-turn"],
+        size_categories=[
+            _size_category(max(len(each.lengths) for splits in statistics.values() for each in splits.values()))
+        ],
+        configs=[
+            {
+                "config_name": name,
+                "description": f"task version {task.version}, files {checksum}",
+                **({"default": True} if name == task.default_config else {}),
+                "data_files": [
+                    {"split": split, "path": f"{name}/{split}-*.parquet"}
+                    for split in statistics[name.removesuffix("_steps")]
+                ],
+            }
+            for name, checksum in checksums.items()
+        ],
+    )
+
+
 def render_dataset_card(
     task: Task,
     data: Mapping[str, Splits],
@@ -177,31 +215,9 @@ def render_dataset_card(
             local folder under this head alone: without it a rebuilt dataset would be read from the old cache.
         options (`Mapping[str, Any]`, *optional*): reset options of every episode, if not the task's own.
     """
-    statistics = {
-        config: {split: Statistics.of(read()) for split, read in splits.items()} for config, splits in data.items()
-    }
-    names = [name for config in data for name in ([config] + [f"{config}_steps"] * task.configs[config].markov)]
+    statistics = _statistics(data)
     page = task_page(task)
-    head = _front_matter(
-        language=["en"],
-        license="apache-2.0",
-        pretty_name=page.title,
-        task_categories=["reinforcement-learning", "text-generation"],
-        tags=["lmrl-gym", "offline-rl", "multi-turn"],
-        size_categories=[_size_category(max(len(each["train"].lengths) for each in statistics.values()))],
-        configs=[
-            {
-                "config_name": name,
-                "description": f"task version {task.version}, files {checksums[name]}",
-                **({"default": True} if name == task.default_config else {}),
-                "data_files": [
-                    {"split": split, "path": f"{name}/{split}-*.parquet"}
-                    for split in data[name.removesuffix("_steps")]
-                ],
-            }
-            for name in names
-        ],
-    )
+    head = _dataset_head(task, page.title, statistics, checksums, "apache-2.0")
     facts = {
         config: task.data_facts(config, splits["train"]()) if task.data_facts else {}
         for config, splits in data.items()
@@ -211,12 +227,44 @@ def render_dataset_card(
         page=page,
         data={config: task.configs[config] for config in data},
         options=options or {},
-        names=names,
+        names=list(checksums),
         statistics=statistics,
         facts=facts,
         examples={config: _example(splits["train"]()) for config, splits in data.items()},
         first_seeds={"train": TRAIN_SEED, "test": TEST_SEED},
         libraries=libraries,
+    )
+
+
+def render_converted_card(
+    task: Task,
+    data: Mapping[str, Splits],
+    checksums: Mapping[str, str],
+    sources: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
+    ends: str,
+) -> str:
+    """The README of a dataset that was converted from files of the original release.
+
+    Args:
+        task (`Task`), data (`Mapping`), checksums (`Mapping`): as for `render_dataset_card`.
+        sources (`Mapping`): for each config and split, what its files were: `file`, `bytes`, `episodes`, `sha256`.
+        ends (`str`): how the end of an episode was told.
+    """
+    statistics = _statistics(data)
+    page = task_page(task)
+    title = f"{page.title}, original data"
+    # The release states no licence for its data.
+    return _dataset_head(task, title, statistics, checksums, "unknown") + _environment().get_template(
+        "converted.md.jinja"
+    ).render(
+        task=task,
+        title=title,
+        paper=page.paper,
+        names=list(checksums),
+        statistics=statistics,
+        examples={config: _example(next(iter(splits.values()))()) for config, splits in data.items()},
+        sources=sources,
+        ends=ends,
     )
 
 

@@ -1,4 +1,4 @@
-"""The `lmrl-data` command: list, play and show the tasks, build their datasets and print statistics."""
+"""The `lmrl-data` command: list, play and show the tasks, build or convert their datasets and print statistics."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
 ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip
 OptionOption = Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="A reset option of the task, e.g. layout=umaze.")]  # noqa: E501  # fmt: skip
-DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` wrote to.")]
+DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` or `convert` wrote to.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -188,6 +188,37 @@ def build(
             f'load_dataset("lmrl/{task.id}") run in {out.resolve().parent} reads this build, not the Hub\'s dataset '
             "of the same name"
         )
+
+
+# --- convert
+
+
+@app.command()
+def convert(
+    task_id: TaskArgument,
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Files of the original release, in order.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The parent folder of the dataset; not one that `build` wrote to.")],  # noqa: E501
+    config: Annotated[str | None, typer.Option(metavar="NAME", help="The config the files are of, where their format does not tell.")] = None,  # noqa: E501
+    split: Annotated[str, typer.Option(metavar="train|test", help="The split to write; the other one stays as it is.")] = "train",  # noqa: E501
+) -> None:  # fmt: skip
+    """Convert files of the original release to DIR/TASK.
+
+    Reads maze (JSON lines of steps, or of text_history), text_nav (one JSON array or JSON lines of text_history),
+    wordle (JSON lines of sequence), chess and endgames (JSON lines of whole games). Every row says which line of which
+    file it comes from.
+
+    \b
+    Example:
+      lmrl-data convert maze fully_observed_maze_data.jsonl --out original
+      lmrl-data convert text_nav bc_full_info.json --config fully_observed --out original
+      lmrl-data convert wordle train_data.jsonl --out original
+      lmrl-data convert wordle eval_data.jsonl --split test --out original
+      lmrl-data stats maze --data original
+    """
+    task = get_task(task_id)
+    from lmrl_data.convert import convert_dataset
+
+    typer.echo(f"{convert_dataset(task, files, config, split, out)} is ready")
 
 
 # --- stats

@@ -61,6 +61,8 @@ def is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a dataset folder: `task`, `task_version`, `libraries`, `configs` and `shards`; `None` without.
 
+    One of converted files also has `sources`.
+
     Raises:
         UserError: if the file is no manifest.
     """
@@ -91,6 +93,8 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _command(folder: Path, manifest: Mapping[str, Any], config: str) -> str:
     """The command that builds a config of this folder, or what is missing of it."""
+    if "sources" in manifest:
+        return f"lmrl-data convert {manifest['task']} FILES --out {folder.parent}"
     first, last = manifest["configs"][config]["train"]
     out = f" --out {folder.parent}" if folder.parent != Path("lmrl") else ""
     options = "".join(
@@ -190,7 +194,8 @@ def check_dataset(path_or_repo: str | Path, task: Task, config: str | None = Non
         raise UserError(f"{folder} is a dataset of {manifest['task']}, not of {task.id}")
     for name in [config.removesuffix("_steps")] if config else manifest["configs"]:
         for dataset_config in dataset_configs(task, name):
-            for split in task.num_episodes:
+            # A converted folder may have one split only.
+            for split in manifest["configs"].get(name, task.num_episodes):
                 shard_paths(folder, manifest, dataset_config, split)
 
 

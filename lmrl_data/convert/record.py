@@ -1,0 +1,159 @@
+"""The formats of the original release: what each record says, as chat turns with rewards."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from lmrl_data.episode import Turn
+from lmrl_data.errors import UserError
+
+
+class Play(NamedTuple):
+    """What a record of any format says."""
+
+    turns: tuple[Turn, ...]
+    done: bool  # the flag on the last action
+
+    @property
+    def actions(self) -> list[Turn]:
+        return [turn for turn in self.turns if turn.role == "assistant"]
+
+    @property
+    def replies(self) -> list[str | None]:
+        """The text after each action; `None` where the file has none."""
+        texts = [turn.content for turn in self.turns if turn.role == "user"]
+        return [*texts[1:], *[None] * (len(self.actions) - len(texts) + 1)]
+
+
+def read_steps(record: Any) -> Play:
+    """A list of `{"state", "action", "reward", "done"}`: fully observed maze, chess, endgames."""
+    turns, done = [], False
+    for index, step in enumerate(_list(record, "a record of steps")):
+        if not isinstance(step, dict):
+            raise ValueError(f"step {index} is no object, got {_shown(step)}")
+        if done:
+            raise ValueError(f"step {index} comes after a step that is done")
+        reward = _number(_field(step, "reward"), f"the reward of step {index}")
+        turns.append(Turn("user", _text(_field(step, "state"), f"the state of step {index}")))
+        turns.append(Turn("assistant", _text(_field(step, "action"), f"the action of step {index}"), reward))
+        done = _flag(_field(step, "done"), f"done of step {index}")
+    return Play(tuple(turns), done)
+
+
+def read_history(record: Any) -> Play:
+    """`{"text_history", "rewards", "dones"}`: partially observed maze, text-nav.
+
+    `rewards` and `dones` have one value a text, of which only those of actions count, or one an action.
+    """
+    texts = _list(_field(record, "text_history"), "text_history")
+    lists = {name: _list(_field(record, name), name) for name in ("rewards", "dones")}
+    num_actions = len(texts) // 2
+    for name, values in lists.items():
+        if len(values) == len(texts):
+            lists[name] = values[1::2]
+        elif len(values) != num_actions:
+            raise ValueError(f"{name} has {len(values)} values for {len(texts)} texts with {num_actions} actions")
+    turns = []
+    for index, text in enumerate(texts):
+        content = _text(text, f"text {index} of text_history")
+        if index % 2:
+            turns.append(Turn("assistant", content, _number(lists["rewards"][index // 2], f"reward {index // 2}")))
+        else:
+            turns.append(Turn("user", content))
+    dones = [_flag(value, f"done {index}") for index, value in enumerate(lists["dones"])]
+    if any(dones[:-1]):
+        raise ValueError(f"action {dones.index(True)} is done, but {num_actions} actions are there")
+    return Play(tuple(turns), dones[-1] if dones else False)
+
+
+def read_sequence(record: Any) -> Play:
+    """`{"sequence": [[text, is_action], ...], "reward", "done"}`: Wordle. `reward` begins at the first action."""
+    sequence = _list(_field(record, "sequence"), "sequence")
+    rewards = _list(_field(record, "reward"), "reward")
+    if len(rewards) != len(sequence) - 1:
+        raise ValueError(f"reward has {len(rewards)} values for a sequence of {len(sequence)}: one fewer is right")
+    turns = []
+    for index, (pair, reward) in enumerate(zip(sequence, [0, *rewards], strict=True)):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise ValueError(f"element {index} of sequence is no pair of a text and a flag, got {_shown(pair)}")
+        content = _text(pair[0], f"text {index} of sequence")
+        number = _number(reward, f"reward {index - 1}")
+        if _flag(pair[1], f"the flag of element {index} of sequence"):
+            turns.append(Turn("assistant", content, number))
+        elif number:
+            raise ValueError(f"text {index} of sequence is no action, but has the reward {number:g}")
+        else:
+            turns.append(Turn("user", content))
+    return Play(tuple(turns), _flag(_field(record, "done"), "done"))
+
+
+READERS: Mapping[str, Callable[[Any], Play]] = {
+    "steps": read_steps,
+    "history": read_history,
+    "sequence": read_sequence,
+}
+
+
+def format_of(record: Any) -> str:
+    """The name of a record's format in `READERS`.
+
+    Raises:
+        UserError: for anything else; the message says what to convert instead, where that is known.
+    """
+    if isinstance(record, list):
+        return "steps"
+    if isinstance(record, str):
+        raise UserError("this is a bare text and no episode; from a position you can play: --option position=FEN")
+    if isinstance(record, dict):
+        if "text_history" in record:
+            return "history"
+        if "sequence" in record:
+            return "sequence"
+        if "from_state" in record:
+            raise UserError(
+                "these are single moves out of games that cannot be put together again; "
+                "convert the file of whole games: train_trajectories.jsonl of chess, train.jsonl of the endgames"
+            )
+    raise UserError("this is no episode in any format of the original release")
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)[:60])
+
+
+def _field(record: Any, name: str) -> Any:
+    if not isinstance(record, dict) or name not in record:
+        raise ValueError(f"{name!r} is missing")
+    return record[name]
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is no list, got {_shown(value)}")
+    return value
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is no text, got {_shown(value)}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{name} holds half a character") from None
+    return value.removesuffix("\n")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise ValueError(f"{name} is no finite number, got {_shown(value)}")
+
+
+def _flag(value: Any, name: str) -> bool:
+    if value not in (0, 1) or not isinstance(value, bool | int | float):
+        raise ValueError(f"{name} is neither true nor false, got {_shown(value)}")
+    return bool(value)
