@@ -166,6 +166,11 @@ def _statistics(data: Mapping[str, Splits]) -> dict[str, dict[str, Statistics]]:
     }
 
 
+def _names(task: Task, configs: Iterable[str]) -> list[str]:
+    """The dataset configs of a task's configs, steps included."""
+    return [name for config in configs for name in ([config] + [f"{config}_steps"] * task.configs[config].markov)]
+
+
 def _dataset_head(
     task: Task,
     title: str,
@@ -186,14 +191,14 @@ def _dataset_head(
         configs=[
             {
                 "config_name": name,
-                "description": f"task version {task.version}, files {checksum}",
+                "description": f"task version {task.version}, files {checksums[name]}",
                 **({"default": True} if name == task.default_config else {}),
                 "data_files": [
                     {"split": split, "path": f"{name}/{split}-*.parquet"}
                     for split in statistics[name.removesuffix("_steps")]
                 ],
             }
-            for name, checksum in checksums.items()
+            for name in _names(task, statistics)
         ],
     )
 
@@ -227,7 +232,7 @@ def render_dataset_card(
         page=page,
         data={config: task.configs[config] for config in data},
         options=options or {},
-        names=list(checksums),
+        names=_names(task, data),
         statistics=statistics,
         facts=facts,
         examples={config: _example(splits["train"]()) for config, splits in data.items()},
@@ -260,7 +265,7 @@ def render_converted_card(
         task=task,
         title=title,
         paper=page.paper,
-        names=list(checksums),
+        names=_names(task, data),
         statistics=statistics,
         examples={config: _example(next(iter(splits.values()))()) for config, splits in data.items()},
         sources=sources,
