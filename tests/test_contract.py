@@ -136,9 +136,9 @@ def test_replaying_the_recorded_actions_gives_the_recorded_rewards_and_texts(cas
     for seed in SEEDS:
         episode = case.episode(seed)
         simulator = case.simulator()
-        # A behavior policy may choose the start; then the info says which.
-        start = {"start": episode.info["start"]} if "start" in episode.info else {}
-        texts = [simulator.reset(seed=seed, options=start)[0]]
+        # A behavior policy may choose the start or the opponent; then the info says which.
+        options = {name: episode.info[name] for name in ("start", "opponent") if name in episode.info}
+        texts = [simulator.reset(seed=seed, options=options)[0]]
         rewards = []
         for action in actions_of(episode):
             text, reward, *_ = simulator.step(action)

@@ -9,6 +9,7 @@ TASKS = {
     "maze": "lmrl_data.tasks.maze:TASK",
     "text_nav": "lmrl_data.tasks.text_nav:TASK",
     "chess": "lmrl_data.tasks.chess:TASK",
+    "endgames": "lmrl_data.tasks.endgames:TASK",
 }
 
 
