@@ -7,6 +7,7 @@ from lmrl_data.task import Task
 
 TASKS = {
     "maze": "lmrl_data.tasks.maze:TASK",
+    "wordle": "lmrl_data.tasks.wordle:TASK",
     "text_nav": "lmrl_data.tasks.text_nav:TASK",
     "chess": "lmrl_data.tasks.chess:TASK",
     "endgames": "lmrl_data.tasks.endgames:TASK",
