@@ -171,6 +171,9 @@ def convert_dataset(
     try:
         _manifest(task, folder)
         aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
+    try:
         with lock(aside):
             try:
                 for left in aside.iterdir():  # by a conversion that was killed
@@ -184,7 +187,9 @@ def convert_dataset(
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise UserError(f"no space left for {folder}; free some space and run the same command again") from None
-        raise UserError(f"{error.filename or folder} cannot be used ({error.strerror})") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{error.filename or folder} cannot be used ({error.strerror})") from None
+        raise
     return folder
 
 

@@ -13,10 +13,11 @@ class End(NamedTuple):
 
 
 def maze_end(play: Play) -> End:
-    from lmrl_data.tasks.maze import ACTIONS
+    from lmrl_data.tasks.maze import ACTIONS, MAX_MOVES
 
     success = play.actions[-1].reward == 0
-    return End(success, success, sum(action.content not in ACTIONS for action in play.actions))
+    # Nobody looks at the action that `Failure` answers.
+    return End(success, success, sum(action.content not in ACTIONS for action in play.actions[:MAX_MOVES]))
 
 
 def chess_end(play: Play) -> End:
