@@ -206,17 +206,18 @@ class SeededOpponent(Opponent):
     """Stockfish's handicap with our own dice: it looks at the position with full strength, and errs by the formula.
 
     Args:
-        elo (`int`): sets the formula's level; nominal, as in Stockfish.
+        elo (`int`, *optional*, defaults to 1350): sets the formula's level; nominal, as in Stockfish.
+        limit (`str`, *optional*): how far it searches, as UCI's `go` says it; `benchmarks/chess_match.py` tries them.
     """
 
     name = "seeded"
 
-    def __init__(self, elo: int = DEFAULT_ELO) -> None:
-        self.elo = elo
+    def __init__(self, elo: int = DEFAULT_ELO, limit: str = SEEDED_LIMIT) -> None:
+        self.elo, self.limit = elo, limit
         self.level = skill_level(elo)
 
     def question(self, board: "Board") -> str:
-        return full_strength(fen(board), SEEDED_LIMIT, SEEDED_LINES)
+        return full_strength(fen(board), self.limit, SEEDED_LINES)
 
     def choose(self, board: "Board", reply: str, random: np.random.Generator) -> "Move":
         return board.parse_uci(handicapped(read_reply(reply).lines, self.level, random))
