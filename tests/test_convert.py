@@ -127,6 +127,39 @@ def test_a_maze_walk_that_misses_the_goal_is_cut_short_whatever_done_says(read):
     assert [(each.terminated, each.truncated, each.success) for each in episodes] == [(False, True, False)] * 2
 
 
+def wordle_line(*pairs, done=True):
+    """A line of a game whose guesses and answers are `pairs`."""
+    sequence, rewards = [["Wordle:\n", 0.0]], []
+    for guess, answer in pairs:
+        sequence += [[f"{guess}\n", 1.0], [f"{answer}\n", 0.0]]
+        rewards += [0 if answer == "g g g g g" else -1, 0.0]
+    return {"sequence": sequence, "reward": rewards, "done": done}
+
+
+def test_a_sequence_of_wordle(read):
+    pairs = [("p a n i c", "b b b b b"), ("d o i n g", "b g b b b"), ("m o t t o", "g g g g g")]
+    line = wordle_line(*pairs)
+    assert line["reward"] == [-1, 0.0, -1, 0.0, 0, 0.0]
+    (episode,) = read("wordle", [line])
+    assert [turn.content for turn in episode.turns] == ["Wordle:", *[text for pair in pairs for text in pair]]
+    assert [turn.reward for turn in episode.turns] == [0, -1, 0, -1, 0, 0, 0]
+    assert (episode.config, episode.terminated, episode.success) == ("words_400", True, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "done", "terminated", "invalid"),
+    [
+        (["b b b b b"] * 6, True, True, 0),
+        (["b b b b b"] * 5 + [""], True, True, 1),
+        (["", "y b b b b"], False, False, 1),
+        (["y b b b b"], True, False, 0),
+    ],
+)
+def test_a_game_of_wordle_ends_after_six_guesses(read, answers, done, terminated, invalid):
+    (episode,) = read("wordle", [wordle_line(*[("p a n i c", answer) for answer in answers], done=done)])
+    assert (episode.terminated, episode.success, episode.info["invalid"]) == (terminated, False, invalid)
+
+
 OBJECTIVE = (
     "Your objective is to put ...\n\nYou can see a table.\n\nAdmissible commands: go east, take plate from table"
 )
@@ -325,6 +358,13 @@ DEEP = "[" * 100_000
         ("maze", [{"text_history": list("abcd"), "rewards": [0, 0], "dones": [1, 1]}], ":1: action 0 is done, but 2"),
         ("maze", [maze_steps(0), text_nav_record(["a", "b"], [0])], ":2: this is no episode of fully_observed"),
         ("maze", "", " holds no episodes"),
+        ("wordle", [wordle_line(("a", "b")) | {"reward": [0]}], ":1: reward has 1 values for a sequence of 3: one"),
+        ("wordle", [wordle_line(("a", "b")) | {"reward": [0, 1]}], ":1: text 2 of sequence is no action, but has"),
+        ("wordle", [wordle_line() | {"sequence": ["ab"], "reward": []}], ":1: element 0 of sequence is no pair"),
+        ("wordle", [{"sequence": [["a", 1.0]], "reward": [], "done": 1}], ":1: an episode needs an observation"),
+        ("wordle", [wordle_line() | {"sequence": [["a", 0.5]], "reward": []}], ":1: the flag of element 0 of"),
+        ("wordle", [{"sequence": [["a", 0], ["b", 0], ["c", 1], ["d", 1]], "reward": [0, 0, 0], "done": 1}],
+         ":1: turn 1 should be the assistant's, got role 'user'"),
         ("text_nav", "[]", " holds no episodes"),
         ("text_nav", [text_nav_record(["a", "b", "c"], [0])], ":1: this format does not tell the config of text_nav"),
         ("text_nav", "[" + json.dumps({"text_history": []}) + ",", "[0]: this format does not tell the config"),
@@ -529,6 +569,11 @@ def as_maze_history(episode):
     }
 
 
+def as_sequence(episode):
+    sequence = [[f"{turn.content}\n", float(turn.role == "assistant")] for turn in episode.turns]
+    return {"sequence": sequence, "reward": [turn.reward for turn in episode.turns[1:]], "done": True}
+
+
 def as_text_nav(episode):
     rewards = [turn.reward for turn in episode.turns if turn.role == "assistant"]
     return text_nav_record([turn.content for turn in episode.turns], rewards)
@@ -553,6 +598,11 @@ def play(task, config, seed, choose, noise, **kwargs):
 
 def maze_action(simulator, observation, random):
     return simulator.grid.best_action(simulator.cell) if random.random() < 0.6 else "move up"
+
+
+def wordle_action(simulator, observation, random):
+    words = simulator.game.words
+    return " ".join(simulator.target if random.random() < 0.2 else words[random.integers(len(words))])
 
 
 def text_nav_action(simulator, observation, random):
@@ -589,6 +639,13 @@ NOISE = st.sampled_from([0.0, 0.3, 1.0])
 def test_maze_there_and_back(tmp_path_factory, seed, noise, form):
     episode = play("maze", form[0], seed, maze_action, noise)
     assert same(episode, there_and_back(tmp_path_factory, episode, form[1]), last_text=False)
+
+
+@given(SEEDS, NOISE)
+@settings(max_examples=25)
+def test_wordle_there_and_back(tmp_path_factory, seed, noise):
+    episode = play("wordle", "words_400", seed, wordle_action, noise)
+    assert same(episode, there_and_back(tmp_path_factory, episode, as_sequence), last_text=True)
 
 
 @given(SEEDS, NOISE, st.sampled_from(["fully_observed", "partially_observed"]))

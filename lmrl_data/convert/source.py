@@ -33,6 +33,13 @@ def chess_end(play: Play) -> End:
     return End(terminated, success, illegal)
 
 
+def wordle_end(play: Play) -> End:
+    from lmrl_data.tasks.wordle import INVALID, MAX_TRIES, SOLVED
+
+    success = play.replies[-1] == SOLVED
+    return End(success or len(play.actions) >= MAX_TRIES, success, play.replies.count(INVALID))
+
+
 def text_nav_end(play: Play) -> End:
     success = play.actions[-1].reward == 1
     lost = LOST in (play.replies[-1] or "")
@@ -84,6 +91,13 @@ SOURCES: Mapping[str, Source] = {
         maze_end,
         "An episode reached the goal, and terminated, if its last reward is 0; every other one was cut short, even if "
         "the file calls it done. `invalid` counts the actions that are none of the four moves.",
+    ),
+    "wordle": Source(
+        {"words_400": "sequence"},
+        wordle_end,
+        "A game is a success if its last answer is `g g g g g`, and terminated if it is a success or has six guesses. "
+        "`invalid` counts the empty answers. The words are those of the original's list, which is not the list of the "
+        "config `words_400`: to score a policy trained on them, give the simulator theirs: `--option vocab=FILE`.",
     ),
     "text_nav": Source(
         {"fully_observed": "history", "partially_observed": "history"},
