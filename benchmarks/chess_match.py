@@ -1,10 +1,11 @@
-"""A match between two of the chess opponents: one line of JSON with the score, its error and the CPU time a reply takes.
+"""A match between two chess opponents: one line of JSON with the score, its error and the CPU time of a reply.
 
     python benchmarks/chess_match.py --games 100 --first seeded --second movetime100
     python benchmarks/chess_match.py --first "seeded@1600" --second "seeded@1350/nodes 200"
 
-A player is a name, with its Elo and its search limit if they are not the usual ones. Every opening, a few random moves,
-is played twice with colours changed. Draws are given as players would claim them: threefold repetition, fifty moves.
+A player is a name, with its Elo and its search limit if they are not the usual ones. Every opening, a few random
+moves, is played twice with colours changed. Draws are given as players would claim them: threefold repetition, fifty
+moves.
 """
 
 import argparse

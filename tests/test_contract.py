@@ -94,8 +94,9 @@ def test_same_seed_gives_the_same_episode(case: Case) -> None:
 @every_case
 def test_other_seeds_give_other_episodes(case: Case) -> None:
     assert len({case.episode(seed).turns for seed in range(20)}) > 1
-    simulator = case.simulator()
-    assert len({str(simulator.reset(seed=seed)) for seed in range(20)}) > 1
+    # Where every episode begins alike, it goes on differently.
+    simulator, actions = case.simulator(), actions_of(case.episode(0))
+    assert len({str(list(play(simulator, seed, actions))) for seed in range(20)}) > 1
 
 
 @every_case
@@ -162,7 +163,7 @@ def test_no_episode_is_longer_than_the_task_says(case: Case) -> None:
         for episode in rollout(case.task, case.config, policy, range(EVALUATION_SEED, EVALUATION_SEED + 8)):
             assert 1 <= episode.num_turns <= case.task.max_turns
             assert episode.policy == policy.name
-    assert all(case.episode(seed).num_turns <= case.task.max_turns for seed in range(50))
+    assert all(case.episode(seed).num_turns <= case.task.max_turns for seed in range(20))
 
 
 # --- the simulator
