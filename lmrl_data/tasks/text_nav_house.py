@@ -127,9 +127,10 @@ def _parse(line: str) -> Command:
         if link in rest:
             noun, second = _name(rest[: rest.index(link)]), _name(rest[rest.index(link) + 1 :])
             verb = "insert" if first == "put" and link != "on" else first
-            return Command(verb, noun, second) if noun and second else Command(verb, error=NO_SENSE)
+            return Command(verb, noun, second) if noun and second else Command(verb, error=NO_SUCH_THING)
     if first in ("put", "insert"):
-        return Command(first, error=NO_SENSE if _name(rest) in NAMES else NO_SUCH_THING)
+        known = _name(rest) in NAMES or (first == "insert" and "on" in rest)
+        return Command(first, error=NO_SENSE if known else NO_SUCH_THING)
     return Command(first, _name(rest))
 
 
@@ -151,7 +152,9 @@ def _name(words: list[str]) -> str:
 def parse(line: str) -> Command:
     """What a line of text means to the game: one command, with things called by their full names.
 
-    Unlike TextWorld this does not read shortened names (`cup`), pronouns, `all`, or several commands in a line.
+    Unlike TextWorld this neither reads shortened names (`cup`), pronouns, `all` and several commands in a line, nor
+    guesses what a lone verb means (`open` for `open fridge`), nor knows the verbs of Inform's library that do nothing
+    here (`wait`, `jump`).
     """
     if len(line) > MAX_COMMAND or not line.isascii():
         return Command("", error=NO_VERB)
@@ -169,10 +172,10 @@ def enumerate_things(things: Iterable[str]) -> str:
         'a fresh food, an utensils and a plate'
     """
     named = [f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}" for thing in things]
-    return _join(named, "and")
+    return join_words(named, "and")
 
 
-def _join(words: list[str], last: str) -> str:
+def join_words(words: list[str], last: str) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
@@ -214,7 +217,7 @@ def view(room: str, is_open: bool, held: tuple[str, ...], floor: tuple[str, ...]
             into = "insert {} into {}" if furniture.container else "put {} on {}"
             commands += [into.format(thing, furniture.name) for thing in carried]
             commands += [f"take {thing} from {furniture.name}" for thing in held]
-    paragraphs.append(f"You can go {_join(list(EXITS[room]), 'or')}.")
+    paragraphs.append(f"You can go {join_words(list(EXITS[room]), 'or')}.")
     if floor:
         paragraphs.append(f"There is {enumerate_things(floor)} on the floor.")
     inventory = f"You are carrying: {enumerate_things(carried)}." if carried else "You are carrying nothing."
