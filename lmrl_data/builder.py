@@ -136,11 +136,19 @@ def shard_datasets(rules: Config, episodes: Sequence[Episode], start: int) -> tu
         episodes (`Sequence[Episode]`): one after the other.
         start (`int`): the first one's place in its split.
     """
-    made = (Dataset.from_list([episode.to_row() for episode in episodes], features=FEATURES),)
+    # As `Dataset.from_list` makes them, in a tenth of the time.
+    rows = [episode.to_row() for episode in episodes]
+    schema, encode = FEATURES.arrow_schema, FEATURES["info"].encode_example
+    columns = [
+        pa.array([row[field.name] for row in rows], field.type)
+        if field.name != "info"
+        else pa.ExtensionArray.from_storage(field.type, pa.array([encode(row["info"]) for row in rows], pa.string()))
+        for field in schema
+    ]
+    made = (Dataset(pa.Table.from_arrays(columns, schema=schema), fingerprint="episodes"),)
     if not rules.markov:
         return made
     steps = [row for i, episode in enumerate(episodes, start) for row in step_rows(episode, i, rules.history)]
-    # As `Dataset.from_list` makes it, in a tenth of the time; `info` above needs that one.
     return (*made, Dataset(pa.Table.from_pylist(steps, schema=STEP_FEATURES.arrow_schema), fingerprint="steps"))
 
 
