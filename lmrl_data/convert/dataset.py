@@ -23,7 +23,7 @@ from lmrl_data.task import Task
 
 POLICY = "original"
 NO_SEED = -1
-CHUNK_EPISODES = 250  # become rows together
+CHUNK_EPISODES = 1_000  # become rows together
 
 
 def _config(task: Task, source: Source, found: str, config: str | None) -> str:

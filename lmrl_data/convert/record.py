@@ -33,10 +33,10 @@ def read_steps(record: Any) -> Play:
             raise ValueError(f"step {index} is no object, got {_shown(step)}")
         if done:
             raise ValueError(f"step {index} comes after a step that is done")
-        reward = _number(_field(step, "reward"), f"the reward of step {index}")
-        turns.append(Turn("user", _text(_field(step, "state"), f"the state of step {index}")))
-        turns.append(Turn("assistant", _text(_field(step, "action"), f"the action of step {index}"), reward))
-        done = _flag(_field(step, "done"), f"done of step {index}")
+        reward = _number(_field(step, "reward"), "the reward of step {}", index)
+        turns.append(Turn("user", _text(_field(step, "state"), "the state of step {}", index)))
+        turns.append(Turn("assistant", _text(_field(step, "action"), "the action of step {}", index), reward))
+        done = _flag(_field(step, "done"), "done of step {}", index)
     return Play(tuple(turns), done)
 
 
@@ -55,12 +55,12 @@ def read_history(record: Any) -> Play:
             raise ValueError(f"{name} has {len(values)} values for {len(texts)} texts with {num_actions} actions")
     turns = []
     for index, text in enumerate(texts):
-        content = _text(text, f"text {index} of text_history")
+        content = _text(text, "text {} of text_history", index)
         if index % 2:
-            turns.append(Turn("assistant", content, _number(lists["rewards"][index // 2], f"reward {index // 2}")))
+            turns.append(Turn("assistant", content, _number(lists["rewards"][index // 2], "reward {}", index // 2)))
         else:
             turns.append(Turn("user", content))
-    dones = [_flag(value, f"done {index}") for index, value in enumerate(lists["dones"])]
+    dones = [_flag(value, "done {}", index) for index, value in enumerate(lists["dones"])]
     if any(dones[:-1]):
         raise ValueError(f"action {dones.index(True)} is done, but {num_actions} actions are there")
     return Play(tuple(turns), dones[-1] if dones else False)
@@ -76,9 +76,9 @@ def read_sequence(record: Any) -> Play:
     for index, (pair, reward) in enumerate(zip(sequence, [0, *rewards], strict=True)):
         if not isinstance(pair, list) or len(pair) != 2:
             raise ValueError(f"element {index} of sequence is no pair of a text and a flag, got {_shown(pair)}")
-        content = _text(pair[0], f"text {index} of sequence")
-        number = _number(reward, f"reward {index - 1}")
-        if _flag(pair[1], f"the flag of element {index} of sequence"):
+        content = _text(pair[0], "text {} of sequence", index)
+        number = _number(reward, "reward {}", index - 1)
+        if _flag(pair[1], "the flag of element {} of sequence", index):
             turns.append(Turn("assistant", content, number))
         elif number:
             raise ValueError(f"text {index} of sequence is no action, but has the reward {number:g}")
@@ -133,27 +133,27 @@ def _list(value: Any, name: str) -> list[Any]:
     return value
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: Any, name: str, index: int = 0) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} is no text, got {_shown(value)}")
+        raise ValueError(f"{name.format(index)} is no text, got {_shown(value)}")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"{name} holds half a character") from None
+            raise ValueError(f"{name.format(index)} holds half a character") from None
     return value.removesuffix("\n")
 
 
-def _number(value: Any, name: str) -> float:
+def _number(value: Any, name: str, index: int = 0) -> float:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
     except OverflowError:
         pass
-    raise ValueError(f"{name} is no finite number, got {_shown(value)}")
+    raise ValueError(f"{name.format(index)} is no finite number, got {_shown(value)}")
 
 
-def _flag(value: Any, name: str) -> bool:
+def _flag(value: Any, name: str, index: int = 0) -> bool:
     if value not in (0, 1) or not isinstance(value, bool | int | float):
-        raise ValueError(f"{name} is neither true nor false, got {_shown(value)}")
+        raise ValueError(f"{name.format(index)} is neither true nor false, got {_shown(value)}")
     return bool(value)
