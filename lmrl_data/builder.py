@@ -38,6 +38,7 @@ from lmrl_data.store import (
     load_episodes,
     read_episodes,
     read_manifest,
+    read_statistics,
     replace,
     sha256,
     write_manifest,
@@ -432,6 +433,9 @@ def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
         planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
         if planned and planned <= manifest["shards"].keys():
             data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
+    statistics = {
+        config: {split: read_statistics(folder, config, split) for split in splits} for config, splits in data.items()
+    }
     return cards.render_dataset_card(
-        task, data, manifest["libraries"], checksums(task, manifest, data), manifest.get("options", {})
+        task, data, manifest["libraries"], checksums(task, manifest, data), manifest.get("options", {}), statistics
     )

@@ -209,6 +209,7 @@ def render_dataset_card(
     libraries: Mapping[str, str],
     checksums: Mapping[str, str],
     options: Mapping[str, Any] | None = None,
+    statistics: Mapping[str, Mapping[str, Statistics]] | None = None,
 ) -> str:
     """The README of a dataset, with the head that tells `load_dataset` where the files are.
 
@@ -219,8 +220,10 @@ def render_dataset_card(
         checksums (`Mapping[str, str]`): for each dataset config, a checksum of all its files. `load_dataset` caches a
             local folder under this head alone: without it a rebuilt dataset would be read from the old cache.
         options (`Mapping[str, Any]`, *optional*): reset options of every episode, if not the task's own.
+        statistics (`Mapping[str, Mapping[str, Statistics]]`, *optional*): of each config and split, where they are
+            known; otherwise all episodes of `data` are read.
     """
-    statistics = _statistics(data)
+    statistics = statistics or _statistics(data)
     page = task_page(task)
     head = _dataset_head(task, page.title, statistics, checksums, "apache-2.0")
     facts = {

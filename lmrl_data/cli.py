@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lmrl_data import __version__
-from lmrl_data.cards import Statistics, Summary, printable, task_page
+from lmrl_data.cards import Summary, printable, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_data.options import parse_options
@@ -233,14 +233,15 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
       lmrl-data stats maze
     """
     task = get_task(task_id)
-    from lmrl_data.builder import read_episodes, read_manifest
+    from lmrl_data.builder import read_manifest
     from lmrl_data.figures import draw_histograms
+    from lmrl_data.store import read_statistics
 
     folder = data / task.id
     manifest = read_manifest(folder)
     if manifest is None:
         raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task.id}")
-    statistics = {config: Statistics.of(read_episodes(folder, config, "train")) for config in manifest["configs"]}
+    statistics = {config: read_statistics(folder, config, "train") for config in manifest["configs"]}
     rows = [("train split", "policy", "episodes", "length", "success", "return")]
     rows += [_row("paper, Table 1", "", task_page(task).paper)]
     for config, each in statistics.items():
