@@ -115,7 +115,7 @@ def random_lines(chance: random.Random, admissible: list[str]) -> str:
 def guided_lines(chance: random.Random, admissible: list[str]) -> str:
     """Three in four times the best command, which leads to the end unless what is in between forbids it."""
     if chance.random() < 0.75:
-        return best_command([command for command in admissible if not command.startswith(HIDDEN)])
+        return best_command(tuple(command for command in admissible if not command.startswith(HIDDEN)))
     return random_lines(chance, admissible)
 
 

@@ -4,6 +4,7 @@ Each text tells what happened and lists what can be done. Fully observed, it als
 what one carries. Success pays 1, everything else nothing; 15 commands are all there is. Paper section 4, appendix C.
 """
 
+import functools
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -107,17 +108,26 @@ START_ROOMS = tuple(ROOMS)
 # --- policies
 
 
-def commands_in(text: str) -> list[str]:
+# Lists of commands come back all the time, so what follows from them is remembered.
+_remember = functools.lru_cache(maxsize=4096)
+
+
+def commands_in(text: str) -> tuple[str, ...]:
     """The commands that a text of the simulator lists."""
-    last = text.rpartition("\n")[2]
-    return last.removeprefix(COMMANDS).split(", ") if last.startswith(COMMANDS) else []
+    return _split(text.rpartition("\n")[2])
+
+
+@_remember
+def _split(line: str) -> tuple[str, ...]:
+    return tuple(line.removeprefix(COMMANDS).split(", ")) if line.startswith(COMMANDS) else ()
 
 
 # No two rooms have exits in the same directions, so that the list of commands tells where one is.
 ROOM_BY_EXITS = {frozenset(f"go {direction}" for direction in ways): room for room, ways in EXITS.items()}
 
 
-def room_of(commands: Sequence[str]) -> str | None:
+@_remember
+def room_of(commands: tuple[str, ...]) -> str | None:
     """The room in which these are the admissible commands."""
     return ROOM_BY_EXITS.get(frozenset(command for command in commands if command.startswith("go ")))
 
@@ -137,7 +147,8 @@ def _ways(target: str) -> dict[str, str]:
 TO_FOOD, TO_FRIDGE = _ways("living room"), _ways(GOAL_ROOM)
 
 
-def best_command(commands: Sequence[str]) -> str:
+@_remember
+def best_command(commands: tuple[str, ...]) -> str:
     """The best command where these are admissible, for one who has not put the stale food out of sight."""
     room = room_of(commands)
     if room is None:
