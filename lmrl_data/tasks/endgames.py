@@ -99,14 +99,15 @@ def read_endgame(text: object) -> "chess.Board":
         UserError: if it is none; the message says what is.
     """
     board = read_position(text)
+    shown = str(text)[:80]
     white, black = (board.occupied_co[color].bit_count() for color in (True, False))
     pieces = "Q" * board.queens.bit_count() + "R" * board.rooks.bit_count()
     if black > 1 or white != 1 + len(pieces) or pieces not in SETS.values():
         raise UserError(
-            f"an endgame is a bare black king against White's king and Q, R, Q and R, or R and R, not {text!r}"
+            f"an endgame is a bare black king against White's king and Q, R, Q and R, or R and R, not {shown!r}"
         )
     if board.castling_rights:
-        raise UserError(f"there is no castling in an endgame: write - in its place in {text!r}")
+        raise UserError(f"there is no castling in an endgame: write - in its place in {shown!r}")
     return board
 
 
