@@ -17,12 +17,12 @@ from lmrl_data.tasks.endgames import (
     TEST_LEAST,
     TRICKY_LEAST,
     EndgamesSimulator,
-    draw_positions,
     fen,
     frozen_positions,
     position_of,
     random_position,
     read_endgame,
+    redraw,
 )
 
 chess = pytest.importorskip("chess")
@@ -269,10 +269,10 @@ def test_test_positions_and_tricky_ones_differ() -> None:
 
 
 def test_frozen_positions_are_drawn_again_from_their_seeds() -> None:
-    test = draw_positions(TEST_LEAST, 645, 645)
-    assert tuple(test) == frozen_positions("test")
-    tricky = draw_positions(TRICKY_LEAST, 645, 646, without=test)
-    assert tuple(tricky) == frozen_positions("tricky")
+    drawn = redraw()
+    assert {name: tuple(positions) for name, positions in drawn.items()} == {
+        name: frozen_positions(name) for name in ("test", "tricky")
+    }
 
 
 def test_a_damaged_list_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

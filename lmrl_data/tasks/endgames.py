@@ -156,6 +156,12 @@ CHECKSUMS = {
 }  # of the frozen lists
 
 
+def redraw() -> dict[str, list[str]]:
+    """The frozen lists, drawn again from their seeds."""
+    test = draw_positions(TEST_LEAST, NUM_POSITIONS, seed=645)
+    return {"test": test, "tricky": draw_positions(TRICKY_LEAST, NUM_POSITIONS, seed=646, without=test)}
+
+
 @functools.cache
 def frozen_positions(name: str) -> tuple[str, ...]:
     """The frozen list of start positions `"test"` or `"tricky"`, one FEN a line.
@@ -192,7 +198,7 @@ class TableOpponent(Opponent):
 
 
 class ErrantOpponent(TableOpponent):
-    """The same, but now and then any legal move: about as good a defender as the paper's weak engine."""
+    """The same, but three in ten of its moves are any legal one: Black in the dataset."""
 
     name = "errant"
     error_rate = 0.3
