@@ -261,6 +261,8 @@ class EnginePool:
         Raises:
             UserError: if there is no engine, or if it keeps failing.
         """
+        if not any(prompts):
+            return [""] * len(prompts)
         with self.lock:
             replies = {prompt: self.cache[prompt] for prompt in prompts if prompt in self.cache}
             replies[""] = ""
@@ -285,6 +287,8 @@ class EnginePool:
             self.engines = []
 
     def _ask_all(self, prompts: Sequence[str]) -> list[str]:
+        if not prompts:
+            return []
         number = min(len(prompts), self.size or _default_size())
         while len(self.engines) < number:
             self.engines.append(None)
