@@ -5,6 +5,7 @@ not the word costs 1. One list has the targets and the legal guesses. Paper sect
 """
 
 import itertools
+import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ FIRST = "Wordle:"
 INVALID = ""  # a guess that is no word of the list is answered by an empty line
 SOLVED = "g g g g g"
 MAX_TRIES = 6
+ALPHABET = string.ascii_lowercase
 
 # Which of a seed's numbers decide what; those of a try follow each other.
 TARGET = 0
@@ -78,7 +80,7 @@ class WordleSimulator(Simulator):
     """
 
     observation_space = spaces.Text(max_length=2 * LENGTH - 1, min_length=0, charset="Wordle:byg ")
-    action_space = spaces.Text(max_length=2 * LENGTH - 1, min_length=0, charset="abcdefghijklmnopqrstuvwxyz ")
+    action_space = spaces.Text(max_length=2 * LENGTH - 1, min_length=0, charset=ALPHABET + " ")
 
     def __init__(
         self, config: str = "words_400", render_mode: str | None = None, options: dict[str, Any] | None = None
@@ -99,12 +101,11 @@ class WordleSimulator(Simulator):
         # The original draws a word that agrees with all answers so far at every guess, and has no target in the end.
         # One target from the start has the same distribution, and lets an episode be played again.
         seed = int(self.np_random.integers(2**63)) if self._seed is None else self._seed
-        self.target = options.get("target") or seeded_target(self.game, seed)
-        if self.game.number(str(self.target)) is None:
-            raise UserError(
-                f"the target {str(self.target)[:80]!r} is none of the {len(self.game.words):,} words played"
-            )
-        self.target = self.game.words[self.game.number(str(self.target))]
+        given = options.get("target")
+        number = below(draw(seed, TARGET), len(self.game.words)) if given is None else self.game.number(str(given))
+        if number is None:
+            raise UserError(f"the target {str(given)[:80]!r} is none of the {len(self.game.words):,} words played")
+        self.target = self.game.words[number]
         self.guesses = []
         return FIRST, {"target": self.target}
 
@@ -126,7 +127,7 @@ class WordleSimulator(Simulator):
         return text, reward, True, False, {**info, "success": False}
 
     def render(self) -> str:
-        """The board, and what is known of each letter: green in place, yellow elsewhere in the word, grey not in it."""
+        """The board and what is known of each letter: green in place, yellow elsewhere in the word, grey not in it."""
         rows, best = [], dict[str, str]()
         for word, text in self.guesses:
             marks = text.split()
@@ -134,9 +135,9 @@ class WordleSimulator(Simulator):
             for letter, mark in zip(word, marks, strict=True):
                 best[letter] = max(best.get(letter, "b"), mark, key="byg".index)
         rows += [" ".join("·" * LENGTH)] * (MAX_TRIES - len(rows))
-        return "\n".join(
-            [*rows, "", " ".join(_tile(letter, best.get(letter)) for letter in "abcdefghijklmnopqrstuvwxyz")]
-        )
+        known = " ".join(_tile(letter, best.get(letter)) for letter in ALPHABET)
+        lost = len(self.guesses) == MAX_TRIES and self.guesses[-1][0] != self.target
+        return "\n".join([*rows, "", f"The word was {self.target}." if lost else known])
 
 
 _COLOURS = {"g": "\x1b[30;42m", "y": "\x1b[30;43m", "b": "\x1b[97;100m"}
@@ -154,10 +155,6 @@ def _reward(value: Any) -> float:
     if not -1e9 <= reward <= 0:
         raise UserError(f"invalid_reward is a number that is not above 0, got {str(value)[:80]!r}")
     return reward
-
-
-def seeded_target(game: WordGame, seed: int) -> str:
-    return game.words[below(draw(seed, TARGET), len(game.words))]
 
 
 # --- policies
@@ -277,7 +274,7 @@ def table(simulator: WordleSimulator, seeds: Sequence[int]) -> "pa.Table":
     game = simulator.game
     numbers = np.array(seeds, dtype=np.uint64)
     target = below(draw(numbers, TARGET), len(game.words)).astype(np.int64)
-    if simulator.options.get("target"):
+    if simulator.options.get("target") is not None:
         target[:] = game.number(simulator.target)
     guesses = np.empty((len(numbers), MAX_TRIES), dtype=np.int64)
     codes = np.empty((len(numbers), MAX_TRIES), dtype=np.uint8)
@@ -407,9 +404,9 @@ TASK = Task(
     instructions=(
         "You are playing Wordle. A five-letter English word is hidden, and you have six tries to guess it. Answer "
         "with one guess and nothing else: five lower-case letters with a space between them, for example s h i r e. "
-        "Each guess is answered by five letters: g means the letter is right, y that the word has it elsewhere, b that "
-        "the word does not have it. A letter is y wherever it stands wrongly, however often the word has it. What is no "
-        "word of the list that is played with is answered by an empty line and costs a try."
+        "Each guess is answered by five letters: g means the letter is right, y that the word has it elsewhere, b "
+        "that the word does not have it. A letter is y wherever it stands wrongly, however often the word has it. "
+        "What is no word of the list that is played with is answered by an empty line and costs a try."
     ),
     shard_episodes=100_000,
     table=table,
