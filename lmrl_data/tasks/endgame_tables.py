@@ -298,21 +298,24 @@ def moves_to_mate(position: Position) -> int:
 def white_moves(position: Position) -> list[Move]:
     """White's legal moves and what they are worth."""
     pieces, men, king, black_king = position
-    black = load(pieces).black
+    black, fold = load(pieces).black, FOLDS[black_king]
     taken = {king, *men}
+    here = _index(black_king, king, men)
+    weight = 64 ** len(men)  # what a square of the man that moves counts in the index
+    rest = here - fold[king] * weight
     moves = [
-        Move(king, target, black[_index(black_king, target, men)])
+        Move(king, target, black[rest + fold[target] * weight])
         for target in NEIGHBOURS[king]
         if target not in taken and target not in NEIGHBOURS[black_king]
     ]
-    for which, (piece, origin) in enumerate(zip(pieces, men, strict=True)):
-        before, after = men[:which], men[which + 1 :]
+    for piece, origin in zip(pieces, men, strict=True):
+        weight //= 64
+        rest = here - fold[origin] * weight
         for line in RAYS[piece][origin]:
             for target in line:
                 if target in taken:
                     break
-                value = black[_index(black_king, king, (*before, target, *after))]
-                moves.append(Move(origin, target, value))
+                moves.append(Move(origin, target, black[rest + fold[target] * weight]))
     return moves
 
 
