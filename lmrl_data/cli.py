@@ -1,7 +1,7 @@
 """The `lmrl-data` command: list, play and show the tasks, build or convert their datasets and print statistics."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,7 +12,7 @@ import typer
 from lmrl_data import __version__
 from lmrl_data.cards import Summary, printable, task_page
 from lmrl_data.episode import Episode
-from lmrl_data.errors import UserError
+from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
 from lmrl_data.tasks import TASKS, get_task
 
@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
 ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip
-OptionOption = Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="A reset option of the task, e.g. layout=umaze.")]  # noqa: E501  # fmt: skip
+OptionOption = Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="A reset option of the task, e.g. opponent=random for chess; a wrong name is answered by the list.")]  # noqa: E501  # fmt: skip
 DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` or `convert` wrote to.")]
 
 
@@ -50,8 +50,16 @@ def list_tasks() -> None:
     """
     for task_id in TASKS:
         task = get_task(task_id)
-        sizes = " + ".join(f"{size:,} {split}" for split, size in task.num_episodes.items())
-        typer.echo(f"{task.id}  {', '.join(task.configs)}  {sizes} episodes  {task.summary}")
+        sizes = _sizes(task.num_episodes)
+        configs = ", ".join(
+            f"{name} ({_sizes(config.num_episodes)})" if config.num_episodes else name
+            for name, config in task.configs.items()
+        )
+        typer.echo(f"{task.id}  {configs}  {sizes} episodes  {task.summary}")
+
+
+def _sizes(num_episodes: Mapping[str, int]) -> str:
+    return " + ".join(f"{size:,} {split}" for split, size in num_episodes.items())
 
 
 # --- show
@@ -71,7 +79,8 @@ def show(
 
     \b
     Example:
-      lmrl-data show maze --seed 7
+      lmrl-data show maze --split test --index 3
+      lmrl-data show chess --seed 7 --option opponent=random
     """
     task = get_task(task_id)
     config = config or task.default_config
@@ -129,13 +138,21 @@ def play(
     \b
     Example:
       lmrl-data play maze --start far_left
+      lmrl-data play wordle --option rules=official
+      lmrl-data play endgames --option pieces=kRK
     """
     task = get_task(task_id)
     config = config or task.default_config
     task.config(config)
     simulator = task.simulator(config=config, render_mode="ansi", options=parse_options(option or []))
     starts = {name: options for each in task.protocols.values() for name, options in each.starts.items()}
-    text, _ = simulator.reset(seed=seed, options={} if start is None else starts.get(start, {"start": start}))
+    chosen = {} if start is None else starts.get(start, {"start": start})
+    if start not in starts and "start" in chosen and not any("start" in options for options in starts.values()):
+        names = [name for name, options in starts.items() if options]
+        if names:
+            raise unknown(f"start of {task.id}", start, [*names[:4], *["..."] * (len(names) > 4)])
+        raise UserError(f"{task.id} has no named starts; what there is to choose, --option NAME=VALUE sets")
+    text, _ = simulator.reset(seed=seed, options=chosen)
     typer.echo(task.instructions)
     if task.keys:
         typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
@@ -176,7 +193,9 @@ def build(
 
     \b
     Example:
-      lmrl-data build maze --num-proc 2
+      lmrl-data build maze
+      lmrl-data build wordle --config words_200 --num-proc 2
+      lmrl-data build chess --episodes 500 --num-proc 2
     """
     task = get_task(task_id)
     from lmrl_data.builder import build_dataset

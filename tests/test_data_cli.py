@@ -37,11 +37,17 @@ def test_list_shows_a_line_for_each_task(run):
     )
 
 
-@pytest.mark.parametrize("command", ["list", "show", "play", "build", "stats"])
+@pytest.mark.parametrize("command", ["list", "show", "play", "build", "convert", "stats"])
 def test_every_help_has_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"  Example:\n    lmrl-data {command}" in out
+
+
+def test_list_gives_the_size_of_a_config_that_has_its_own(run):
+    line = run("list")[1].splitlines()[1]
+    assert line.startswith("wordle  words_400, words_200 (100,000 train + 10,000 test), ")
+    assert "  1,000,000 train + 100,000 test episodes  " in line
 
 
 def test_no_arguments_print_the_help(run):
@@ -63,6 +69,11 @@ def test_no_arguments_print_the_help(run):
             ["play", "maze", "--start", "nowhere"],
             "unknown start of the double_t maze 'nowhere'; choose from: far_left",
         ),
+        (
+            ["play", "wordle", "--start", "crane"],
+            "wordle has no named starts; what there is to choose, --option NAME=",
+        ),
+        (["play", "endgames", "--start", "k"], "unknown start of endgames 'k'; choose from: kQK-000, kRK-000, "),
         (["stats", "maze"], "lmrl/maze holds no dataset; make it with: lmrl-data build maze"),
         (["unknown"], "'unknown'"),
         (["--unknown"], "--unknown"),
