@@ -275,7 +275,7 @@ class OptimalPolicy(Policy):
 
 # --- the dataset
 
-EPSILON = 0.95  # drawn uniformly up to here, for each game; with `ErrantOpponent` this gives Table 1
+EPSILON = 0.95  # drawn uniformly up to here, for each game; with `ErrantOpponent` near Table 1's line
 
 
 def play_epsilon(simulator: Simulator, seed: int) -> Episode:
