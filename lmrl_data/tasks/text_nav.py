@@ -1,7 +1,7 @@
 """Text-Nav: walk through a house of eight rooms, find the stale food and shut it in the fridge of the kitchen.
 
 Each text tells what happened and lists what can be done. Fully observed, it also names rooms one enters and ends with
-what one carries. Success pays 1, everything else nothing; 15 commands are all there is. Paper section 4, appendix C.
+what one carries. Success pays 1, everything else nothing; 15 commands are all there is. Paper section 4.
 """
 
 import functools
@@ -183,15 +183,21 @@ class HalfPolicy(Policy):
         self.streams = Streams(seed)
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        return [half_command(self.rooms, conv.turns[-1].content, self.streams[conv]) for conv in conversations]
+        return [
+            half_command(self.rooms, conv.turns[-1].content, self.streams[conv].random()) for conv in conversations
+        ]
 
 
-def half_command(rooms: frozenset[str], text: str, random: np.random.Generator) -> str:
-    """The best command in `rooms`, else a uniformly drawn one of those that `text` lists."""
+def _half_policy(name: str, rooms: frozenset[str]) -> Callable[[str, int], Policy]:
+    return lambda config, seed: HalfPolicy(name, rooms, seed)
+
+
+def half_command(rooms: frozenset[str], text: str, point: float) -> str:
+    """The best command in `rooms`, elsewhere the one of those that `text` lists at `point`, from 0 up to 1."""
     commands = commands_in(text)
     if room_of(commands) in rooms:
         return best_command(commands)
-    return commands[int(random.integers(len(commands)))] if commands else "look"
+    return commands[int(point * len(commands))] if commands else "look"
 
 
 # --- the dataset
@@ -207,8 +213,10 @@ SHARES = {"far_rooms": 0.75, "near_rooms": 0.25}
 def _behavior(name: str) -> Callable[[Simulator, int], Episode]:
     def play(simulator: Simulator, seed: int) -> Episode:
         # A stream of its own: the simulator draws the start from the seed's.
-        random = np.random.default_rng([seed, 0xAC])
-        return play_episode(TASK.id, simulator, seed, name, lambda text: half_command(HALVES[name], text, random))
+        points = iter(np.random.default_rng([seed, 0xAC]).random(MAX_COMMANDS).tolist())
+        return play_episode(
+            TASK.id, simulator, seed, name, lambda text: half_command(HALVES[name], text, next(points))
+        )
 
     return play
 
@@ -252,8 +260,8 @@ TASK = Task(
     },
     policies={
         "optimal": OptimalPolicy,
-        "random": lambda config, seed: HalfPolicy("random", frozenset(), seed),
-        **{name: lambda config, seed, name=name: HalfPolicy(name, HALVES[name], seed) for name in HALVES},
+        "random": _half_policy("random", frozenset()),
+        **{name: _half_policy(name, rooms) for name, rooms in HALVES.items()},
     },
     best_actions=best_actions,
     instructions=(
