@@ -246,7 +246,8 @@ def render_dataset_card(
 
 def render_converted_card(
     task: Task,
-    data: Mapping[str, Splits],
+    statistics: Mapping[str, Mapping[str, Statistics]],
+    examples: Mapping[str, Callable[[], Iterable[Episode]]],
     checksums: Mapping[str, str],
     sources: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
     ends: str,
@@ -254,11 +255,12 @@ def render_converted_card(
     """The README of a dataset that was converted from files of the original release.
 
     Args:
-        task (`Task`), data (`Mapping`), checksums (`Mapping`): as for `render_dataset_card`.
+        task (`Task`), checksums (`Mapping`): as for `render_dataset_card`.
+        statistics (`Mapping`): of each config and split.
+        examples (`Mapping`): for each config, how to read episodes of which one is shown.
         sources (`Mapping`): for each config and split, what its files were: `file`, `bytes`, `episodes`, `sha256`.
         ends (`str`): how the end of an episode was told.
     """
-    statistics = _statistics(data)
     page = task_page(task)
     title = f"{page.title}, original data"
     # The release states no licence for its data.
@@ -268,9 +270,9 @@ def render_converted_card(
         task=task,
         title=title,
         paper=page.paper,
-        names=_names(task, data),
+        names=_names(task, statistics),
         statistics=statistics,
-        examples={config: _example(next(iter(splits.values()))()) for config, splits in data.items()},
+        examples={config: _example(read()) for config, read in examples.items()},
         sources=sources,
         ends=ends,
     )

@@ -15,7 +15,7 @@ from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrl_data import Turn, UserError, builder, cli, convert, get_task
+from lmrl_data import Episode, Turn, UserError, builder, cli, convert, get_task
 from lmrl_data.builder import build_dataset, check_dataset, load_episodes
 from lmrl_data.convert import convert_dataset, dataset, file, record
 from lmrl_data.convert.file import SourceFile
@@ -244,6 +244,34 @@ def test_load_dataset_reads_episodes_and_steps(write, tmp_path, monkeypatch):
     assert steps["truncated"] == [False, False, False, True]
     assert [len(each) for each in steps["next_prompt"]] == [1, 1, 0, 0]
     assert steps[1]["prompt"] == [{"role": "user", "content": f"{GOAL} 7, 6. {WALLS}"}]
+
+
+@pytest.mark.parametrize(
+    ("task", "records", "config"),
+    [
+        ("maze", [maze_steps(-1, 0)], None),
+        ("wordle", [wordle_line(("m o t t o", "g g g g g"))], None),
+        ("text_nav", [text_nav_record([OBJECTIVE, "go east", "A kitchen."], [0])], "fully_observed"),
+        ("chess", [game(0, 1)], None),
+        ("endgames", [game(-1, 1)], None),
+    ],
+)
+def test_every_task_has_a_folder_that_load_dataset_reads(write, read, tmp_path, monkeypatch, task, records, config):
+    folder = convert_dataset(get_task(task), [write(records)], config, output_dir=tmp_path / "original")
+    check_dataset(folder, get_task(task))
+    expected = read(task, records, config)
+    assert load_episodes(folder, expected[0].config) == expected
+    monkeypatch.chdir(tmp_path)
+    rows = load_dataset(f"original/{task}", split="train", cache_dir=tmp_path / "cache")
+    assert [Episode.from_row(row) for row in rows] == expected
+
+
+def test_the_order_of_conversions_leaves_no_trace(write, tmp_path):
+    lines = {"fo.jsonl": [maze_steps(0)], "po.jsonl": [text_nav_record([WALLS, "move up"], [-1])]}
+    for out, names in (("a", ["fo.jsonl", "po.jsonl"]), ("b", ["po.jsonl", "fo.jsonl"])):
+        for name in names:
+            convert_dataset(MAZE, [write(lines[name], name)], output_dir=tmp_path / out)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_splits_and_configs_are_added_to_and_replaced(write, tmp_path):
@@ -530,6 +558,7 @@ def test_any_json_is_an_episode_or_a_value_error(value):
     st.integers(1, 9),
     st.booleans(),
 )
+@settings(max_examples=40)
 def test_an_array_is_read_as_json_reads_it_wherever_its_chunks_end(tmp_path_factory, values, chunk, indented):
     path = tmp_path_factory.mktemp("array") / "a.json"
     values = json.loads(json.dumps(values).replace("Infinity", "1"))

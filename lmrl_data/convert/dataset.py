@@ -4,7 +4,7 @@ import errno
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lmrl_data.convert.record import READERS, format_of
 from lmrl_data.convert.source import SOURCES, Source
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
-from lmrl_data.store import dataset_configs, read_episodes, read_manifest, write_manifest, write_text
+from lmrl_data.store import dataset_configs, read_episodes, read_manifest, read_statistics, write_manifest, write_text
 from lmrl_data.task import Task
 
 POLICY = "original"
@@ -235,13 +235,20 @@ def _install(task: Task, folder: Path, split: str, shards: _Shards, sources: Seq
 
 
 def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
-    """The card of everything converted so far."""
-    data: dict[str, dict[str, Callable[[], Iterator[Episode]]]] = {
-        config: {
-            split: functools.partial(read_episodes, folder, config, split) for split in sorted(splits, reverse=True)
-        }
-        for config, splits in manifest["configs"].items()
+    """The card of everything converted so far; the order in which it was converted leaves no trace."""
+    splits = {
+        config: sorted(manifest["configs"][config], reverse=True)
+        for config in task.configs
+        if config in manifest["configs"]
     }
     return cards.render_converted_card(
-        task, data, checksums(task, manifest, data), manifest["sources"], SOURCES[task.id].ends
+        task,
+        {
+            config: {split: read_statistics(folder, config, split) for split in names}
+            for config, names in splits.items()
+        },
+        {config: functools.partial(read_episodes, folder, config, names[0]) for config, names in splits.items()},
+        checksums(task, manifest, splits),
+        {config: {split: manifest["sources"][config][split] for split in names} for config, names in splits.items()},
+        SOURCES[task.id].ends,
     )
