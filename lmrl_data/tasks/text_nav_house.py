@@ -261,7 +261,7 @@ class House:
         self.floor: dict[str, tuple[str, ...]] = {}
         self.carried: tuple[str, ...] = ()
         self.open: frozenset[str] = frozenset()  # rooms whose container is open
-        self.turns = 0  # commands that took time; what is not understood takes none
+        self.turns = 0  # commands that took time, as all do that are understood; TextWorld counts one of its own, too
         self.won = self.lost = False
         self._see()
 
