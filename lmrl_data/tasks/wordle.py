@@ -181,17 +181,14 @@ class WordlePolicy(Policy):
         raise NotImplementedError
 
     def _possible(self, conversation: Conversation) -> np.ndarray:
-        """The words that agree with the visible texts; all of them, if none does."""
-        turns = conversation.visible
-        pairs = itertools.pairwise(turns)
-        possible = self.game.consistent(
-            (said.content, seen.content) for said, seen in pairs if said.role == "assistant"
-        )
-        return possible if possible.any() else np.ones_like(possible)
+        """The places in the list of the words that agree with the visible texts; of all words, if none does."""
+        pairs = itertools.pairwise(conversation.visible)
+        known = ((said.content, seen.content) for said, seen in pairs if said.role == "assistant")
+        possible = self.game.consistent(known).nonzero()[0]
+        return possible if len(possible) else np.arange(len(self.game.words))
 
     def _any(self, conversation: Conversation, words: np.ndarray) -> int:
-        numbers = np.flatnonzero(words)
-        return int(numbers[self.streams[conversation].integers(len(numbers))])
+        return int(words[self.streams[conversation].integers(len(words))])
 
 
 class RandomPolicy(WordlePolicy):
@@ -238,8 +235,9 @@ class WrongPolicy(WordlePolicy):
     name = "scripted:wrong"
 
     def _choose(self, conversation: Conversation) -> int:
-        wrong = ~self._possible(conversation)
-        return self._any(conversation, wrong if wrong.any() else np.ones_like(wrong))
+        possible = self._possible(conversation)
+        wrong = np.delete(np.arange(len(self.game.words)), possible)
+        return self._any(conversation, wrong if len(wrong) else possible)
 
 
 # --- the dataset

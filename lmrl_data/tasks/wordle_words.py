@@ -142,11 +142,18 @@ class WordGame:
         size = max(1, 2_000_000 // len(self.words))
         return np.concatenate([self._codes(self.letters[i : i + size]) for i in range(0, len(self.words), size)])
 
-    def row(self, word: str) -> np.ndarray:
-        """The feedback of one guess, in the list or not, on every target: `uint8` of shape [words]."""
-        number = self._numbers.get(word)
+    def row(self, action: str) -> np.ndarray | None:
+        """The feedback of a guess, in the list or not, on every target; `None` for what is no five letters.
+
+        Returns:
+            `np.ndarray` of `uint8`, shape [words]: indices of `FEEDBACKS`.
+        """
+        number = self.number(action)
         if number is not None:
             return self.codes[number]
+        word = spoken_word(action)
+        if word is None:
+            return None
         return self._codes(np.array([[ord(letter) - ord("a") for letter in word]], dtype=np.uint8))[0]
 
     def _codes(self, guesses: np.ndarray) -> np.ndarray:
@@ -179,21 +186,21 @@ class WordGame:
         possible = np.ones(len(self.words), dtype=bool)
         for action, text in known:
             code = CODES.get(text)
-            if code is not None and (word := spoken_word(action)):
-                possible &= self.row(word) == code
+            if code is not None and (row := self.row(action)) is not None:
+                possible &= row == code
         return possible
 
     def most_informative(self, possible: np.ndarray) -> int:
         """The possible word whose feedback tells most about the target; the first in the list, if there are several.
 
         Args:
-            possible (`np.ndarray` of `bool`, shape [words]): which targets are possible; not none.
+            possible (`np.ndarray` of `int`, shape [possible words]): which words may be the target; at least one.
         """
-        key = np.packbits(possible).tobytes()
+        key = possible.tobytes()
         if key not in self._informative:
             if len(self._informative) >= 100_000:
                 self._informative.clear()
-            self._informative[key] = self._most_informative(np.flatnonzero(possible))
+            self._informative[key] = self._most_informative(possible)
         return self._informative[key]
 
     def _most_informative(self, possible: np.ndarray) -> int:
