@@ -4,7 +4,7 @@ A generator has to be made for every seed before it can be asked, which takes lo
 numbers are SplitMix64's, whose n-th number needs no others before it.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,8 @@ def draw(seed: Number, index: int) -> Number:
     return _mix(_mix(seed & _MASK) + ((index + 1) * _STEP & _MASK) & _MASK) >> 32
 
 
-def below(number: Number, size: int | np.ndarray) -> Number:
-    """A drawn number brought into the range from 0 to `size` - 1, without modulo's bias (`size` under 2**32)."""
+def below(number: Number, size: Any) -> Number:
+    """A drawn number brought into the range from 0 to `size` - 1; `size` is one, or an array of `uint64`."""
     return number * size >> 32
 
 

@@ -273,7 +273,7 @@ def table(simulator: WordleSimulator, seeds: Sequence[int]) -> "pa.Table":
     numbers = np.array(seeds, dtype=np.uint64)
     target = below(draw(numbers, TARGET), len(game.words)).astype(np.int64)
     if simulator.options.get("target") is not None:
-        target[:] = game.number(simulator.target)
+        target[:] = game.words.index(simulator.target)
     guesses = np.empty((len(numbers), MAX_TRIES), dtype=np.int64)
     codes = np.empty((len(numbers), MAX_TRIES), dtype=np.uint8)
     solved = np.full(len(numbers), False)

@@ -41,7 +41,7 @@ def feedback(guess: str, target: str, rules: str = "paper") -> str:
     """
     if rules == "paper":
         # Written out, as this is most of what a step costs, and a loop takes three times as long.
-        (a, b, c, d, e), (v, w, x, y, z) = guess, target
+        (a, b, c, d, e), (v, w, x, y, z) = tuple(guess), tuple(target)
         return (
             f"{'g' if a == v else 'y' if a in target else 'b'} {'g' if b == w else 'y' if b in target else 'b'} "
             f"{'g' if c == x else 'y' if c in target else 'b'} {'g' if d == y else 'y' if d in target else 'b'} "
