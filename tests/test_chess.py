@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, UserError, get_task, rollout
-from lmrl_data.engine import find_engine
+from lmrl_data.engine import find_engine, read_reply
 from lmrl_data.task import Conversation, Turn
 from lmrl_data.tasks.chess import (
     OPPONENTS,
@@ -366,17 +366,17 @@ def test_the_seeded_opponent_plays_by_its_seed() -> None:
 
 @needs_stockfish
 def test_a_stronger_opponent_plays_stronger_moves() -> None:
-    def share_of_best(elo: int) -> float:
-        opponent = SeededOpponent(elo)
-        best = 0
-        for board in random_positions(60, seed=1):
-            if board.is_game_over() or len(list(board.legal_moves)) < 4:
-                continue
-            reply = ChessSimulator().oracle.answer([opponent.question(board)])[0]
-            best += opponent.choose(board, reply, np.random.default_rng(0)).uci() == reply.split(";")[1].split()[0]
-        return best / 60
+    boards = [board.copy() for board in random_positions(60, seed=1)]
+    pool, random = ChessSimulator().oracle, np.random.default_rng(0)
 
-    assert share_of_best(800) < share_of_best(2000)
+    def best_moves(elo: int) -> int:
+        opponent, count = SeededOpponent(elo), 0
+        for board, reply in zip(boards, pool.answer([opponent.question(board) for board in boards]), strict=True):
+            best = read_reply(reply).lines[0].move
+            count += sum(opponent.choose(board, reply, random).uci() == best for _ in range(20))
+        return count
+
+    assert best_moves(800) < best_moves(2000)
 
 
 @needs_stockfish
