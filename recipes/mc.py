@@ -85,7 +85,9 @@ def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) 
         behavior=behavior,
         model=value_model_for(model_args, HEADS, args),
         args=args,
-        train_dataset=make_items(rows, tokenizer, gamma=args.gamma, stride=args.window_stride),
+        train_dataset=make_items(
+            rows, tokenizer, gamma=args.gamma, stride=args.window_stride, reward_scale=args.reward_scale
+        ),
         data_collator=ItemCollator(tokenizer.pad_token_id),
         processing_class=tokenizer,
     )

@@ -33,6 +33,7 @@ class OfflineConfig(_BaseConfig):
     beta: float = field(default=16.0, metadata={"help": "Recommended weight of the values at decoding time."})
     cql_weight: float = field(default=0.01, metadata={"help": "Weight of the cross-entropy of softmax(Q)."})
     value_bias: float = field(default=0.0, metadata={"help": "What all values start at."})
+    reward_scale: float = field(default=1.0, metadata={"help": "Rewards are multiplied by this; values then are too."})
     window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
     simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
     simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
@@ -68,15 +69,24 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
     return rows
 
 
-def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int) -> list[dict[str, Any]]:
-    """The training items of all episodes, in the order of the episodes."""
+def make_items(
+    rows: Dataset, tokenizer: Any, *, gamma: float, stride: int, reward_scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """The training items of all episodes, in the order of the episodes.
+
+    `reward_scale` is for rewards of 0 and 1: the CQL loss is a softmax over values, and where all of them lie between
+    0 and 1 it never tires of pushing up those of the data's tokens, which then run away through the bootstrap.
+    """
     turn_tokenizer = TurnTokenizer(tokenizer)
     history = get_task(rows[0]["task"]).config(rows[0]["config"]).history
-    return [
-        item._asdict()
-        for row in rows
-        for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride)
-    ]
+    items = []
+    for row in rows:
+        for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride):
+            values = item._asdict()
+            if reward_scale != 1.0:
+                values |= {name: [reward_scale * value for value in values[name]] for name in ("rewards", "returns")}
+            items.append(values)
+    return items
 
 
 class ItemCollator:
@@ -263,6 +273,8 @@ def load_language_model(path: str | None) -> tuple[Any, Any]:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint: {str(error).strip().splitlines()[0]}") from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # GPT-2 has none; the attention mask hides what is padded
     return model, tokenizer
 
 

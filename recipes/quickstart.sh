@@ -16,8 +16,11 @@ case "$task ${2:-}" in
   "maze partially_observed")
     config=partially_observed name=maze_partially_observed size=tiny score=(--batch-size 200 --max-new-tokens 8)
     ;;
+  "text_nav " | "text_nav fully_observed")
+    config=fully_observed name=text_nav size=tiny score=(--batch-size 256 --max-new-tokens 12)
+    ;;
   *)
-    echo "error: no quickstart for '$*'; choose from: maze [partially_observed]" >&2
+    echo "error: no quickstart for '$*'; choose from: maze [partially_observed], text_nav" >&2
     exit 2
     ;;
 esac
