@@ -460,7 +460,7 @@ TASK = Task(
     },
     simulator=ChessSimulator,
     behaviors=(Behavior("seeded", 1.0, play_games),),
-    num_episodes={"train": 10_000, "test": 1_000},
+    num_episodes={"train": 8_000, "test": 800},
     max_turns=MAX_MOVES + 1,
     protocols={
         "paper": Protocol("1000 games from the start position", 1_000),
