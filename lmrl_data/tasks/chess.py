@@ -209,7 +209,7 @@ class SeededOpponent(Opponent):
     """Stockfish's handicap with our own dice: it looks at the position with full strength, and errs by the formula.
 
     Args:
-        elo (`int`, *optional*, defaults to 1350): its strength on Stockfish's scale; measured at 1350 only, see the card.
+        elo (`int`, *optional*, defaults to 1350): its strength on Stockfish's scale; the card has what was measured.
         limit (`str`, *optional*): how far it searches, as UCI's `go` says it; `benchmarks/chess_match.py` tries them.
     """
 
