@@ -50,7 +50,7 @@ def test_a_size_is_what_it_says(size: str) -> None:
 
 
 def test_an_unknown_size_is_refused_with_the_choices() -> None:
-    with pytest.raises(UserError, match="unknown size 'huge'; choose from: tiny, small"):
+    with pytest.raises(UserError, match="unknown size 'huge'; choose from: tiny, deep, small"):
         make_model(train_tokenizer(TEXTS, 300), "huge", 0)
 
 

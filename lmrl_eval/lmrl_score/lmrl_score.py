@@ -40,7 +40,10 @@ CITATION = """\
 }
 """
 
-UNKNOWN_HERE = ("move_accuracy", "policy_seed", "versions", "dataset_revision", "checkpoint", "statistics")
+UNKNOWN_HERE = (
+    *("protocol", "options", "move_accuracy", "policy_seed"),
+    *("versions", "dataset_revision", "checkpoint", "statistics"),
+)
 
 
 class LmrlScore(evaluate.Metric):
