@@ -50,7 +50,7 @@ def run(
     ] = None,
     episodes: Annotated[int | None, typer.Option(help="Number of episodes; the protocol's by default.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="A reset option of the task, e.g. layout=umaze.", metavar="NAME=VALUE")
+        list[str] | None, typer.Option(help="A reset option of the task, e.g. opponent=depth1.", metavar="NAME=VALUE")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
     policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
@@ -75,6 +75,7 @@ def run(
       lmrl-eval run --task maze --policy scripted:optimal
       lmrl-eval run --task maze --config partially_observed --policy runs/bc
       lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
+      lmrl-eval run --task endgames --policy scripted:optimal --protocol tricky --option opponent=errant
       lmrl-eval run --task maze --policy human --protocol quick --episodes 2
     """
     from lmrl_data.options import parse_options

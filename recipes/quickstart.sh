@@ -3,24 +3,34 @@
 #
 #   bash recipes/quickstart.sh maze
 #   bash recipes/quickstart.sh maze partially_observed
+#   bash recipes/quickstart.sh wordle
 #
 # A step that is done is skipped when the script is run again; a change to its recipe does it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 PYTHONWARNINGS=ignore
 
-# What differs between tasks: the size of the model, what of the data its tokenizer is made from, and how to score.
-task="${1:-maze}" split=train size=small
+# What differs between tasks: how much data, what of it the tokenizer is made from, the model's size, and how to score.
+task="${1:-maze}" name="${1:-maze}" data=() split="train[:2000]" size=deep
 case "$task ${2:-}" in
-  "maze " | "maze fully_observed") config=fully_observed name=maze size=tiny score=(--batch-size 200 --max-new-tokens 8) ;;
+  "maze " | "maze fully_observed")
+    config=fully_observed size=tiny split=train score=(--batch-size 200 --max-new-tokens 8)
+    ;;
   "maze partially_observed")
-    config=partially_observed name=maze_partially_observed size=tiny score=(--batch-size 200 --max-new-tokens 8)
+    config=partially_observed name=maze_partially_observed size=tiny split=train score=(--batch-size 200 --max-new-tokens 8)
     ;;
   "text_nav " | "text_nav fully_observed")
-    config=fully_observed name=text_nav size=tiny score=(--batch-size 256 --max-new-tokens 12)
+    config=fully_observed size=tiny split=train score=(--batch-size 256 --max-new-tokens 12)
+    ;;
+  "wordle " | "wordle words_400") config=words_400 score=(--batch-size 256 --max-new-tokens 12) ;;
+  "endgames " | "endgames standard")
+    config=standard data=(--episodes 24000) score=(--batch-size 215 --max-new-tokens 12)
+    ;;
+  "chess " | "chess standard")
+    config=standard data=(--episodes 2000) score=(--episodes 64 --max-new-tokens 12)
     ;;
   *)
-    echo "error: no quickstart for '$*'; choose from: maze [partially_observed], text_nav" >&2
+    echo "error: no quickstart for '$*'; choose from: maze [partially_observed], text_nav, wordle, endgames, chess" >&2
     exit 2
     ;;
 esac
@@ -69,7 +79,7 @@ score() {
 }
 
 echo "Data"
-lmrl-data build "$task" --config "$config" --num-proc 2
+lmrl-data build "$task" --config "$config" "${data[@]}" --num-proc 2
 echo "Model"
 step base recipes/tiny_model.py python recipes/tiny_model.py --dataset_name "lmrl/$task" --dataset_config "$config" \
   --dataset_split "$split" --size "$size" --output_dir "$runs/base"

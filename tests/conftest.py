@@ -1,6 +1,7 @@
 """Settings all tests share: offline, repeatable hypothesis, and a small dataset with models for the recipes."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A shell starts background jobs deaf to Ctrl-C; the commands that tests interrupt would be, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)

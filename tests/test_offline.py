@@ -14,9 +14,9 @@ import ilql
 import mc
 import pytest
 import torch
-from offline import ItemCollator, action_tokens, load_behavior, load_rows, make_items, resume_path
+from offline import ItemCollator, action_tokens, load_behavior, load_language_model, load_rows, make_items, resume_path
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError, get_task
@@ -191,6 +191,29 @@ def test_the_target_moves_by_its_share_and_nothing_frozen_moves(base: Path, tmp_
     assert moved[0] == 0.0
     assert frozen.requires_grad is False
     assert moved[1:] == pytest.approx([0.25] * (len(moved) - 1), abs=1e-5)
+
+
+def test_the_reward_scale_multiplies_rewards_and_returns_and_nothing_else(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workshop)
+    rows = load_rows("lmrl/maze", "fully_observed", "train[:3]")
+    tokenizer = load_language_model("base")[1]
+    plain, scaled = (make_items(rows, tokenizer, gamma=0.9, stride=10, reward_scale=scale) for scale in (1.0, 20.0))
+    assert any(value < 0 for each in plain for value in each["rewards"])
+    for one, other in zip(plain, scaled, strict=True):
+        for name in ("rewards", "returns"):
+            assert other.pop(name) == pytest.approx([20 * value for value in one.pop(name)])
+        assert one == other
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_of_text(base: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    AutoModelForCausalLM.from_pretrained(base).save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).pad_token is None
+    assert load_language_model(str(tmp_path))[1].pad_token_id == tokenizer.eos_token_id
 
 
 # --- what can be wrong
