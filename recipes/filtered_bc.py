@@ -9,7 +9,6 @@ Every action is learned from exactly what the policy will see before it. `--filt
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -67,14 +66,15 @@ def kept(returns: np.ndarray, success: np.ndarray, how: str, top_fraction: float
     return np.sort(np.argsort(-returns, kind="stable")[:count])
 
 
-def sft_rows(items: list[dict[str, Any]]) -> Dataset:
+def sft_rows(items: Dataset) -> Dataset:
     """Items as SFTTrainer takes them: `input_ids`, and `labels` that are -100 on all but the action tokens."""
 
-    def label(item: dict[str, Any]) -> dict[str, Any]:
-        pairs = zip(item["input_ids"], item["action_mask"], strict=True)
-        return {"labels": [token if acted else -100 for token, acted in pairs]}
+    def label(batch: dict[str, list]) -> dict[str, list]:
+        pairs = zip(batch["input_ids"], batch["action_mask"], strict=True)
+        return {"labels": [np.where(mask, ids, -100).tolist() for ids, mask in pairs]}
 
-    return Dataset.from_list([{"input_ids": item["input_ids"], **label(item)} for item in items])
+    unused = [name for name in items.column_names if name != "input_ids"]
+    return items.map(label, batched=True, remove_columns=unused, desc="Labelling")
 
 
 def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Features, List, Value, load_dataset
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl.trainer.base_config import _BaseConfig
@@ -23,6 +23,11 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
 
 Batch = dict[str, torch.Tensor]
+# What `training_items` yields, as it lies on disk.
+ITEM = Features(
+    {name: List(Value("int32")) for name in ("input_ids", "action_mask", "next_input_ids")}
+    | {name: List(Value("float32")) for name in ("rewards", "returns")}
+)
 
 
 @dataclass
@@ -69,24 +74,28 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
     return rows
 
 
-def make_items(
-    rows: Dataset, tokenizer: Any, *, gamma: float, stride: int, reward_scale: float = 1.0
-) -> list[dict[str, Any]]:
-    """The training items of all episodes, in the order of the episodes.
+def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int, reward_scale: float = 1.0) -> Dataset:
+    """The training items of all episodes, in the order of the episodes, on disk: a million games have room there.
 
     `reward_scale` is for rewards of 0 and 1: the CQL loss is a softmax over values, and where all of them lie between
     0 and 1 it never tires of pushing up those of the data's tokens, which then run away through the bootstrap.
     """
     turn_tokenizer = TurnTokenizer(tokenizer)
     history = get_task(rows[0]["task"]).config(rows[0]["config"]).history
-    items = []
-    for row in rows:
-        for item in training_items(turn_tokenizer, Episode.from_row(row), history, gamma=gamma, stride=stride):
-            values = item._asdict()
-            if reward_scale != 1.0:
-                values |= {name: [reward_scale * value for value in values[name]] for name in ("rewards", "returns")}
-            items.append(values)
-    return items
+
+    def cut(batch: dict[str, list]) -> dict[str, list]:
+        columns: dict[str, list] = {name: [] for name in ITEM}
+        for values in zip(*batch.values(), strict=True):
+            episode = Episode.from_row(dict(zip(batch, values, strict=True)))
+            for item in training_items(turn_tokenizer, episode, history, gamma=gamma, stride=stride):
+                for name, value in item._asdict().items():
+                    scaled = name in ("rewards", "returns") and reward_scale != 1.0
+                    columns[name].append([reward_scale * number for number in value] if scaled else value)
+        return columns
+
+    return rows.map(
+        cut, batched=True, batch_size=256, remove_columns=rows.column_names, features=ITEM, desc="Tokenizing"
+    )
 
 
 class ItemCollator:

@@ -8,6 +8,7 @@ import filtered_bc
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from filtered_bc import FilteredBCConfig, kept, main, sft_rows
 from offline import load_language_model, load_rows, make_items
 from transformers import AutoModelForCausalLM
@@ -55,7 +56,7 @@ def test_a_filter_that_leaves_nothing_or_means_nothing_is_refused(
 
 
 def test_only_the_agents_tokens_are_labels() -> None:
-    (row,) = sft_rows([{"input_ids": [5, 6, 7, 8, 9], "action_mask": [0, 0, 1, 1, 0]}])
+    (row,) = sft_rows(Dataset.from_list([{"input_ids": [5, 6, 7, 8, 9], "action_mask": [0, 0, 1, 1, 0]}]))
     assert row == {"input_ids": [5, 6, 7, 8, 9], "labels": [-100, -100, 7, 8, -100]}
 
 

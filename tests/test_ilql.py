@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from filtered_bc import FilteredBCConfig, sft_rows
 from ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
 from offline import ItemCollator, load_behavior
@@ -136,7 +137,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Episode]
         report_to="none", save_strategy="no", disable_tqdm=True,
     )  # fmt: skip
     items = [item._asdict() for episode in episodes for item in training_items(TurnTokenizer(tokenizer), episode, 1)]
-    trainer = SFTTrainer(model=model, args=args, train_dataset=sft_rows(items), processing_class=tokenizer)
+    trainer = SFTTrainer(
+        model=model, args=args, train_dataset=sft_rows(Dataset.from_list(items)), processing_class=tokenizer
+    )
     trainer.train()
     trainer.save_model(str(folder))
     return folder, episodes
