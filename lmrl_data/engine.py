@@ -7,6 +7,7 @@ prompt that clears the engine first (`ucinewgame`) and limits nodes or depth has
 
 import atexit
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from lmrl_data.errors import UserError
 SETUP = "uci\nsetoption name Threads value 1\nsetoption name Hash value 1\nisready\n"
 TIMEOUT = 60.0  # seconds without a word, after which an engine counts as hung
 ATTEMPTS = 3
+MOVE = re.compile(r"[a-h][1-8][a-h][1-8][nbrq]?|\(none\)")
 CACHE = 50_000  # replies remembered: an episode that is played again asks nothing
 
 
@@ -75,9 +77,15 @@ def _line(text: str) -> Line:
 
 
 def _shorten(output: str) -> str:
-    """A reply from what the engine wrote: its move, and the newest lines that all have the same depth."""
+    """A reply from what the engine wrote: its move, and the newest lines that all have the same depth.
+
+    Raises:
+        ValueError, LookupError: if that is no reply.
+    """
     infos, _, best = output.rpartition("bestmove ")
     move = best.split()[0]
+    if not MOVE.fullmatch(move):
+        raise ValueError(f"it answered {move[:40]!r}")
     block: list[str] = []
     newest: list[str] = []
     for info in reversed(infos.splitlines()):
@@ -96,7 +104,9 @@ def _shorten(output: str) -> str:
         words = info.split()
         score, pv = words.index("score"), words.index("pv")
         lines.append(" ".join((words[pv + 1], *words[score + 1 : score + 3])))
-    return "; ".join(("" if move == "(none)" else move, *lines))
+    reply = "; ".join(("" if move == "(none)" else move, *lines))
+    read_reply(reply)
+    return reply
 
 
 # --- the handicap
@@ -307,7 +317,7 @@ class EnginePool:
         for attempt in range(ATTEMPTS):
             try:
                 return _shorten(self._engine(index).ask(prompt))
-            except (EngineError, LookupError) as error:
+            except (EngineError, LookupError, ValueError) as error:
                 engine, self.engines[index] = self.engines[index], None
                 if engine is not None:
                     engine.kill()

@@ -264,7 +264,17 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("trouble", ["sys.exit(1)", "time.sleep(60)", "print('bestmove', flush=True)"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "sys.exit(1)",
+        "time.sleep(60)",
+        "print('bestmove', flush=True); time.sleep(60)",
+        "print('bestmove now', flush=True); time.sleep(60)",
+        "print('info depth 1 multipv 1 pv e2e4', 'bestmove e2e4', sep=chr(10), flush=True); time.sleep(60)",
+        "print('info depth 1 multipv 1 score cp x pv e2e4', 'bestmove e2e4', sep=chr(10), flush=True); time.sleep(60)",
+    ],
+)
 def test_an_engine_that_ends_hangs_or_talks_nonsense_is_replaced(
     trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
