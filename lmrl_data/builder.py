@@ -198,7 +198,9 @@ def _play(
     seeds = range(FIRST_SEED[split] + start, FIRST_SEED[split] + stop)
     if task.table is not None and not rules.markov:
         return (Dataset(task.table(simulator, seeds), fingerprint="episodes"),)
-    return shard_datasets(rules, [task.generate(simulator, seed) for seed in seeds], start)
+    episodes = [task.generate(simulator, seed) for seed in seeds]
+    with late_interrupt():
+        return shard_datasets(rules, episodes, start)
 
 
 def _play_by_id(
@@ -263,6 +265,23 @@ def _players(task: Task, options: Mapping[str, Any], num_proc: int) -> Iterator[
 # --- files
 
 
+@contextmanager
+def late_interrupt() -> Iterator[None]:
+    """Puts a Ctrl-C off to the end of the block: `datasets` hashes under a bare `except:`, which would swallow it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
+
+
+@late_interrupt()
 def write_shard(path: Path, parts: Sequence[Dataset]) -> dict[str, Any]:
     """Writes the Parquet file of a shard and returns its entry in the manifest."""
     dataset = datasets.concatenate_datasets(list(parts))

@@ -23,6 +23,7 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
 
 Batch = dict[str, torch.Tensor]
+HELD_ITEMS = 100_000  # so many are held in memory, where a batch of thousands is fetched fifteen times faster
 # What `training_items` yields, as it lies on disk.
 ITEM = Features(
     {name: List(Value("int32")) for name in ("input_ids", "action_mask", "next_input_ids")}
@@ -196,6 +197,9 @@ class ValueTrainer(_BaseTrainer):
     processing_class: Any
 
     def __init__(self, *, behavior: Any, **kwargs: Any) -> None:
+        items = kwargs.get("train_dataset")
+        if isinstance(items, Dataset) and len(items) <= HELD_ITEMS:
+            kwargs["train_dataset"] = items.to_list()
         super().__init__(**kwargs)
         self.behavior = behavior
         self._sums: dict[str, torch.Tensor] = {}

@@ -16,7 +16,7 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
 from lmrl_data import Episode, Turn, UserError, builder, get_task, store
-from lmrl_data.builder import build_dataset, check_dataset, load_episodes
+from lmrl_data.builder import build_dataset, check_dataset, late_interrupt, load_episodes
 
 MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60
@@ -209,6 +209,15 @@ def test_ctrl_c_ends_a_build_with_one_line_and_a_rerun_goes_on(tmp_path, process
     assert process.returncode == 130
     assert errors == "interrupted; run the same command again to go on\n"
     assert not list(tmp_path.rglob(".*.tmp"))
+
+
+def test_an_interrupt_is_put_off_and_not_lost():
+    done = []
+    with pytest.raises(KeyboardInterrupt), late_interrupt():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the block")
+    assert done == ["the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # --- going on
