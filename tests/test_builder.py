@@ -213,9 +213,14 @@ def test_ctrl_c_ends_a_build_with_one_line_and_a_rerun_goes_on(tmp_path, process
 
 def test_an_interrupt_is_put_off_and_not_lost():
     done = []
-    with pytest.raises(KeyboardInterrupt), late_interrupt():
+
+    @late_interrupt()
+    def work():
         signal.raise_signal(signal.SIGINT)
         done.append("the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == ["the block"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
