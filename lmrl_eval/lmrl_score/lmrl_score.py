@@ -41,8 +41,14 @@ CITATION = """\
 """
 
 UNKNOWN_HERE = (
-    *("protocol", "options", "move_accuracy", "policy_seed"),
-    *("versions", "dataset_revision", "checkpoint", "statistics"),
+    "protocol",
+    "options",
+    "move_accuracy",
+    "policy_seed",
+    "versions",
+    "dataset_revision",
+    "checkpoint",
+    "statistics",
 )
 
 
