@@ -6,7 +6,7 @@ from typing import Any
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.oracle import Oracle
-from lmrl_data.task import Conversation, DialogueSimulator, Policy, Simulator, Step, Task
+from lmrl_data.task import TURN_INFO, Conversation, DialogueSimulator, Policy, Simulator, Step, Task
 
 
 class _Slot:
@@ -24,11 +24,10 @@ class _Slot:
 
     def record(self, action: str, step: Step) -> None:
         observation, reward, _, _, info = step
-        info = dict(info)
-        self.info["invalid"] += not info.pop("valid", True)
-        if info.pop("history_reset", False):
+        self.info["invalid"] += not info.get("valid", True)
+        if info.get("history_reset", False):
             self.conversation.start = len(self.conversation.turns) + 1
-        self.info.update(info)
+        self.info.update({key: value for key, value in info.items() if key not in TURN_INFO})
         said = Turn("assistant", action.removesuffix("\n"), reward)
         self.conversation.turns += (said, Turn("user", observation))
 
@@ -42,7 +41,7 @@ def rollout(
     options: Sequence[Mapping[str, Any]] | None = None,
     batch_size: int = 32,
     max_turns: int | None = None,
-    oracle: Oracle | None = None,
+    oracle: Oracle[Any] | None = None,
     simulator_options: Mapping[str, Any] | None = None,
     on_episode: Callable[[Episode], None] | None = None,
 ) -> list[Episode]:
@@ -99,7 +98,7 @@ def rollout(
     return [episodes[index] for index in range(len(episodes))]
 
 
-def _step(slots: Sequence[_Slot], actions: Sequence[str], oracle: Oracle | None) -> list[Step]:
+def _step(slots: Sequence[_Slot], actions: Sequence[str], oracle: Oracle[Any] | None) -> list[Step]:
     """Steps every slot; dialogue simulators that share an oracle ask it together."""
     simulators = [slot.simulator for slot in slots if isinstance(slot.simulator, DialogueSimulator)]
     if oracle is None and len({id(simulator.oracle) for simulator in simulators}) == 1:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import gymnasium
@@ -25,6 +25,9 @@ EVALUATION_SEED = 2_000_000
 # What `Simulator.step` returns, in Gymnasium's order: observation, reward, terminated, truncated, info. A plain tuple,
 # because a named one would cost as much to make as the rest of a maze step.
 Step = tuple[str, float, bool, bool, dict[str, Any]]
+
+# What a step's info tells of that one turn; an episode's info has the rest.
+TURN_INFO = frozenset({"valid", "history_reset", "match", "intent", "in_scope", "guess", "seller_act"})
 
 
 class Simulator(gymnasium.Env[str, str]):
@@ -85,24 +88,27 @@ class Simulator(gymnasium.Env[str, str]):
     def _step(self, action: str) -> Step: ...
 
 
-class DialogueSimulator(Simulator):
+Asked = TypeVar("Asked")
+
+
+class DialogueSimulator(Simulator, Generic[Asked]):
     """A simulator whose replies come from an oracle, split in two so that a rollout can ask for a batch at once."""
 
     def __init__(
-        self, oracle: Oracle, render_mode: str | None = None, options: Mapping[str, Any] | None = None
+        self, oracle: Oracle[Asked], render_mode: str | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(render_mode, options)
         self.oracle = oracle
 
     @abstractmethod
-    def prompt(self, action: str) -> str:
+    def prompt(self, action: str) -> Asked:
         """What the oracle is asked after the agent's `action`."""
 
     @abstractmethod
     def advance(self, reply: str) -> Step:
         """Ends the turn that `prompt` began with the oracle's `reply`."""
 
-    def ask(self, action: str) -> str:
+    def ask(self, action: str) -> Asked:
         """`prompt` under the contract of `Simulator.step`."""
         if self._over:
             raise ResetNeeded("this episode has ended: call reset before the next step")
@@ -284,7 +290,7 @@ def play_episode(
         observation, reward, terminated, truncated, step_info = simulator.step(action)
         turns += (Turn("assistant", action, reward), Turn("user", observation))
         info["invalid"] += not step_info.get("valid", True)
-        info.update({key: value for key, value in step_info.items() if key not in ("valid", "history_reset")})
+        info.update({key: value for key, value in step_info.items() if key not in TURN_INFO})
         truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
     return Episode(task_id, simulator.config, tuple(turns), terminated, not terminated, seed, name, info)
 
@@ -422,6 +428,7 @@ __all__ = [
     "EVALUATION_SEED",
     "TEST_SEED",
     "TRAIN_SEED",
+    "TURN_INFO",
     "Behavior",
     "Config",
     "Conversation",

@@ -259,7 +259,7 @@ ELO_RANGE = (800, 2000)
 # --- the simulator
 
 
-class ChessSimulator(DialogueSimulator):
+class ChessSimulator(DialogueSimulator[str]):
     """A game of chess as a Gymnasium environment of texts; the agent is White.
 
     Args:
