@@ -25,9 +25,9 @@ class Prompt(NamedTuple):
 
     Args:
         grounded (`str`): the reply that rules and knowledge give.
-        view (`Callable[[], Conversation]`, *optional*): makes the dialogue as a model sees it, one object for all turns
-            of an episode: roles swapped, so that the model is the assistant, and the agent's texts quoted. `None` where
-            the rules decide what is said, as after a right guess: then nobody is asked.
+        view (`Callable[[], Conversation]`, *optional*): makes the dialogue as a model sees it, the same object in all
+            turns of an episode: roles swapped, so that the model is the assistant, and the agent's texts quoted.
+            `None` where the rules decide what is said, as after a right guess: then nobody is asked.
         parse (`Callable[[str], str | None]`): a model's text as a reply, or `None` if it is none.
         fallback (`str`): the reply, if the model never gives one.
     """
