@@ -55,6 +55,9 @@ HOSTILE = [
     "x" * 100_000, "\n" * 100_000, "move down " * 10_000, "é🙂" * 50_000,
 ]  # fmt: skip
 
+# What no junk names: HOSTILE has texts of every task, and a question that names what is hidden is no junk.
+HIDDEN = {"twenty_questions": {"object": "Hammer"}, "guess_my_city": {"city": "Lima"}}
+
 junk = st.one_of(
     st.text(),
     st.text(st.characters(categories=("Cc", "Cf", "Co", "Zs", "Zl"))),
@@ -252,7 +255,7 @@ def test_no_hostile_text_raises_or_wins(case: Case) -> None:
 
 def check_junk(case: Case, action: str, seed: int) -> None:
     simulator = case.simulator()
-    simulator.reset(seed=seed)
+    simulator.reset(seed=seed, options=HIDDEN.get(case.task.id))
     observation, reward, terminated, truncated, info = simulator.step(action)
     assert observation in simulator.observation_space
     assert reward <= 0
@@ -267,7 +270,7 @@ def check_junk(case: Case, action: str, seed: int) -> None:
 @given(actions=st.lists(junk, min_size=1, max_size=20), seed=st.integers(0, 2**32))
 def test_an_episode_of_junk_ends_in_time_and_without_success(case: Case, actions: list[str], seed: int) -> None:
     simulator = case.simulator()
-    simulator.reset(seed=seed)
+    simulator.reset(seed=seed, options=HIDDEN.get(case.task.id))
     for turn in range(case.task.max_turns):
         _, reward, terminated, truncated, info = simulator.step(actions[turn % len(actions)])
         assert reward <= 0
