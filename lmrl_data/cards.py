@@ -72,6 +72,8 @@ class TaskPage(NamedTuple):
     title: str
     paper: Summary
     text: str
+    licence: str  # of the dataset, as the Hub writes it
+    attribution: str  # what the licence asks to be said beside it; may be empty
 
 
 def task_page(task: Task) -> TaskPage:
@@ -84,7 +86,8 @@ def task_page(task: Task) -> TaskPage:
     summary = Summary(
         paper["size"], tuple(paper["length"]), paper["success_rate"], tuple(paper["total_reward"])
     )  # fmt: skip
-    return TaskPage(facts["title"], summary, text.strip())
+    licence, attribution = facts.get("license", "apache-2.0"), facts.get("attribution", "")
+    return TaskPage(facts["title"], summary, text.strip(), licence, attribution)
 
 
 # --- rendering
@@ -225,7 +228,7 @@ def render_dataset_card(
     """
     statistics = statistics or _statistics(data)
     page = task_page(task)
-    head = _dataset_head(task, page.title, statistics, checksums, "apache-2.0")
+    head = _dataset_head(task, page.title, statistics, checksums, page.licence)
     facts = {
         config: task.data_facts(config, splits["train"]()) if task.data_facts else {}
         for config, splits in data.items()
