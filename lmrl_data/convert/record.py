@@ -1,6 +1,7 @@
 """The formats of the original release: what each record says, as chat turns with rewards."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -87,10 +88,59 @@ def read_sequence(record: Any) -> Play:
     return Play(tuple(turns), _flag(_field(record, "done"), "done"))
 
 
+def read_questions(record: Any) -> Play:
+    """`{"lines": ["Is it an animal? Yes.", ...], "correct", "word"}`: twenty questions, guess my city.
+
+    A line is parted at its last question mark that a space follows. The record has no rewards: every question costs 1,
+    the last of a conversation that is `correct` nothing.
+    """
+    lines = _list(_field(record, "lines"), "lines")
+    correct = _flag(_field(record, "correct"), "correct")
+    turns = [Turn("user", "Questions:")]
+    for index, line in enumerate(lines):
+        question, mark, answer = _text(line, "line {}", index).rpartition("? ")
+        if not mark:
+            raise ValueError(f"line {index} is no question with an answer, got {_shown(line)}")
+        free = correct and index == len(lines) - 1
+        turns += [Turn("assistant", f"{question}?", 0.0 if free else -1.0), Turn("user", answer)]
+    return Play(tuple(turns), correct or len(lines) >= MAX_QUESTIONS)
+
+
+def read_negotiation(record: Any) -> Play:
+    """`{"lines": [{"role", "text"}, ...], "output": {"car_bought", "msrp", "buy_price"}}`: car dealer.
+
+    Paid in revenue. Lines of one speaker that follow each other are joined by a space. The machine-readable outcome
+    that the buyer may end with is taken off, as the original does before anybody reads it.
+    """
+    texts = ["Start"]  # the user's and the agent's, in turn
+    for index, line in enumerate(_list(_field(record, "lines"), "lines")):
+        role, text = _field(line, "role"), _text(_field(line, "text"), "the text of line {}", index)
+        if role not in ("Seller", "Buyer"):
+            raise ValueError(f"the role of line {index} is neither Seller nor Buyer, got {_shown(role)}")
+        text = OUTCOME.sub("", text).strip()
+        if (role == "Seller") == bool(len(texts) % 2):
+            texts.append(text)
+        else:
+            texts[-1] = f"{texts[-1]} {text}".strip()
+    output = _field(record, "output")
+    bought = _flag(_field(output, "car_bought"), "car_bought")
+    reward = _number(_field(output, "buy_price"), "buy_price") / 1000 if bought else 0.0
+    last = (len(texts) - 2) // 2 * 2 + 1
+    turns = [
+        Turn("assistant", text, reward if index == last else 0.0) if index % 2 else Turn("user", text)
+        for index, text in enumerate(texts)
+    ]
+    return Play(tuple(turns), True)
+
+
+MAX_QUESTIONS = 20
+OUTCOME = re.compile(r"\s*Output: Decision=.*", re.DOTALL)
 READERS: Mapping[str, Callable[[Any], Play]] = {
     "steps": read_steps,
     "history": read_history,
     "sequence": read_sequence,
+    "questions": read_questions,
+    "negotiation": read_negotiation,
 }
 
 
@@ -109,6 +159,8 @@ def format_of(record: Any) -> str:
             return "history"
         if "sequence" in record:
             return "sequence"
+        if "lines" in record:
+            return "questions" if "correct" in record else "negotiation"
         if "from_state" in record:
             raise UserError(
                 "these are single moves out of games that cannot be put together again; "

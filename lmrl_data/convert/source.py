@@ -53,6 +53,14 @@ def text_nav_end(play: Play) -> End:
     return End(success or lost, success, invalid)
 
 
+def questions_end(play: Play) -> End:
+    return End(play.done, play.actions[-1].reward == 0, 0)
+
+
+def negotiation_end(play: Play) -> End:
+    return End(True, play.actions[-1].reward > 0, 0)
+
+
 # Of TextWorld's texts.
 COMMANDS = "Admissible commands: "
 HIDDEN = ("examine", "look", "inventory")  # understood, but never listed
@@ -85,6 +93,13 @@ _GAMES = Source(
     "moves: a draw and a game that the generator cut short cannot be told apart. `invalid` counts the rewards of -1 "
     "before the end: an illegal move costs that.",
 )
+_QUESTIONS = Source(
+    {"standard": "questions"},
+    questions_end,
+    "The files have no rewards: every question costs 1, and the last of a conversation that is `correct` nothing. A "
+    "conversation is a success if it is `correct`, and terminated if it is, or if it has 20 questions; a shorter one "
+    "was cut short. `invalid` is always 0.",
+)
 SOURCES: Mapping[str, Source] = {
     "maze": Source(
         {"fully_observed": "steps", "partially_observed": "history"},
@@ -108,4 +123,12 @@ SOURCES: Mapping[str, Source] = {
     ),
     "chess": _GAMES,
     "endgames": _GAMES,
+    "twenty_questions": _QUESTIONS,
+    "guess_my_city": _QUESTIONS,
+    "car_dealer": Source(
+        {"revenue": "negotiation"},
+        negotiation_end,
+        "The last line of the seller is paid the price in thousands of dollars if the car was bought (`revenue`), and "
+        "nothing otherwise. Every conversation is terminated. `invalid` is always 0.",
+    ),
 }
