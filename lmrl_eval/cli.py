@@ -65,10 +65,17 @@ def run(
         Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+    oracle: Annotated[
+        str,
+        typer.Option(help="Who speaks in a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL."),
+    ] = "grounded",
+    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
 ) -> None:
     """Play a task with a policy and write the score and the episodes.
 
-    Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name.
+    Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name. The same command goes on
+    with a run that was interrupted. A chat oracle is sent the key in LMRL_API_KEY, over https or to this machine only.
 
     \b
     Examples:
@@ -77,13 +84,17 @@ def run(
       lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
       lmrl-eval run --task endgames --policy scripted:optimal --protocol tricky --option opponent=errant
       lmrl-eval run --task maze --policy human --protocol quick --episodes 2
+      lmrl-eval run --task twenty_questions --policy runs/bc --oracle lm:runs/oracle
+      lmrl-eval run --task car_dealer --policy runs/bc --oracle chat:my/model@http://localhost:8000/v1
     """
+    from lmrl_data.errors import UserError
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
-    from lmrl_eval.evaluator import Evaluator
+    from lmrl_eval.evaluator import Evaluator, versions
+    from lmrl_eval.oracles import load_oracle
     from lmrl_eval.policies import describe_checkpoint, load_policy
     from lmrl_eval.report import plain, table
-    from lmrl_eval.results import check_folder
+    from lmrl_eval.results import PartialResults, check_folder
 
     chosen = get_task(task)
     config = config or chosen.default_config
@@ -93,6 +104,7 @@ def run(
     betas = _betas(beta or [])
     # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
     human = policy == "human"
+    speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
     scores, folders = [], []
     for value in betas:
         player = load_policy(
@@ -110,21 +122,43 @@ def run(
             folder = out if len(betas) == 1 else out / _slug(player.name)
         # Now, and not after an hour of play.
         check_folder(folder)
-        result = Evaluator().compute(
-            player,
-            chosen,
-            config,
-            protocol=protocol,
-            options=options,
-            n_episodes=episodes,
-            seed=seed,
-            batch_size=1 if human else batch_size,
-            progress=not human,
-            move_accuracy=not human,
-            policy_seed=None if human else policy_seed,
-            checkpoint=describe_checkpoint(policy, player),
-        )
+        checkpoint = describe_checkpoint(policy, player)
+        n_episodes = chosen.protocol(protocol).n_episodes if episodes is None else episodes
+        settings = {
+            "task": chosen.id, "task_version": chosen.version, "config": config, "protocol": protocol,
+            "options": options, "n_episodes": n_episodes, "seed": seed, "policy": player.name,
+            "policy_seed": policy_seed, "checkpoint": checkpoint, "versions": versions(),
+            "oracle": speaker and speaker.describe(),
+        }  # fmt: skip
+        partial = PartialResults(folder, settings)
+        try:
+            result = Evaluator().compute(
+                player,
+                chosen,
+                config,
+                protocol=protocol,
+                options=options,
+                n_episodes=n_episodes,
+                seed=seed,
+                batch_size=1 if human else batch_size,
+                progress=not human,
+                move_accuracy=not human,
+                policy_seed=None if human else policy_seed,
+                checkpoint=checkpoint,
+                oracle=speaker,
+                done=partial.read(),
+                on_episode=partial.add,
+            )
+        except (UserError, KeyboardInterrupt) as error:
+            if not partial.count:
+                raise
+            saved = f"{partial.count} of {n_episodes} episodes are saved; the same command goes on from there"
+            if isinstance(error, UserError):
+                raise type(error)(f"{error}; {saved}") from None
+            typer.echo(f"\n{saved}", err=True)
+            raise
         folders.append(result.save(folder))
+        partial.remove()
         scores.append(result.score)
     typer.echo(table(scores))
     for folder in folders:

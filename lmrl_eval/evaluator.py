@@ -1,7 +1,7 @@
 """The evaluator: a policy plays a task by the paper's protocol, and what comes out is a score."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import cycle, islice
@@ -14,6 +14,7 @@ from lmrl_data.errors import UserError
 from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Conversation, Policy, Task
 from lmrl_data.tasks import get_task
+from lmrl_eval.oracles.model import COUNTS, ModelOracle
 from lmrl_eval.results import Results
 from lmrl_eval.score import score_episodes
 
@@ -48,6 +49,9 @@ class Evaluator:
         policy_seed: int | None = None,
         checkpoint: Mapping[str, Any] | None = None,
         dataset_revision: str | None = None,
+        oracle: ModelOracle | None = None,
+        done: Sequence[Episode] = (),
+        on_episode: Callable[[Episode], None] | None = None,
     ) -> Results:
         """Plays the task's starts in turn, episode `i` with seed `seed + i`, and scores the episodes.
 
@@ -69,6 +73,10 @@ class Evaluator:
             policy_seed (`int`, *optional*): kept in the score.
             checkpoint (`Mapping`, *optional*): kept in the score.
             dataset_revision (`str`, *optional*): kept in the score.
+            oracle (`ModelOracle`, *optional*): speaks for the other side of a dialogue; the simulator by default.
+            done (`Sequence[Episode]`, *optional*): what an earlier, unfinished call with the same settings handed to
+                `on_episode`; these are not played again. The policy's statistics are then left out.
+            on_episode (`Callable`, *optional*): is given each episode as it ends.
 
         Returns:
             [`Results`]: the score, its episodes, the greedy first actions and the timing.
@@ -89,27 +97,46 @@ class Evaluator:
             raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
         if batch_size < 1:
             raise UserError(f"the batch size is at least 1, got {batch_size}")
-        names = list(islice(cycle(starts), n_episodes))
-        before = policy.statistics()
+        names = dict(zip(range(seed, seed + n_episodes), islice(cycle(starts), n_episodes), strict=True))
+        by_seed = {episode.seed: episode for episode in done if episode.seed in names}
+        missing = [each for each in names if each not in by_seed]
+        before, work_before = policy.statistics(), oracle.work() if oracle else {}
+        if oracle is not None:
+            oracle.begin()
+            batch_size = min(batch_size, oracle.batch_size or batch_size)
         begun = time.perf_counter()
-        with tqdm(total=n_episodes, desc=policy.name, unit="episode", disable=None if progress else True) as bar:
-            episodes = rollout(
+        with tqdm(
+            total=n_episodes,
+            initial=len(by_seed),
+            desc=policy.name,
+            unit="episode",
+            disable=None if progress else True,
+        ) as bar:
+
+            def keep(episode: Episode) -> None:
+                told: dict[str, Any] = {"start_name": names[episode.seed]}
+                if oracle is not None:
+                    told["oracle"] = oracle.counts(episode.seed)
+                by_seed[episode.seed] = episode = replace(episode, info={**episode.info, **told})
+                if on_episode is not None:
+                    on_episode(episode)
+                bar.update()
+
+            rollout(
                 task,
                 config,
                 policy,
-                range(seed, seed + n_episodes),
-                options=[starts[name] for name in names],
+                missing,
+                options=[starts[names[each]] for each in missing],
                 simulator_options=options,
                 batch_size=batch_size,
                 max_turns=task.max_turns,
-                on_episode=lambda _: bar.update(),
+                oracle=oracle,
+                on_episode=keep,
             )
         seconds = time.perf_counter() - begun
         counted = {name: value - before.get(name, 0) for name, value in policy.statistics().items()}
-        episodes = [
-            replace(episode, info={**episode.info, "start_name": name})
-            for episode, name in zip(episodes, names, strict=True)
-        ]
+        episodes = [by_seed[each] for each in names]
         actions: dict[str, str] = {}
         accuracy = None
         if move_accuracy and task.best_actions is not None:
@@ -133,9 +160,18 @@ class Evaluator:
             versions=versions(),
             dataset_revision=dataset_revision,
             checkpoint=checkpoint,
-            statistics=counted,
+            statistics={} if len(missing) < n_episodes else counted,
+            oracle=None if oracle is None else oracle.describe() | counts_of(episodes),
         )
-        return Results(score, episodes, actions, _timing(seconds, episodes, counted))
+        timing = _timing(seconds, [by_seed[each] for each in missing], counted)
+        if oracle is not None:
+            timing |= {f"oracle_{name}": value - work_before.get(name, 0) for name, value in oracle.work().items()}
+        return Results(score, episodes, actions, timing)
+
+
+def counts_of(episodes: Sequence[Episode]) -> dict[str, int]:
+    """How often the oracle of these episodes was asked, asked again and not understood."""
+    return {name: sum(episode.info["oracle"][name] for episode in episodes) for name in COUNTS}
 
 
 def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_size: int) -> dict[str, str]:

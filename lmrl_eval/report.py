@@ -40,14 +40,16 @@ def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
 
 
 def table(scores: Sequence[Score]) -> str:
-    """A Markdown table for each task, version and config, rows in the given order, with what the numbers mean."""
-    groups: dict[tuple[str, str, str], list[Score]] = {}
+    """A Markdown table for each task, version, config and oracle, rows in the given order, with what the numbers
+    mean."""
+    groups: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
-        groups.setdefault((score.task, score.config, score.task_version), []).append(score)
+        groups.setdefault((score.task, score.config, score.task_version, oracle_name(score)), []).append(score)
     parts = []
-    for (task, config, version), members in groups.items():
+    for (task, config, version, oracle), members in groups.items():
         rows = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1)] + [_row(score) for score in members]
-        parts.append(f"### {escape(task)}, {escape(config)} (version {escape(version)})")
+        spoken = f", oracle {escape(oracle)}" if oracle else ""
+        parts.append(f"### {escape(task)}, {escape(config)} (version {escape(version)}){spoken}")
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
     parts.append(
@@ -72,6 +74,16 @@ def _row(score: Score) -> list[str]:
         str(score.n_episodes),
         f"{score.seed}{policy_seed}",
     ]
+
+
+def oracle_name(score: Score) -> str:
+    """The model that spoke for the other side; empty where the simulator did. Scores with different ones stand apart:
+    they are of different games."""
+    if score.oracle is None:
+        return ""
+    weights = score.oracle.get("weights_sha256")
+    name = plain(score.oracle["spec"])
+    return f"{name} ({weights[:8]})" if isinstance(weights, str) else name
 
 
 def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:
@@ -115,13 +127,13 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", Any]:
 
 
 def scores_figure(scores: Sequence[Score]) -> "Figure":
-    """The normalised scores with their intervals, a panel for each task and config."""
-    groups: dict[tuple[str, str], list[Score]] = {}
+    """The normalised scores with their intervals, a panel for each task, config and oracle."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
     for score in scores:
-        groups.setdefault((score.task, score.config), []).append(score)
+        groups.setdefault((score.task, score.config, oracle_name(score)), []).append(score)
     height = sum(1.0 + 0.3 * len(members) for members in groups.values())
     figure, panels = _figure(7, height, len(groups))
-    for axes, ((task, config), members) in zip(panels, groups.items(), strict=True):
+    for axes, ((task, config, oracle), members) in zip(panels, groups.items(), strict=True):
         for position, score in enumerate(members):
             low, high = score.normalized_interval
             # The percentile interval of a skewed score may leave out its mean.
@@ -132,7 +144,8 @@ def scores_figure(scores: Sequence[Score]) -> "Figure":
         names = [plain(score.policy, 40) for score in members]
         axes.set_yticks(range(len(members)), names, parse_math=False)
         axes.set_ylim(len(members) - 0.5, -0.5)
-        axes.set_title(f"{plain(task)}, {plain(config)}", fontsize=10, parse_math=False)
+        spoken = f", oracle {plain(oracle, 40)}" if oracle else ""
+        axes.set_title(f"{plain(task)}, {plain(config)}{spoken}", fontsize=10, parse_math=False)
         axes.set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
     return figure
 

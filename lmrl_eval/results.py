@@ -2,15 +2,18 @@
 
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_eval.score import Score
 
+PARTIAL, LINES = "partial.json", "episodes.jsonl"
 SCORE, EPISODES, ACTIONS, TIMING = "score.json", "episodes.parquet", "greedy_actions.json", "timing.json"
 
 
@@ -79,6 +82,71 @@ def check_folder(folder: Path) -> None:
     raise UserError(f"{folder} exists and holds no results; choose another folder")
 
 
+class PartialResults:
+    """The episodes of a run that has not ended, in a folder beside the one its results go to.
+
+    Every episode is written as it ends, so that neither an error nor the end of the program loses one.
+
+    Args:
+        folder (`Path`): where the results go; the episodes wait in `<folder>.partial`.
+        settings (`Mapping`): all that the episodes depend on; those of other settings are never mixed in.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.folder = folder.with_name(f"{folder.name}.partial")
+        self.settings = json.loads(json.dumps(settings))
+        self.count = 0
+
+    def read(self) -> list[Episode]:
+        """The episodes of an earlier try.
+
+        Raises:
+            UserError: if they are of other settings, or damaged.
+        """
+        if not self.folder.exists():
+            return []
+        path = self.folder / LINES
+        try:
+            settings = json.loads((self.folder / PARTIAL).read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            # What stands behind the last newline was cut off in the middle.
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:
+                path.write_text(whole, encoding="utf-8")
+            episodes = [Episode.from_row(json.loads(line)) for line in whole.splitlines()]
+            other = [name for name in {**settings, **self.settings} if settings.get(name) != self.settings.get(name)]
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
+            raise UserError(f"{self.folder} holds no unfinished run, or a damaged one; delete it") from None
+        if other:
+            raise UserError(
+                f"{self.folder} holds an unfinished run with another {other[0]} ({str(settings.get(other[0]))[:60]}); "
+                "delete it to begin anew, or choose another folder"
+            )
+        self.count = len(episodes)
+        return episodes
+
+    def add(self, episode: Episode) -> None:
+        """Keeps an episode.
+
+        Raises:
+            UserError: if the disk does not take it.
+        """
+        try:
+            if not self.folder.exists():
+                self.folder.mkdir(parents=True)
+                (self.folder / PARTIAL).write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
+            with (self.folder / LINES).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(episode.to_row()) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write results to {self.folder}: {error.strerror or error}") from None
+        self.count += 1
+
+    def remove(self) -> None:
+        """Throws the folder away: the results are saved."""
+        if (self.folder / PARTIAL).is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def read_results(folder: str | Path) -> Results:
     """Reads a results folder back.
 
@@ -89,6 +157,8 @@ def read_results(folder: str | Path) -> Results:
 
     folder = Path(folder)
     if not (folder / SCORE).is_file():
+        if (folder / PARTIAL).is_file():
+            raise UserError(f"{folder} holds an unfinished run; the command that began it goes on from there")
         raise UserError(f"{folder} holds no results (no {SCORE}); give a folder that `lmrl-eval run` wrote")
     for name in (EPISODES, ACTIONS, TIMING):
         if not (folder / name).is_file():

@@ -42,6 +42,8 @@ class Score:
         dataset_revision (`str`, *optional*): of the data the policy was trained on, where it is known.
         checkpoint (`dict`, *optional*): where the weights are from and how they were sampled.
         statistics (`dict[str, float]`): what the policy counted while it played, e.g. tokens.
+        oracle (`dict`, *optional*): the model that spoke for the other side of a dialogue (`spec`), and how often it
+            was `asked`, asked again (`regenerated`) and not understood (`replaced`); `None` for the simulator itself.
 
     Raises:
         ValueError: if a field has the wrong type, or a number is not finite.
@@ -72,12 +74,17 @@ class Score:
     dataset_revision: str | None = None
     checkpoint: Mapping[str, Any] | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
+    oracle: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         # A score is also read from files that others wrote.
         for name in ("task", "task_version", "config", "policy", "strategy"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
+        if self.oracle is not None and not (
+            isinstance(self.oracle, Mapping) and isinstance(self.oracle.get("spec"), str)
+        ):
+            raise ValueError(f"an oracle has a spec, got {self.oracle!r}")
         numbers = {
             item.name: getattr(self, item.name)
             for item in fields(self)

@@ -49,6 +49,7 @@ UNKNOWN_HERE = (
     "dataset_revision",
     "checkpoint",
     "statistics",
+    "oracle",
 )
 
 

@@ -1,0 +1,90 @@
+"""A dialogue task of a few lines, for what holds for all of them: guess the fruit, in yes and no or in free words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmrl_data.dialogue import GroundedSimulator, one_line
+from lmrl_data.task import Behavior, Config, Conversation, Policy, Protocol, ReferenceReturns, Simulator, Step, Task
+from lmrl_data.task import play_episode as play
+
+FRUITS = {"apple": {"red", "round"}, "banana": {"yellow", "long"}, "cherry": {"red", "small"}, "plum": {"round"}}
+WORDS = ("red", "round", "yellow", "long", "small")
+TURNS = 4
+
+
+class FruitSimulator(GroundedSimulator):
+    """`closed`: the model sees one question and says yes or no. `free`: it sees all, and may not say the name."""
+
+    reply_tokens = 6
+
+    def __init__(
+        self, oracle: Any = None, render_mode: str | None = None, options: Any = None, config: str = "closed"
+    ):
+        super().__init__(oracle, render_mode, options)
+        self.config = config
+        self.view_history = 1 if config == "closed" else None
+
+    def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        self.fruit = str(self.np_random.choice(list(FRUITS)))
+        self.asked = 0
+        return "Questions:", {"fruit": self.fruit}
+
+    def _consider(self, action: str) -> str:
+        word = action[:50].lower().removeprefix("is it ").rstrip("?")
+        self.won = self._rules_speak = word == self.fruit
+        self.match = word if word in WORDS else None
+        self.yes = self.won or word in FRUITS[self.fruit]
+        return ("Yes" if self.yes else "No") + ("." if self.config == "closed" else f", {word[:20]}.")
+
+    def _conclude(self, reply: str) -> Step:
+        self.asked += 1
+        ended = self.won or self.asked == TURNS
+        info: dict[str, Any] = {"valid": True, "match": self.match}
+        return reply, 0.0 if self.won else -1.0, ended, False, info | ({"success": self.won} if ended else {})
+
+    def _system(self) -> str:
+        return f"The fruit is {self.fruit}."
+
+    def _parse(self, text: str) -> str | None:
+        line = one_line(text)
+        if line is None:
+            return None
+        if self.config == "closed":
+            word = line.lower().rstrip(".!")
+            return {"yes": "Yes.", "no": "No."}.get(word)
+        return None if self.fruit in line.lower() else line
+
+    def _fallback(self, grounded: str) -> str:
+        return "No." if self.config == "closed" else grounded
+
+
+class Asker(Policy):
+    """Asks for one word after the other, then for plums."""
+
+    name = "asker"
+
+    def act(self, conversations: Sequence[Conversation]) -> list[str]:
+        asked = [len(conversation.turns) // 2 for conversation in conversations]
+        return [f"Is it {(*WORDS[:3], 'plum')[number]}?" for number in asked]
+
+
+def _generate(simulator: Simulator, seed: int) -> Any:
+    questions = iter(f"Is it {WORDS[(seed + number) % len(WORDS)]}?" for number in range(TURNS))
+    return play("toy", simulator, seed, "asker", lambda _: next(questions))
+
+
+REFERENCE = ReferenceReturns(-4, -3, -1, -1, "made up")
+POLICIES: Mapping[str, Any] = {"asker": lambda config, seed: Asker()}
+TASK = Task(
+    id="toy",
+    version="1",
+    summary="Guess the fruit.",
+    configs={name: Config(name, None, REFERENCE) for name in ("closed", "free")},
+    simulator=FruitSimulator,
+    behaviors=(Behavior("asker", 1.0, _generate),),
+    num_episodes={"train": 40, "test": 10},
+    max_turns=TURNS,
+    protocols={"paper": Protocol("twelve", 12)},
+    policies=POLICIES,
+    instructions="Guess the fruit.",
+)
