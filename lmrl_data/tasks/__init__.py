@@ -11,6 +11,7 @@ TASKS = {
     "text_nav": "lmrl_data.tasks.text_nav:TASK",
     "chess": "lmrl_data.tasks.chess:TASK",
     "endgames": "lmrl_data.tasks.endgames:TASK",
+    "twenty_questions": "lmrl_data.tasks.twenty_questions:TASK",
 }
 
 

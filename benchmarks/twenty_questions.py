@@ -1,0 +1,128 @@
+"""Twenty Questions: how well free questions are understood, how fast it plays, how varied its data is.
+
+    python benchmarks/twenty_questions.py
+    python benchmarks/twenty_questions.py --questions FILE.tsv --misses [--matcher embeddings]
+
+Without a file it prints one line of JSON. A file of questions has the columns `question`, `object` and `gold` (`yes`,
+`no`, or `out` for what nothing known answers).
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from lmrl_data.tasks.twenty_questions_knowledge import knowledge
+from lmrl_data.tasks.twenty_questions_parser import Reading, reader
+
+
+def rate(hits: list[bool]) -> float | None:
+    return round(sum(hits) / len(hits), 4) if hits else None
+
+
+def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
+    """How often the answers are the right ones, and what is out of scope is seen to be.
+
+    `accuracy` counts the answers to what can be answered, whether or not they were found by accident; `all_accuracy`
+    also counts that the rest is found to be out of scope.
+    """
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    names = head.split("\t")
+    rows = [dict(zip(names, line.split("\t"), strict=False)) for line in lines if line.strip()]
+    read, facts = reader(matcher).read, knowledge()
+    answered: list[tuple[str, bool, bool, Reading, str]] = []
+    for row in rows:
+        reading = read(row["question"])
+        said = bool(reading.yes >> facts.find(row["object"]) & 1)
+        gold = row["gold"].strip().lower()
+        right = reading.match is None if gold == "out" else said == (gold == "yes")
+        answered.append((gold, right, reading.match is not None, reading, f"{row['question']} [{row['object']}]"))
+        if misses and not right:
+            print(f"{gold:>3}, said {'yes' if said else 'no'} ({reading.match}): {row['question']} [{row['object']}]")
+        elif misses and gold != "out" and reading.match is None:
+            print(f"{gold:>3}, right by accident (out of scope): {row['question']} [{row['object']}]")
+    guesses = [(gold, right, reading) for gold, right, _, reading, _ in answered if reading.guess is not None]
+    return {
+        "questions": len(rows),
+        "matcher": matcher,
+        "all_accuracy": rate([right for _, right, *_ in answered]),
+        "accuracy": rate([right for gold, right, *_ in answered if gold != "out"]),
+        "yes_recall": rate([right for gold, right, *_ in answered if gold == "yes"]),
+        "no_specificity": rate([right for gold, right, *_ in answered if gold == "no"]),
+        "read_as_guess": len(guesses),
+        "guesses_right": rate([right for _, right, _ in guesses]),
+        "out_of_scope_recall": rate([not scope for gold, _, scope, *_ in answered if gold == "out"]),
+        "in_scope_recall": rate([scope for gold, _, scope, *_ in answered if gold != "out"]),
+    }
+
+
+def measure() -> dict[str, Any]:
+    """Experts, contradictions, speed and diversity."""
+    from lmrl_data import get_task, rollout
+    from lmrl_data.tasks.twenty_questions import diversity
+
+    task = get_task("twenty_questions")
+    simulator = task.simulator()
+    names = [thing.name for thing in knowledge().things]
+    expert = rollout(
+        task, "standard", task.policy("expert", "standard"), range(len(names)), options=[{"object": n} for n in names]
+    )
+    turns = [episode.num_turns for episode in expert]
+
+    seen = dict[tuple[str, str], str]()
+    contradictions = 0
+    random = task.policy("random", "standard")
+    read = reader().read
+    for episode in rollout(task, "standard", random, range(10_000)):
+        texts = [turn.content for turn in episode.turns]
+        for question, answer in zip(texts[1::2], texts[2::2], strict=True):
+            key = (episode.info["object"], read(question).meaning)
+            contradictions += seen.setdefault(key, answer) != answer
+
+    questions = [turn.content for episode in expert for turn in episode.turns if turn.role == "assistant"]
+    begin = time.process_time()
+    steps = 0
+    while time.process_time() - begin < 1:
+        simulator.reset(seed=steps, options={"object": "Lion"})
+        for question in questions[steps % 1000 : steps % 1000 + 19]:
+            steps += 1
+            if simulator.step(question)[2]:
+                break
+    turns_per_s = steps / (time.process_time() - begin)
+
+    begin = time.process_time()
+    episodes = [task.generate(simulator, seed) for seed in range(10_000)]
+    for episode in episodes:
+        episode.to_row()
+    build = len(episodes) / (time.process_time() - begin)
+    return {
+        "benchmark": "twenty_questions",
+        "python": platform.python_version(),
+        "expert_mean_questions": round(sum(turns) / len(turns), 3),
+        "expert_max_questions": max(turns),
+        "expert_mean_return": round(sum(each.total_reward for each in expert) / len(expert), 4),
+        "expert_success": rate([each.success for each in expert]),
+        "contradictions": contradictions,
+        "meanings_asked": len(seen),
+        "turns_per_s": round(turns_per_s),
+        "episodes_and_rows_per_s": round(build),
+        **diversity(episodes),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=Path, metavar="FILE.tsv")
+    parser.add_argument("--matcher", choices=["lexical", "embeddings"], default="lexical")
+    parser.add_argument("--misses", action="store_true", help="print what was answered wrongly")
+    arguments = parser.parse_args()
+    if arguments.questions:
+        print(json.dumps(score(arguments.questions, arguments.matcher, arguments.misses)))
+    else:
+        print(json.dumps(measure()))
+
+
+if __name__ == "__main__":
+    main()

