@@ -165,6 +165,44 @@ def run(
         typer.echo(f"wrote {plain(str(folder), 500)}")
 
 
+@app.command("oracle")
+def compare_oracle(
+    task: Annotated[str, typer.Option(help="Id of a dialogue task, e.g. twenty_questions.")],
+    oracle: Annotated[str, typer.Option(help="Who is compared: lm:FOLDER (or a model id), or chat:MODEL@URL.")],
+    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
+    episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
+    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure how often a model as oracle says what the simulator says by itself.
+
+    Plays what the dataset's agents say and asks the oracle at every turn. Goes to results/oracle-TASK-CONFIG-ORACLE.
+
+    \b
+    Example:
+      lmrl-eval oracle --task twenty_questions --oracle lm:runs/oracle
+    """
+    from lmrl_data.errors import UserError
+    from lmrl_data.tasks import get_task
+    from lmrl_eval.oracles import load_oracle
+    from lmrl_eval.oracles.agreement import measure, write_agreement
+
+    chosen = get_task(task)
+    config = config or chosen.default_config
+    chosen.config(config)
+    speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
+    if speaker is None:
+        raise UserError("the grounded oracle is what others are compared with; name lm:FOLDER or chat:MODEL@URL")
+    found = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
+    folder = out or Path("results", _slug(f"oracle-{chosen.id}-{config}-{oracle}"))
+    typer.echo(write_agreement(found, folder))
+    typer.echo(f"wrote {folder}")
+
+
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(help="Results folders that `lmrl-eval run` wrote.")],

@@ -79,11 +79,14 @@ def _row(score: Score) -> list[str]:
 def oracle_name(score: Score) -> str:
     """The model that spoke for the other side; empty where the simulator did. Scores with different ones stand apart:
     they are of different games."""
-    if score.oracle is None:
-        return ""
-    weights = score.oracle.get("weights_sha256")
-    name = plain(score.oracle["spec"])
-    return f"{name} ({weights[:8]})" if isinstance(weights, str) else name
+    return "" if score.oracle is None else oracle_label(score.oracle)
+
+
+def oracle_label(oracle: Mapping[str, Any]) -> str:
+    """An oracle's name, with the beginning of its weights' digest."""
+    weights = oracle.get("weights_sha256")
+    name = plain(str(oracle["spec"]))
+    return f"{name} ({plain(weights[:8])})" if isinstance(weights, str) else name
 
 
 def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:
@@ -116,7 +119,8 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
     return text
 
 
-def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", Any]:
+def figure_of(width: float, height: float, rows: int = 1) -> tuple["Figure", Any]:
+    """A new figure with its panels, from top to bottom."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
@@ -132,7 +136,7 @@ def scores_figure(scores: Sequence[Score]) -> "Figure":
     for score in scores:
         groups.setdefault((score.task, score.config, oracle_name(score)), []).append(score)
     height = sum(1.0 + 0.3 * len(members) for members in groups.values())
-    figure, panels = _figure(7, height, len(groups))
+    figure, panels = figure_of(7, height, len(groups))
     for axes, ((task, config, oracle), members) in zip(panels, groups.items(), strict=True):
         for position, score in enumerate(members):
             low, high = score.normalized_interval
@@ -155,7 +159,7 @@ def starts_figure(result: Results) -> "Figure | None":
     task = get_task(result.score.task) if result.score.task in TASKS else None
     if task is None or task.draw is None:
         return None
-    figure, panels = _figure(6, 4.6)
+    figure, panels = figure_of(6, 4.6)
     mesh = task.draw(panels[0], result.returns_by_start(), result.greedy_actions)
     panels[0].set_title(plain(f"{result.score.policy}, {result.score.config}"), fontsize=10, parse_math=False)
     figure.colorbar(mesh, ax=panels[0], label="mean return", shrink=0.8)

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_dialogue import TASK, WORDS, Asker
+from toy_dialogue import TASK, WORDS, Asker, Scripted
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, UserError, get_task, rollout
@@ -17,25 +17,9 @@ from lmrl_data.dialogue import Prompt
 from lmrl_data.episode import Turn
 from lmrl_eval import Evaluator, load_oracle, read_results
 from lmrl_eval.cli import main
-from lmrl_eval.oracles.model import Answer, ModelOracle, OracleError, attempt_seed
+from lmrl_eval.oracles.model import Answer, OracleError, attempt_seed
 from lmrl_eval.report import scores_figure, table
 from lmrl_eval.results import PartialResults
-
-
-class Scripted(ModelOracle):
-    """Says what a function of the dialogue and the attempt gives."""
-
-    def __init__(self, say: Callable[[Conversation, int], str]) -> None:
-        super().__init__("scripted", 0)
-        self.say = say
-        self.batches: list[tuple[int, int]] = []
-
-    def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
-        self.batches.append((attempt, len(views)))
-        return [self.say(view, attempt) for view in views]
-
-    def describe(self) -> dict[str, Any]:
-        return {"spec": self.spec}
 
 
 def prompt(seed: int = 0, reply: str = "Yes.", *, spoken: bool = False) -> Prompt:

@@ -1,11 +1,12 @@
 """A dialogue task of a few lines, for what holds for all of them: guess the fruit, in yes and no or in free words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmrl_data.dialogue import GroundedSimulator, one_line
 from lmrl_data.task import Behavior, Config, Conversation, Policy, Protocol, ReferenceReturns, Simulator, Step, Task
 from lmrl_data.task import play_episode as play
+from lmrl_eval.oracles.model import ModelOracle
 
 FRUITS = {"apple": {"red", "round"}, "banana": {"yellow", "long"}, "cherry": {"red", "small"}, "plum": {"round"}}
 WORDS = ("red", "round", "yellow", "long", "small")
@@ -56,6 +57,22 @@ class FruitSimulator(GroundedSimulator):
 
     def _fallback(self, grounded: str) -> str:
         return "No." if self.config == "closed" else grounded
+
+
+class Scripted(ModelOracle):
+    """Says what a function of the dialogue and the attempt gives."""
+
+    def __init__(self, say: Callable[[Conversation, int], str]) -> None:
+        super().__init__("scripted", 0)
+        self.say = say
+        self.batches: list[tuple[int, int]] = []
+
+    def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
+        self.batches.append((attempt, len(views)))
+        return [self.say(view, attempt) for view in views]
+
+    def describe(self) -> dict[str, Any]:
+        return {"spec": self.spec}
 
 
 class Asker(Policy):
