@@ -331,3 +331,37 @@ def render_model_card(
         scores=scores,
         limitations=limitations,
     )
+
+
+def render_simulator_card(
+    task: Task,
+    *,
+    config: str,
+    base_model: str,
+    dataset: str,
+    n_examples: int,
+    hyperparameters: Mapping[str, object],
+) -> str:
+    """The README of a model that speaks for a task's simulator.
+
+    Args:
+        task (`Task`), config (`str`): what it answers in.
+        base_model (`str`), dataset (`str`), n_examples (`int`): what it was trained from.
+        hyperparameters (`Mapping[str, object]`): the run's settings, one row each.
+    """
+    head = _front_matter(
+        license="apache-2.0",
+        base_model=base_model,
+        datasets=[dataset],
+        pipeline_tag="text-generation",
+        tags=["lmrl-gym", "simulator", task.id],
+    )
+    return head + _environment().get_template("simulator.md.jinja").render(
+        task=task,
+        title=task_page(task).title,
+        config=config,
+        base_model=base_model,
+        dataset=dataset,
+        n_examples=n_examples,
+        hyperparameters=hyperparameters,
+    )

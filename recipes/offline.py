@@ -335,8 +335,7 @@ def resume_path(args: Any) -> str | None:
 
 def finish(trainer: Any, rows: Dataset, algorithm: str, dataset_name: str, base_model: str, limitations: str) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
-    folder = Path(trainer.args.output_dir)
-    trainer.save_model(str(folder))
+    trainer.save_model(str(trainer.args.output_dir))
     card = render_model_card(
         get_task(rows[0]["task"]),
         algorithm=algorithm,
@@ -347,6 +346,12 @@ def finish(trainer: Any, rows: Dataset, algorithm: str, dataset_name: str, base_
         scores=[],
         limitations=limitations,
     )
+    write_card(trainer, card)
+
+
+def write_card(trainer: Any, card: str) -> None:
+    """Writes a card of ours beside the saved model, and publishes both if the settings say so."""
+    folder = Path(trainer.args.output_dir)
     # Also what `push_to_hub` calls before it uploads, which would put TRL's card in the place of ours.
     trainer.create_model_card = lambda *_, **__: (folder / "README.md").write_text(card, encoding="utf-8")
     if trainer.accelerator.is_main_process:

@@ -37,6 +37,7 @@ class TinyModelArguments:
     vocab_size: int = field(default=512, metadata={"help": "At most so many tokens; 256 are single bytes."})
     max_length: int = field(default=2048, metadata={"help": "The longest sequence the model is meant for."})
     seed: int = field(default=0, metadata={"help": "Decides the initial weights."})
+    oracle: bool = field(default=False, metadata={"help": "For recipes/simulator.py: what an oracle reads and says."})
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int = 2048) -> Any:
@@ -103,11 +104,22 @@ def _texts(messages: Iterable[list[dict[str, str]]]) -> Iterator[str]:
         yield "".join(message["content"] + "\n" for message in episode)
 
 
+def _oracle_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    from simulator import examples
+
+    from lmrl_data import Episode
+
+    for row in rows:
+        for example in examples(Episode.from_row(row)):
+            yield "".join(turn.content + "\n" for turn in example.turns)
+
+
 def main(arguments: TinyModelArguments) -> None:
     from offline import load_rows
 
     rows = load_rows(arguments.dataset_name, arguments.dataset_config, arguments.dataset_split)
-    tokenizer = train_tokenizer(_texts(rows["messages"]), arguments.vocab_size, arguments.max_length)
+    texts = _oracle_texts(rows) if arguments.oracle else _texts(rows["messages"])
+    tokenizer = train_tokenizer(texts, arguments.vocab_size, arguments.max_length)
     model = make_model(tokenizer, arguments.size, arguments.seed, arguments.max_length)
     model.save_pretrained(arguments.output_dir)
     tokenizer.save_pretrained(arguments.output_dir)
