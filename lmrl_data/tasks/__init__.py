@@ -12,6 +12,8 @@ TASKS = {
     "chess": "lmrl_data.tasks.chess:TASK",
     "endgames": "lmrl_data.tasks.endgames:TASK",
     "twenty_questions": "lmrl_data.tasks.twenty_questions:TASK",
+    "guess_my_city": "lmrl_data.tasks.guess_my_city:TASK",
+    "car_dealer": "lmrl_data.tasks.car_dealer:TASK",
 }
 
 
