@@ -33,7 +33,8 @@ from lmrl_data.task import (
     play_episode,
 )
 from lmrl_data.tasks.twenty_questions_knowledge import asset, knowledge
-from lmrl_data.tasks.twenty_questions_parser import MAX_LENGTH, reader
+from lmrl_data.tasks.twenty_questions_parser import reader
+from lmrl_data.tasks.twenty_questions_wording import MAX_LENGTH
 
 FIRST = "Questions:"
 YES, NO, CANNOT = "Yes.", "No.", "I can't answer that."
@@ -428,7 +429,7 @@ def diversity(episodes: Iterable[Episode]) -> dict[str, Any]:
 def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
     """Which objects were found, and how varied the questions are."""
     found, played = Counter[str](), Counter[str]()
-    kept = []
+    kept: list[Episode] = []
     for episode in episodes:
         played[episode.info["object"]] += 1
         found[episode.info["object"]] += episode.success

