@@ -1,0 +1,179 @@
+"""The numbers of a seller's line, in digits or in words, found and masked."""
+
+import re
+from collections.abc import Sequence
+
+from lmrl_data.tasks.car_dealer_amounts import Amount, Number, classed
+
+_ONES = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+_TENS["fourty"] = 40
+_UNITS = _ONES | _TENS
+_SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "thou": 1_000, "k": 1_000, "million": 1_000_000}
+_NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(_ONES)[1:10]}
+_SUFFIXES = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "thou": 1_000, "large": 1_000, "m": 1_000_000}
+_SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}
+_AFTER = frozenset(
+    ["even", "flat", "cash", "and", "for", "today", "if", "with", "all", "then", "but", "or"]
+)  # a price like 34 five
+_MONEY = frozenset(("dollars", "dollar", "bucks", "usd"))
+_PERCENT = frozenset(("percent", "per-cent", "pct"))
+
+
+def find_amounts(
+    tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], names: set[int]
+) -> tuple[str, list[Amount]]:
+    """A line with its numbers masked, and what they are.
+
+    Args:
+        tokens (`Sequence[tuple]`): currency, digits, suffix, word and mark of each token.
+        keys (`Sequence[str]`): the tokens as words.
+        names (`set[int]`): the places of tokens that belong to a model's name.
+    """
+    words: list[str] = []
+    numbers: list[Number] = []
+    place, size = 0, len(tokens)
+    while place < size:
+        currency, digits, suffix, word, mark = tokens[place]
+        key = keys[place]
+        place += 1
+        if place - 1 in names:
+            words.append(key if word else "model")
+            continue
+        if mark:
+            words.append(mark)
+            continue
+        if digits:
+            number = _from_digits(currency, digits, suffix)
+            if number.form == "X":
+                words.append(key)
+                continue
+            value, form = number
+            follower = keys[place] if place < size else ""
+            if form in "#N" and value >= 1_000 and value % 1_000 == 0 and suffix.strip() in ("thousand", "grand"):
+                rest, used = _from_words(keys, place) if follower in _NUMBER_WORDS else (_small(tokens, place), 1)
+                if rest is not None and 0 < rest < 1_000:
+                    value, place = value + rest, place + used
+            elif form == "@" and 10 <= value < 200 and 0 < _ONES.get(follower, 0) < 10:
+                after = keys[place + 1] if place + 1 < size else "."
+                if after in _AFTER or after in ".,!?":  # 34 five
+                    value, form, place = value * 1_000 + 100 * _ONES[follower], "#", place + 1
+        elif key in _NUMBER_WORDS or (key == "a" and place < size and keys[place] in _SCALES):
+            spelled, used = _from_words(keys, place - 1)
+            if spelled is None:
+                words.append(key)
+                continue
+            value, place = spelled, place - 1 + used
+            form = "@" if value < 100 else "#" if value >= 1_000 else "N"
+        elif key == "half" and place < size and keys[place] in ("off", "price"):
+            value, form = 50.0, "%"
+        else:
+            words.append(key)
+            continue
+        if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
+            value, place = value + 0.5, place + 3
+            if place < size and keys[place] in _SUFFIXES:
+                value, form, place = value * 1_000, "#", place + 1
+        if place < size and keys[place] in _MONEY:
+            form, place = ("#" if value >= 10 else "X"), place + 1
+        elif place < size and keys[place] in _PERCENT:
+            form, place = "%", place + 1
+        if form == "@" and value < 4:
+            words.append(key)  # one of the best
+            continue
+        numbers.append(Number(value, form))
+        words.append(form)
+    masked = " ".join(words)
+    if not numbers:
+        return masked, []
+    return masked, classed(words, numbers)
+
+
+def _from_digits(currency: str, digits: str, suffix: str) -> Number:
+    suffix = suffix.strip()
+    plain = digits.replace(",", "").replace(" ", "")
+    if len(plain) > 12 or "-" in currency:
+        return Number(0, "X")
+    if currency and re.fullmatch(r"[0-9]{1,3}\.[0-9]{3}", plain) and not suffix:
+        plain = plain.replace(".", "")  # $31.999 as it is written in Europe
+    value = float(plain)
+    if suffix == "%":
+        return Number(value, "%")
+    if suffix in _SUFFIXES:
+        if suffix == "m" and not currency:
+            return Number(0, "X")
+        return Number(value * _SUFFIXES[suffix], "#")
+    if suffix in ("usd", "dollars", "bucks"):
+        return Number(value, "#")
+    if suffix:
+        return Number(0, "X")  # 2nd, 300hp, 330i
+    if currency:
+        return Number(value, "#" if value >= 100 or value == 0 else "@")
+    if "," not in digits and " " not in digits and 1950 <= value <= 2035 and value == int(value):
+        return Number(value, "~")
+    return Number(value, "N" if value >= 1_000 else "@")
+
+
+def _small(tokens: Sequence[tuple[str, str, str, str, str]], place: int) -> float | None:
+    """The number below 1,000 at this place, as in '34 thousand 500'."""
+    if place >= len(tokens):
+        return None
+    currency, digits, suffix, _, _ = tokens[place]
+    return float(digits) if digits and not currency and not suffix and len(digits) == 3 and digits.isdigit() else None
+
+
+def _from_words(keys: Sequence[str], start: int) -> tuple[float | None, int]:
+    """The number spelled out from `start` on, and how many tokens it takes; 'thirty-four five' is 34,500."""
+    parts: list[str] = []
+    place = start
+    while place < len(keys) and place - start < 12:
+        key = keys[place]
+        if key in _NUMBER_WORDS:
+            parts += key.split("-")
+        elif key == "and" and parts and parts[-1] in _SCALES and keys[place + 1 : place + 2] and (
+            keys[place + 1] in _UNITS or keys[place + 1].split("-")[0] in _TENS
+        ):  # fmt: skip
+            pass
+        elif not (key == "a" and not parts):
+            break
+        place += 1
+    used = place - start
+    total, group, seen = 0.0, 0.0, False
+    groups: list[float] = []  # numbers that follow each other without a scale: thirty-four, five
+    for i, part in enumerate(parts):
+        if part in _SCALES and part != "hundred":
+            group = sum(groups) + group if not groups else groups[0] if len(groups) == 1 and not group else group
+            total += (group or 1) * _SCALES[part]
+            group, groups, seen = 0.0, [], True
+        elif part == "hundred":
+            group = (group or 1) * 100
+        else:
+            value = _UNITS[part]
+            fits = group == 0 or (group % 100 == 0) or (group % 10 == 0 and value < 10 and parts[i - 1] in _TENS)
+            if fits:
+                group += value
+            else:
+                groups.append(group)
+                group = value
+    if groups:
+        return _shorthand([*groups, group], total), used
+    if seen and 0 < group < 10 and total >= 10_000:
+        group *= 100  # thirty-four thousand five
+    return (total + group if parts else None), used
+
+
+def _shorthand(groups: list[float], total: float) -> float | None:
+    """'thirty-four five' is 34,500, 'thirty-one nine ninety-nine' 31,999."""
+    if total or not 10 <= groups[0] < 200:
+        return None
+    if len(groups) == 2 and (0 < groups[1] < 10 or 100 <= groups[1] < 1_000):
+        return groups[0] * 1_000 + (groups[1] * 100 if groups[1] < 10 else groups[1])
+    if len(groups) == 3 and 0 < groups[1] < 10 <= groups[2] < 100:
+        return groups[0] * 1_000 + groups[1] * 100 + groups[2]
+    return None
