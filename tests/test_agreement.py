@@ -154,7 +154,7 @@ def test_the_command_writes_numbers_a_table_and_a_figure(
     folder = tmp_path / "results" / "oracle-toy-closed-lm_x_y"
     output = capsys.readouterr().out
     assert "| **agreement** (95 %: " in output
-    assert "worst first (5 of 5)" in output
+    assert "most faults first (5 of 5)" in output
     written = json.loads((folder / "agreement.json").read_text())
     assert written["oracle"] == {"spec": "scripted"}
     assert written["total"]["asked"] == 40

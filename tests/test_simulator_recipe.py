@@ -10,8 +10,10 @@ import pytest
 import toy_dialogue
 from datasets import Dataset
 from simulator import SimulatorConfig, examples, labelled, main, make_examples
-from tiny_model import make_model, train_tokenizer
+from tiny_model import TinyModelArguments, make_model, train_tokenizer
+from tiny_model import main as make_tiny_model
 from toy_dialogue import FRUITS, TASK, FruitSimulator, Scripted
+from transformers import AutoTokenizer
 from trl import ModelConfig, ScriptArguments
 
 import lmrl_data.tasks
@@ -200,6 +202,20 @@ def test_a_trained_model_answers_better_than_by_chance(
     assert found.total.replaced == 0
     assert {name: share.agreement for name, share in found.by_reply.items()} == {"yes": 1, "no": 1}
     assert len(FRUITS) == 4
+
+
+def test_a_tiny_model_for_an_oracle_knows_the_words_an_oracle_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offline.load_rows", lambda *_: rows("closed", 60))
+    counts = {}
+    for name, oracle in (("policy", False), ("oracle", True)):
+        arguments = TinyModelArguments("lmrl/toy", str(tmp_path / name), size="tiny", vocab_size=600, oracle=oracle)
+        make_tiny_model(arguments)
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / name)
+        counts[name] = len(tokenizer("The fruit is banana.")["input_ids"])
+    assert counts["oracle"] == 5
+    assert counts["policy"] > 5
 
 
 def test_a_card_of_a_simulator_warns_and_names_its_data() -> None:

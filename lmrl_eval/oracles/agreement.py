@@ -19,7 +19,7 @@ from lmrl_eval.report import escape, figure_of, oracle_label, plain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 40  # rows of the table and bars of the figure: the worst
+SHOWN = 40  # rows of the table and bars of the figure
 N_RESAMPLES = 2_000
 
 
@@ -96,7 +96,7 @@ class Agreement:
             that the simulator does not take, e.g. neither yes nor no, or one that tells the secret.
         interval (`tuple`, *optional*): the 95 % interval of the agreement, bootstrapped over the episodes.
         by_reply (`Mapping[str, Share]`): by the simulator's yes or no. Who always says one agrees with all of it.
-        by_label (`Mapping[str, Share]`): by what was asked about, worst first.
+        by_label (`Mapping[str, Share]`): by what was asked about, most faults first.
     """
 
     task: str
@@ -191,9 +191,11 @@ def _groups(turns: Sequence[Asked], key: Any) -> dict[str, list[Asked]]:
     return groups
 
 
-def _badness(label: str, share: Share) -> tuple[float, float, int, str]:
-    # Where nothing was compared, what was never answered is the only fault to see.
-    return (1.0 if share.agreement is None else share.agreement, -share.replaced, -share.asked, label)
+def _badness(label: str, share: Share) -> tuple[float, float, str]:
+    # By turns and not by share: what is asked once is 0 or 100 %. Without a yes or no, only silence is a fault to see.
+    wrong = 0.0 if share.agreement is None else share.compared * (1 - share.agreement)
+    faults = max(wrong, share.asked * share.replaced)
+    return (-faults, -faults / share.asked, label)
 
 
 def _interval(turns: Sequence[Asked], seed: int) -> tuple[float, float] | None:
@@ -212,7 +214,7 @@ def _interval(turns: Sequence[Asked], seed: int) -> tuple[float, float] | None:
 
 
 def markdown(agreement: Agreement) -> str:
-    """The comparison as Markdown: the shares, then a table of what was asked about, worst first."""
+    """The comparison as Markdown: the shares, then a table of what was asked about, most faults first."""
     total = agreement.total
     lines = [
         f"### {escape(agreement.task)}, {escape(agreement.config)} (version {escape(agreement.task_version)})",
@@ -230,7 +232,7 @@ def markdown(agreement: Agreement) -> str:
     for name, share in agreement.by_reply.items():
         lines.append(f"| agreement where it is {name} | {share.compared} | {share.agreement:.1%} |")
     shown = list(agreement.by_label.items())[:SHOWN]
-    lines += ["", f"By what was asked about, worst first ({len(shown)} of {len(agreement.by_label)}):", ""]
+    lines += ["", f"By what was asked about, most faults first ({len(shown)} of {len(agreement.by_label)}):", ""]
     lines += ["| about | turns | replaced | compared | agreement |", "|---|---:|---:|---:|---:|"]
     for label, share in shown:
         agreed = "" if share.agreement is None else f"{share.agreement:.1%}"
@@ -242,7 +244,7 @@ def markdown(agreement: Agreement) -> str:
 
 
 def figure(agreement: Agreement) -> "Figure":
-    """Bars of the agreement (or of what was answered) by what was asked about, worst first."""
+    """Bars of the agreement (or of what was answered) by what was asked about, most faults first."""
     compared = agreement.total.agreement is not None
     shares = {
         label: share.agreement if compared else 1 - share.replaced
