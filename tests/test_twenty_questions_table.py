@@ -87,7 +87,8 @@ IMPLICATIONS = [
     "crash protect", "loud sound", "omnivore eats_meat", "steering_wheel driver", "driver vehicle", "very_fast fast",
     "wraps neck", "apply_paint bristles", "hits_ball usedtohit", "smoothies mixing", "movies screen", "rind fruit",
     "sheds_leaves leafy", "roots plant", "deep bodyofwater", "store_food storage", "formal worn", "zipper clothing",
-    "sport_net sports", "senses animal", "in_soup vegetable", "pizza food", "has_camera picture", "expensive valuable_or_dear",
+    "sport_net sports", "senses animal", "in_soup vegetable", "pizza food", "has_camera picture",
+    "expensive valuable_or_dear",
 ]  # fmt: skip
 UNIONS = {"writing_or_print": ("writing", "print"), "valuable_or_dear": ("valuable", "hundred_dollars")}
 
@@ -139,10 +140,12 @@ CELLS = """
     Elephant trunk yes | Tree trunk yes | Pants trunk no | Doll animal no | Stuffed animal animal no
     Bear omnivore yes | Lion omnivore no | Dog trained yes | Doll has_hair yes | Elephant has_hair sometimes
     Tomato ancient no | Ring ancient yes | Airplane old_invention no | Camera old_invention yes | Smartphone movies yes
-    Monitor computes no | Car steering_wheel yes | Motorcycle steering_wheel no | Piano pedals yes | Watch has_hands yes
+    Monitor computes no | Car steering_wheel yes | Motorcycle steering_wheel no | Piano pedals yes
+    Watch has_hands yes
     Cat has_hands no | Ocean deep yes | Tree roots yes | Lake waves no | Watermelon rind yes | Banana rind no
     Rock common yes | Meteorite common no | Lion bought no | Pen waterproof no | Spoon waterproof yes | Paper burns yes
-    Knife burns no | Refrigerator store_food yes | Bookcase store_food no | Plate hold_food yes | Airplane many_wheels yes
+    Knife burns no | Refrigerator store_food yes | Bookcase store_food no | Plate hold_food yes
+    Airplane many_wheels yes
     Stuffed animal alive no | Stuffed animal teddy yes | Doll teddy no | Mountain person no | Doll person no
 """
 
