@@ -314,8 +314,8 @@ class Player(NamedTuple):
 
 PLAYERS = (
     Player("expert", 12, 0.02, 0.0, 0.0, 0.0, (20, 20)),
-    Player("noisy", 3, 0.3, 0.15, 0.05, 0.5, (8, 19)),
-    Player("poor", 2, 0.6, 0.4, 0.1, 0.65, (8, 19)),
+    Player("noisy", 3, 0.2, 0.15, 0.05, 0.5, (9, 19)),
+    Player("poor", 2, 0.6, 0.4, 0.1, 0.65, (9, 19)),
 )
 _RAW, _LOWER, _OPENED = 0.93, 0.96, 1.0  # shares of texts as they are, in small letters, with an opening
 
@@ -463,7 +463,7 @@ TASK = Task(
     },
     simulator=TwentyQuestionsSimulator,
     behaviors=tuple(
-        Behavior(player.name, share, _by(player)) for player, share in zip(PLAYERS, (0.06, 0.5, 0.44), strict=True)
+        Behavior(player.name, share, _by(player)) for player, share in zip(PLAYERS, (0.06, 0.53, 0.41), strict=True)
     ),
     num_episodes={"train": 100_000, "test": 10_000},
     max_turns=MAX_QUESTIONS,

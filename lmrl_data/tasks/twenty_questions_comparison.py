@@ -117,8 +117,8 @@ def _reference(words: list[str], dimension: str) -> tuple[str, float] | None:
 
 
 _TAIL = re.compile(
-    r" (?:(?:in|by) (?:size|weight|length|height|width|mass|price|cost|general|volume|value)|is|are|does|do|would|tall|"
-    r"long|wide|high|or (?:more|less|so)|across|each|to buy|in total|on average|in the (?:world|store)|"
+    r" (?:(?:in|by) (?:size|weight|length|height|width|mass|price|cost|general|volume|value)|is|are|does|do|would|"
+    r"tall|long|wide|high|or (?:more|less|so)|across|each|to buy|in total|on average|in the (?:world|store)|"
     r"when fully grown)$"
 )
 _ADJECTIVE = "|".join(_ADJECTIVES)
@@ -131,6 +131,10 @@ _SAME = re.compile(r"\b(size|weight|height|length|price|cost)(?: of| as| to) (.+
 _FIT = re.compile(
     r"\bfit(?: \w+)? (?:into|inside of|inside|in|through|on top of|on (?=(?:a|your|my) (?:table|desk))) (.+)$"
 )
+_LIFT = re.compile(
+    r"(?:do|can) you (?:easily )?(?:lift|carry|move|pick) (?:it|this|one)(?: (?:up|alone|around|yourself|by \w+))*$"
+)
+_LIFTED = 25.0  # kg that one person can carry
 _NO_THING = frozenset(("about", "roughly", "average", "typical", "normal"))
 
 
@@ -156,7 +160,7 @@ def compare(clause: str) -> Comparison | None:
     if match := _FIT.search(clause):
         found = _reference(match[1].split(), "size")
         return UNKNOWN if found is None else Comparison("size", 0.0, found[1])
-    return None
+    return Comparison("mass", 0.0, _LIFTED) if _LIFT.match(clause) else None
 
 
 def _amount(clause: str, more: bool, word: str | None, rest: str) -> Comparison | None:
@@ -182,7 +186,7 @@ def _range(dimension: str, more: bool, rest: str, equal: bool = False) -> Compar
     words = [word for word in rest.split() if word not in _NO_THING]
     if {"me", "you"} & set(words):
         words = ["person"]
-    found = _reference(words, dimension)
+    found = None if "than" in words else _reference(words, dimension)
     return UNKNOWN if found is None else _bounds(found, more, equal)
 
 

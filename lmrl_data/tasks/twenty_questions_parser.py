@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 from lmrl_data.tasks.twenty_questions_comparison import compare
 from lmrl_data.tasks.twenty_questions_knowledge import knowledge, noun_key
-from lmrl_data.tasks.twenty_questions_matching import Embeddings, Lexical, Matcher, content, counts, opposite, role
+from lmrl_data.tasks.twenty_questions_matching import (
+    Embeddings,
+    Lexical,
+    Matcher,
+    asked,
+    counts,
+    meant,
+    opposite,
+    role,
+    spelled,
+)
 from lmrl_data.tasks.twenty_questions_wording import ASKING, OPENERS, as_question, clause, named, sentence
 
 
@@ -41,6 +51,11 @@ OUT_OF_SCOPE = Reading(None)
 
 # --- the questions of the table
 
+_NEGATION = re.compile(
+    r"\b(?:not|never|non|neither|nor|incapable of|unable to|impossible to|other than|anything but|except|none of|"
+    r"fails? to|(?:without|free of|devoid of|lacks?|lacking)(?: any)?|hardly|rarely|seldom|barely|no(?: longer)?)\b ?"
+)
+
 
 class Forms:
     """Finds a question of the table by its words: the very same, the same stems, or stems of the same meaning."""
@@ -61,18 +76,14 @@ class Forms:
 
     @staticmethod
     def _keys(text: str) -> tuple[object, object, object]:
-        part = role(text)
-        words = [word for word in text.split() if not (part == "with" and word in ("use", "used"))]
-        plain, meant = content(words, same=False), content(words)
-        return text, plain and (part, counts(words), plain), meant and (part, counts(words), meant)
+        words = text.split()
+        how = role(text), counts(words), tuple(_NEGATION.findall(text))
+        plain, same = asked(words, same=False), asked(words)
+        return text, plain and (how, plain), same and (how, same)
 
 
 # --- reading
 
-_NEGATION = re.compile(
-    r"\b(?:not|never|non|neither|nor|incapable of|unable to|impossible to|other than|anything but|except|none of|"
-    r"fails? to|(?:without|free of|devoid of|lacks?|lacking)(?: any)?|hardly|rarely|seldom|barely|no(?: longer)?)\b ?"
-)
 _WITHOUT = re.compile(r"without|free|devoid|lack")
 _JOINT = re.compile(r"(?: ,)? (?:or|and|but|nor) | , ")
 _SOMEONE = r"(?:for (?:you|me|a person|one person|someone|people|a human) )?"
@@ -99,42 +110,49 @@ class Reader:
     def __init__(self, matcher: str = "lexical") -> None:
         self.facts = knowledge()
         self.comparisons = dict[str, str]()
-        self.rows: list[tuple[str, str]] = []
+        rows: list[tuple[str, str]] = []
+        compared = set[str]()
         for attribute in self.facts.attributes.values():
             for form in attribute.forms:
-                asked = sentence(form)
-                if asked is None:
+                question = sentence(form)
+                if question is None:
                     raise ValueError(f"a question of {attribute.id} cannot be read: {form!r}")
-                text = clause(asked.text)
-                self.rows.append((attribute.id, text))
+                text = clause(question.text)
+                rows.append((attribute.id, text))
                 comparison = compare(text)
                 if comparison is not None and comparison.dimension is not None:
                     self.comparisons.setdefault(comparison.meaning, attribute.id)
-        self.forms = Forms(self.rows)
-        words = [text.split() for _, text in self.rows]
+                    compared.add(text)
+        self.forms = Forms(rows)
+        # What compares is near no other question: it says with what.
+        words = [(attribute, text.split()) for attribute, text in rows if text not in compared]
         self.lexical = Lexical(words)
+        phrases = [text for _, text in rows] + [*self.facts.kind_names, *self.facts.reference_names]
+        phrases += [variant for thing in self.facts.things for variant in thing.variants]
+        self.vocabulary = {word for phrase in phrases for word in phrase.lower().split()} | meant()
         self.matcher: Matcher = self.lexical if matcher == "lexical" else Embeddings(words)
 
     @functools.lru_cache(100_000)  # noqa: B019 (a reader lives as long as the process)
     def read(self, text: str) -> Reading:
         """What a text asks, and the answers."""
-        asked = sentence(text)
-        if asked is None:
+        question = sentence(text)
+        if question is None:
             return INVALID
-        words = asked.text.split()
-        guess = self._guess(asked.text)
+        words = question.text.split()
+        guess = self._guess(question.text)
         if guess is not None:
             yes = 1 << guess
-            if re.search(r"\b(?:kind|type|sort) of\b", asked.text):  # a tiger is a type of cat
-                yes |= (self._clauses(asked.text, 0) or OUT_OF_SCOPE).yes
-            return Reading("guess", yes, guess, True, f"guess {asked.text}")
+            if re.search(r"\b(?:kind|type|sort) of\b", question.text):  # a tiger is a type of cat
+                yes |= (self._clauses(question.text, 0) or OUT_OF_SCOPE).yes
+            return Reading("guess", yes, guess, True, f"guess {question.text}")
         if words[0] in ASKING:
-            return OUT_OF_SCOPE if asked.marked else INVALID
-        if words[0] not in OPENERS and not asked.marked:
+            return OUT_OF_SCOPE if question.marked else INVALID
+        if words[0] not in OPENERS and not question.marked:
             return INVALID
-        if "#" in words or _PERSONAL.match(asked.text):
+        if "#" in words or _PERSONAL.match(question.text):
             return OUT_OF_SCOPE
-        return self._clauses(as_question(asked.text), 0) or OUT_OF_SCOPE
+        corrected = " ".join(spelled(word, self.vocabulary) for word in words)
+        return self._clauses(as_question(corrected), 0) or OUT_OF_SCOPE
 
     def _guess(self, text: str) -> int | None:
         """The object a text names and does nothing but name."""
@@ -154,15 +172,15 @@ class Reader:
         plain, listed = clause(text.replace(" ,", "")), clause(text)
         strict = self._strict(plain)
         if strict is not None or depth > 4:
-            return strict
-        for read, asked in (
+            return strict if _known(strict) else None
+        for read, words in (
             (self._relative, listed), (self._negated, listed), (self._several, listed), (self._compared, plain),
             (self._modified, plain), (self._near, plain), (self._opposed, plain),
         ):  # fmt: skip
-            reading = read(asked, depth)
+            reading = read(words, depth)
             if reading is not None:
                 return reading if reading.match is not None else None
-        return self._nearest(plain)
+        return self._nearest(plain) or self._either(listed, depth)
 
     def _strict(self, text: str) -> Reading | None:
         """A question of the table, of kinds, or of a name, in so many words."""
@@ -173,6 +191,9 @@ class Reader:
         if number is not None and not kind and text not in self.forms.levels[0]:
             return Reading("kind", 1 << number, None, True, f"kind {number}")
         text = " ".join(text.replace(" kindof ", " ").split())
+        positive = opposite(words[0]) if len(words) == 1 else None
+        if positive is not None and text not in self.forms.levels[0]:  # "dead" is no other word for "deadly"
+            return self._flip(self._strict(f"is it {positive}"))
         found = self.forms.find(text)
         if found is not None:
             return self._attribute(found)
@@ -221,6 +242,10 @@ class Reader:
         # What "and" and "but" bring together is denied one by one.
         if first is None or re.search(r" (?:and|but) ", text[: first.start()]):
             return None
+        # A question of the table may hold a negation of its own.
+        once = self._strict(clause(text[: first.start()] + text[first.end() :]))
+        if once is not None and not _WITHOUT.match(first[0]):
+            return self._flip(once)
         rest = text.replace("neither ", "not ").replace(" nor ", " or ")
         rest = re.sub(r"\b(?:either|any) ", "", rest)
         if " or " in rest or " , " in rest:
@@ -254,9 +279,16 @@ class Reader:
             yield self._flip(next(filter(None, self._parts(" ".join(words[1:]), beginning, depth)), None))
             return
         for end in range(len(beginning) - 1, 1, -1):
+            if {words[0], beginning[end - 1]} <= {"a", "an", "the"}:
+                continue
             text = clause(" ".join([*beginning[:end], *words]))
-            yield self._strict(text) or self._compared(text, depth)
+            yield self._strict(text) or next(filter(_known, [self._compared(text, depth)]), None)
         yield self._clauses(" ".join([*beginning[:2], *words]), depth + 1)
+
+    def _either(self, text: str, depth: int) -> Reading | None:
+        """A or B, of which one alone is known."""
+        parts = _JOINT.split(text) if " or " in text else []
+        return next(filter(None, (self._clauses(part, 4) for part in parts[:1])), None)
 
     def _compared(self, text: str, depth: int) -> Reading | None:
         """Bigger than a breadbox."""
@@ -293,7 +325,7 @@ class Reader:
         for place, word in enumerate(words):
             before, after = words[:place], words[place + 1 :]
             positive = opposite(word)
-            if positive is not None:
+            if positive is not None and words[0] == "is":  # "does it emit light" is not about a weight
                 reading = self._clauses(" ".join([*before, positive, *after]), depth + 2)
                 if reading is not None:
                     return self._flip(reading)
@@ -310,14 +342,18 @@ class Reader:
     def _near(self, text: str, depth: int) -> Reading | None:
         """All but the same words as a question of the table."""
         match = self.lexical.nearest(text.split())
-        return self._attribute(self.rows[match.number][0]) if match and match.score > 0.85 else None
+        return self._attribute(match.attribute) if match and match.score > 0.85 else None
 
     def _nearest(self, text: str) -> Reading | None:
         words = text.split()
         if text.startswith("is it made of ") and not all(map(self.lexical.known, words[4:])):
             return None
         match = self.matcher.nearest(words)
-        return self._attribute(self.rows[match.number][0]) if match else None
+        return self._attribute(match.attribute) if match else None
+
+
+def _known(reading: Reading | None) -> bool:
+    return reading is not None and reading.match is not None
 
 
 def _possible(rest: str) -> str:

@@ -65,8 +65,6 @@ def _patterns(step: str) -> tuple[tuple[re.Pattern[str], str], ...]:
             names[replacement] = pattern
         elif kind == step:
             found.append((pattern, replacement))
-    if step in names:
-        found.append((names[step], ""))
     return tuple((re.compile(pattern), text) for pattern, text in itertools.starmap(_ended, found))
 
 
@@ -111,22 +109,36 @@ def _words(text: str) -> str:
                 text = (text if pattern.match(text) else whole)[match.end() :]
                 break
         for pattern, _ in _patterns("tail"):
-            match = re.search(rf"(?: ,)? {pattern.pattern.strip()}$", text)
-            text = text[: match.start()] if match else text
+            text = pattern.sub("", text)
         if text == before:
             return text.removesuffix(" ,")
 
 
+@functools.lru_cache(50_000)
 def clause(text: str) -> str:
     """A question in its plain form."""
     text = " ".join(text.split())
     for pattern, _ in _patterns("adverb"):
-        text = re.sub(rf"\b{pattern.pattern}(?=\w)", "", text)
+        text = pattern.sub("", text)
     # What one rule makes may be what an earlier one is for.
     for _ in range(2):
-        for pattern, replacement in _patterns("clause"):
-            text = pattern.sub(replacement, text)
+        before = text
+        for beginning, pattern, replacement in _clause_patterns():
+            if text.startswith(beginning):  # most patterns begin alike, and need not be tried
+                text = pattern.sub(replacement, text)
+        if text == before:
+            break
     return text.strip()
+
+
+@functools.cache
+def _clause_patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
+    """The patterns of clauses, and the letters that each begins with."""
+    rows = []
+    for pattern, replacement in _patterns("clause"):
+        match = re.match(r"\^([a-z ]*)(?=[^?*a-z ]|$)", pattern.pattern)
+        rows.append((match[1] if match else "", pattern, replacement))
+    return tuple(rows)
 
 
 def named(text: str) -> list[str]:
