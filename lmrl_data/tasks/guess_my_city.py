@@ -55,7 +55,8 @@ class GuessMyCitySimulator(GroundedSimulator):
     """Guess My City as a Gymnasium environment of texts.
 
     Args:
-        config (`str`, *optional*, defaults to `"standard"`): `"standard"` (the paper's 100 cities) or `"extended"` (500).
+        config (`str`, *optional*, defaults to `"standard"`): `"standard"` (the paper's 100 cities) or
+            `"extended"` (500).
         oracle (`Oracle`, *optional*): who says the answers; the rules themselves by default.
         render_mode (`str`, *optional*): `"ansi"`, the questions and answers so far.
         options (`Mapping`, *optional*): reset options that hold for every reset.
@@ -146,7 +147,11 @@ class GuessMyCitySimulator(GroundedSimulator):
         if line is None or len(line.split()) > MAX_REPLY_WORDS or leaks(self.city, line, reading.intent):
             return None
         verdict = holds(reading.test, self.city) if reading.test else None
-        if verdict is not None and line.lower().startswith(("no", "yes")) and line.lower().startswith("yes") != verdict:
+        if (
+            verdict is not None
+            and line.lower().startswith(("no", "yes"))
+            and line.lower().startswith("yes") != verdict
+        ):
             return None
         return line
 
@@ -155,7 +160,9 @@ class GuessMyCitySimulator(GroundedSimulator):
 
     def render(self) -> str:
         """The questions and answers so far, and how many questions are left."""
-        rows = [f"{number:2}. {question[:100]}\n    {answer}" for number, (question, answer) in enumerate(self.said, 1)]
+        rows = [
+            f"{number:2}. {question[:100]}\n    {answer}" for number, (question, answer) in enumerate(self.said, 1)
+        ]
         left = MAX_QUESTIONS - len(self.said)
         return "\n".join([*rows, f"{left} question{'' if left == 1 else 's'} left"])
 
@@ -166,11 +173,12 @@ class GuessMyCitySimulator(GroundedSimulator):
 def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
     """What a dataset card says of the episodes: how much they differ, and which cities are found."""
     total = trigrams = repeated = open_questions = asked = 0
-    distinct, texts, questions, won = set(), set(), set(), set()
+    texts, questions, won = set[str](), set[str](), set[str]()
+    distinct = set[tuple[str, ...]]()
     for episode in episodes:
         total += 1
         said = [turn.content for turn in episode.turns if turn.role == "assistant"]
-        key = hash(tuple(turn.content for turn in episode.turns))
+        key = "\n".join(turn.content for turn in episode.turns)
         repeated += key in texts
         texts.add(key)
         for text in said:

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from lmrl_data.tasks.guess_my_city_facts import City, holds, leaks, lines, plain
-from lmrl_data.tasks.guess_my_city_questions import Reading
+from lmrl_data.tasks.guess_my_city_forms import Reading
 
 YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
 NO = ("No, ", "No, not really: ", "No, I'm afraid not: ")
@@ -68,7 +68,7 @@ def _with_article(name: str, words: Iterable[str]) -> str:
 
 def _clock(offset: float) -> str:
     hours, minutes = divmod(int(offset * 60) + 12 * 60, 60)
-    text = f"{(hours - 1) % 12 + 1}{f':{minutes:02d}' if minutes else ''} {'pm' if 12 <= hours % 24 else 'am'}"
+    text = f"{(hours - 1) % 12 + 1}{f':{minutes:02d}' if minutes else ''} {'pm' if hours % 24 >= 12 else 'am'}"
     return {"12 pm": "noon", "12 am": "midnight"}.get(text, text)
 
 
@@ -94,7 +94,9 @@ def _independence(text: str) -> tuple[list[str], list[str]]:
         year = re.search(r"\d{4}", text)
         return ([year[0]] if year else []), []
     ruler = match[2]
-    return [match[1]], [] if ruler is None else [_with_article(ruler, ("Kingdom", "Union", "Empire", "States", "Netherlands"))]
+    return [match[1]], [] if ruler is None else [
+        _with_article(ruler, ("Kingdom", "Union", "Empire", "States", "Netherlands"))
+    ]
 
 
 # Slots that stand for some of a list: the fact, and how many of it are named.
@@ -131,7 +133,9 @@ def _single_values(city: City) -> dict[str, list[Any]]:
     facts = city.facts
     values: dict[str, list[Any]] = {
         "continent": [facts["continent"]],
-        "region": [_with_article(facts["region"] or "", ("Middle", "Caribbean", "Balkan", "Caucasus", "Baltic", "Mediterr"))],
+        "region": [
+            _with_article(facts["region"] or "", ("Middle", "Caribbean", "Balkan", "Caucasus", "Baltic", "Mediterr"))
+        ],
         "hemisphere": [facts["hemisphere"]],
         "latitude": [f"{abs(facts['lat']):.0f}"],
         "sea": [_with_article(facts["coast_name"] or "", ("Ocean", "Sea", "Gulf", "Bay", "Strait", "Channel"))],

@@ -1,7 +1,7 @@
-"""The cities of Guess My City: what is known of each, what may not be said of it, and how their names are found in a text.
+"""The cities of Guess My City: what is known of each, what may not be said of it, and which of them a text names.
 
-A test is a short text such as `continent=asia`, `population>5000000`, `food~sushi` or `coastal`; `holds` says whether it
-is true of a city. A yes/no question is a test, and so is what a player asks of the cities that are left.
+A test is a short text such as `continent=asia`, `population>5000000`, `food~sushi` or `coastal`; `holds` says whether
+it is true of a city. A yes/no question is a test, and so is what a player asks of the cities that are left.
 """
 
 import json
@@ -65,6 +65,7 @@ def fold(text: str) -> str:
         'is it sao paulo or st petersburg'
     """
     text = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
+    text = text.replace("utc-", "utc minus ").replace("gmt-", "gmt minus ")
     return " ".join(re.sub(r"(?<=\d),(?=\d{3})", "", text).translate(_PUNCTUATION).split())
 
 
@@ -220,6 +221,18 @@ def country_names() -> dict[str, tuple[str, ...]]:
     return {country: tuple(sorted(forms)) for country, forms in names.items()}
 
 
+@cache
+def word_list(kind: str) -> frozenset[str]:
+    """A list of `words.txt`."""
+    found: dict[str, set[str]] = {}
+    for line in lines("words.txt"):
+        if line.startswith("@"):
+            listed = found.setdefault(line[1:].strip(), set())
+        else:
+            listed.update(line.split())
+    return frozenset(found[kind])
+
+
 class Mention(NamedTuple):
     """A name in a text: where its words are, and what it may stand for."""
 
@@ -330,24 +343,26 @@ def holds(test: str, city: City) -> bool | None:
     match = re.fullmatch(r"([a-z_+]+)([=<>~^:])(.*)", test)
     if match is None:
         return holds(properties()[test], city) if test in properties() else _truth(test, city)
-    field, operator, value = match.groups()
+    field, operator, asked = match.groups()
     if operator == "~":
-        return _has_word(field.split("+"), value.split(","), city)
+        return _has_word(field.split("+"), asked.split(","), city)
     if field in _SPECIAL:
-        return _SPECIAL[field](city, value)
-    fact = city.facts[field]
+        return _SPECIAL[field](city, asked)
+    fact: Any = city.facts[field]
     if fact is None or fact == "" or fact == []:
         return None
     if operator == "=":
         if isinstance(fact, (int, float)):
-            return abs(fact - float(value)) < 1e-6
-        return fold(value) in {country_of(each) for each in ([fact] if isinstance(fact, str) else fact)}
+            return abs(fact - float(asked)) < 1e-6
+        return set(map(fold, asked.split("+"))) <= {
+            country_of(each) for each in ([fact] if isinstance(fact, str) else fact)
+        }
     if operator == "^":
-        return fact.startswith(tuple(value.split(",")))
+        return fact.startswith(tuple(asked.split(",")))
     if operator == ":":
-        low, high = value.split("..")
+        low, high = asked.split("..")
         return float(low) <= fact <= float(high)
-    bound = all_cities()[int(value[1:])].facts[field] if value.startswith("@") else float(value)
+    bound = all_cities()[int(asked[1:])].facts[field] if asked.startswith("@") else float(asked)
     if bound is None:
         return None
     return fact > bound if operator == ">" else fact < bound
@@ -377,7 +392,11 @@ def _has_word(fields: Sequence[str], words: Sequence[str], city: City) -> bool |
     if not texts:
         return None
     for word in words:
-        forms = (f" {word[:-1]}",) if word.endswith("*") else (f" {word} ", f" {word}s ", f" {word}es ")
+        forms = (
+            (f" {word[:-1]}",)
+            if word.endswith("*")
+            else (f" {word} ", f" {word}s ", f" {word}es ", f" {word[:-1]}ies ")
+        )
         if any(form in text for form in forms for text in texts):
             return True
     return False

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from lmrl_data.tasks.guess_my_city_facts import all_cities, country_names, fold, lines, listed_places
@@ -29,6 +30,27 @@ class Form(NamedTuple):
     intent: str
     test: str | None
     text: str
+
+
+class Reading(NamedTuple):
+    """What a text was taken for.
+
+    Args:
+        act (`str`): `ask` (a question in scope), `guess`, `name` (asks for the name), `several` (offers more than one
+            city), `city` (is about a city in a way that is neither), `none` (out of scope) or `invalid`.
+        intent (`str`, *optional*): what is asked for.
+        test (`str`, *optional*): the test that a yes/no question asks for; `None` for an open question.
+        polar (`bool`): whether the question can be answered with yes or no.
+        numbers (`frozenset[int]`): the cities that a guess names; none, if they are never hidden.
+        country (`str`, *optional*): the country that a guess names beside the city.
+    """
+
+    act: str
+    intent: str | None = None
+    test: str | None = None
+    polar: bool = False
+    numbers: frozenset[int] = frozenset()
+    country: str | None = None
 
 
 @cache
@@ -56,17 +78,19 @@ def slot_values() -> dict[str, tuple[tuple[str, str], ...]]:
     }
     countries = [(f"the {name}" if name.startswith(THE) else name, value) for name, value in places["country"]]
     regions = sorted({city.facts["region"] for city in all_cities() if city.facts["region"]})
+    continents = {fold(city.facts["continent"]) for city in all_cities()}
     areas = {value for _, value in places["area"]}
     rulers = ("united kingdom", "france", "spain", "portugal", "netherlands", "japan", "belgium")
     return {
         "continent": tuple(places["continent"]),
         "region": (
-            *((name if name[:4] == "the " or name[0] not in "MBC" else name, value) for name, value in places["area"]),
-            *((region, fold(region)) for region in regions if fold(region) not in areas),
+            *places["area"],
+            *((region, fold(region)) for region in regions if fold(region) not in areas | continents),
         ),
         "country": tuple(countries),
         "sea": tuple(
-            (name if name.startswith("Lake") else f"the {name}", f"coast_name~{value}") for name, value in places["sea"]
+            (name if name.startswith("Lake") else f"the {name}", f"coast_name~{value}")
+            for name, value in places["sea"]
         ),
         "ruler": tuple(
             (name, f"independence~{','.join(country_names()[value])}") for name, value in countries if value in rulers
@@ -88,7 +112,17 @@ def slot_values() -> dict[str, tuple[tuple[str, str], ...]]:
     }  # fmt: skip
 
 
-THE = ("United", "Philippines", "Netherlands", "Democratic", "Republic", "Dominican", "Central African", "Maldives", "Gambia")
+THE = (
+    "United",
+    "Philippines",
+    "Netherlands",
+    "Democratic",
+    "Republic",
+    "Dominican",
+    "Central African",
+    "Maldives",
+    "Gambia",
+)
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -126,6 +160,8 @@ NEAR_ENOUGH_EMBEDDED = 0.5
 
 
 def stem(word: str) -> str:
+    if word.endswith("ies") and len(word) > 5:
+        return f"{word[:-3]}y"
     return word.removesuffix("s") if len(word) > 4 and not word.endswith("ss") else word
 
 
@@ -136,8 +172,12 @@ def _features(text: str) -> Iterator[tuple[str, float]]:
         padded = f"<{word}>"
         for start in range(max(len(padded) - 3, 0)):
             yield f"#{padded[start : start + 4]}", 0.35
-    for one, other in zip(words, words[1:], strict=False):
+    for one, other in pairwise(words):
         yield f"{one} {other}", 0.6
+
+
+def without_slot(text: str) -> str:
+    return _SLOT.sub("", text)
 
 
 class Lexical:
@@ -147,7 +187,7 @@ class Lexical:
         self.forms = forms()
         counts = [Counter[str]() for _ in self.forms]
         for count, form in zip(counts, self.forms, strict=True):
-            for feature, weight in _features(re.sub(r"\{\w+\}", "", form.text)):
+            for feature, weight in _features(without_slot(form.text)):
                 count[feature] += weight  # type: ignore[assignment]
         seen = Counter(feature for count in counts for feature in count)
         self.rarity = {feature: math.log(len(counts) / number) + 0.3 for feature, number in seen.items()}
@@ -174,7 +214,7 @@ class Lexical:
 
 
 @cache
-def _lexical() -> Lexical:
+def lexical() -> Lexical:
     return Lexical()
 
 
@@ -184,9 +224,9 @@ def nearest(text: str, question: str, matcher: str, leading: str | None) -> Form
     if matcher == "embeddings":
         from lmrl_data.tasks.guess_my_city_embeddings import scores
 
-        totals, enough = scores(text), NEAR_ENOUGH_EMBEDDED
+        totals, enough = scores(text, question), NEAR_ENOUGH_EMBEDDED
     else:
-        totals = _lexical().scores(question)
+        totals = lexical().scores(question)
     best = max(range(len(totals)), key=totals.__getitem__)
     form = forms()[best]
     # A question that the rules lean to as well may be a little further off.

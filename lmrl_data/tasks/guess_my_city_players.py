@@ -1,13 +1,14 @@
 """Players of Guess My City: what they may ask, what they learn from an answer, and whom they suspect.
 
-What is still possible is a whole number whose bits are the cities. An answer is read by the same facts that it was made
-from: a yes or no by the test of the question, everything else by the phrases that it has in it.
+What is still possible is a whole number whose bits are the cities. An answer is read by the same facts that it was
+made from: a yes or no by the test of the question, everything else by the phrases that it has in it.
 """
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from lmrl_data.episode import Episode
 from lmrl_data.task import Conversation, Policy, Simulator, Streams, play_episode
@@ -22,7 +23,22 @@ GUESSES = (
     "My guess is {city}.", "Is {city} your city?", "Do you come from {city}?",
 )  # fmt: skip
 # How a question may begin, so that it is not always the same.
-OPENINGS = ("", "", "", "", "", "So, ", "Okay, ", "And ", "Hmm, ", "Tell me, ", "Well, ", "I see. ", "Interesting! ", "Thanks. ")
+OPENINGS = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    "So, ",
+    "Okay, ",
+    "And ",
+    "Hmm, ",
+    "Tell me, ",
+    "Well, ",
+    "I see. ",
+    "Interesting! ",
+    "Thanks. ",
+)
 
 
 class Knowledge:
@@ -83,13 +99,18 @@ class Knowledge:
 
     def heard(self, intent: str, answer: str) -> int:
         """The cities of which everything is true that an answer says."""
-        said, found, allowed = answer.lower(), [], self.all
+        found: list[str] = []
+        said, allowed = answer.lower(), self.all
         for phrase, owners in self.phrases(intent):
             if phrase in said and not any(phrase in longer for longer in found):
                 place = said.index(phrase)
                 # Whole words: 230 metres are not 1,230.
                 before, after = said[place - 1 : place], said[place + len(phrase) : place + len(phrase) + 1]
-                if before.isalnum() or after.isalnum() or before in (",", ".") and place > 1 and said[place - 2].isdigit():
+                if (
+                    before.isalnum()
+                    or after.isalnum()
+                    or (before in (",", ".") and place > 1 and said[place - 2].isdigit())
+                ):
                     continue
                 found.append(phrase)
                 allowed &= owners
@@ -108,7 +129,7 @@ def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str
     """The cities that agree with what is visible, and the questions that were asked."""
     possible, asked = known.all, set()
     turns = conversation.visible
-    for said, heard in zip(turns, turns[1:], strict=False):
+    for said, heard in pairwise(turns):
         if said.role == "assistant" and heard.role == "user":
             asked.add(said.content)
             possible = possible & known.learn(read(said.content), heard.content) or possible
@@ -120,7 +141,7 @@ def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str
 
 @cache
 def _outcomes(config: str, intent: str) -> tuple[tuple[int, int], ...]:
-    """For a sample of the answers each city may give to an open question: the city's bit, and what the answer allows."""
+    """For a sample of the answers to an open question: the bit of the city that gives it, and what it allows."""
     known = knowledge(config)
     found = []
     for city in known.cities:
@@ -135,7 +156,8 @@ def best_question(config: str, possible: int) -> tuple[str, str | None]:
     """The intent and test of the question that leaves the fewest cities, by expectation."""
     known = knowledge(config)
     count = possible.bit_count()
-    best, least = ("continent", None), float(count)
+    best: tuple[str, str | None] = "continent", None
+    least = float(count)
     for intent in INTENTS:
         sizes = [(allowed & possible).bit_count() for bit, allowed in _outcomes(config, intent) if bit & possible]
         left = sum(sizes) / len(sizes)
@@ -239,7 +261,7 @@ class PoorPolicy(CityPolicy):
         if len(turns) < 2 * 8 or self._draw(conversation, 3) == 0:
             return self._any_question(conversation)
         possible = self.known.all
-        for said, heard in zip(turns, turns[1:], strict=False):
+        for said, heard in pairwise(turns):
             if said.role == "assistant":
                 reading = read(said.content)
                 if reading.intent in ("continent", "hemisphere", "region") or reading.act == "guess":
@@ -298,7 +320,9 @@ def play(simulator: Simulator, seed: int, habit: Habit) -> Episode:
                 break
         asked.add(form.text)
         opening = chance.choice(OPENINGS) if turn > 1 else ""
-        last = opening + (form.text if opening in ("", OPENINGS[-1], OPENINGS[-2], OPENINGS[-3]) else _lower(form.text))
+        last = opening + (
+            form.text if opening in ("", OPENINGS[-1], OPENINGS[-2], OPENINGS[-3]) else _lower(form.text)
+        )
         return last
 
     return play_episode("guess_my_city", simulator, seed, habit.name, act)
