@@ -19,7 +19,7 @@ from lmrl_eval.report import escape, figure_of, oracle_label, plain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 40  # rows of the table and bars of the figure
+SHOWN, BARS = 40, 20  # rows of the table and bars of the figure, those with the most faults
 N_RESAMPLES = 2_000
 
 
@@ -244,18 +244,20 @@ def markdown(agreement: Agreement) -> str:
 
 
 def figure(agreement: Agreement) -> "Figure":
-    """Bars of the agreement (or of what was answered) by what was asked about, most faults first."""
+    """Bars of the agreement (or of what was answered) by what was asked about (how often), most faults first."""
     compared = agreement.total.agreement is not None
     shares = {
-        label: share.agreement if compared else 1 - share.replaced
+        f"{plain(label, 30)} ({share.compared if compared else share.asked})": (
+            share.agreement if compared else 1 - share.replaced
+        )
         for label, share in agreement.by_label.items()
         if not compared or share.agreement is not None
     }
-    shown = dict(list(shares.items())[:SHOWN])
+    shown = dict(list(shares.items())[:BARS])
     picture, panels = figure_of(6, 1.2 + 0.2 * len(shown))
     axes = panels[0]
     axes.barh(range(len(shown)), list(shown.values()), color="C0", height=0.7)
-    axes.set_yticks(range(len(shown)), [plain(label, 30) for label in shown], parse_math=False, fontsize=7)
+    axes.set_yticks(range(len(shown)), list(shown), parse_math=False, fontsize=7)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     if agreement.total.agreement is not None:
