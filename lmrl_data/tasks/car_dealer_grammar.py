@@ -66,7 +66,7 @@ class Grammar:
                 self.rules.setdefault(rule, [])
                 continue
             tags, body = _LINE.findall(line)[0]
-            if re.search(r"[][<>{}()\0]|==", _TOKEN.sub("", _TOKEN.sub(r" \4 ", body))):
+            if re.search(r"[][<>{}()\0]|==", re.sub(r"<\w+>|\{\w+\}", "", re.sub(r"\(([^()]*)\)", r"\1", body))):
                 raise ValueError(f"a line of the grammar that cannot be read: {line}")
             names = [name for name in f"{tags},{shared}".split(",") if name]
             only = frozenset(name for name in names if name[0] != "-")
