@@ -458,7 +458,7 @@ TASK = Task(
         "standard": Config(
             "158 objects, all questions and answers visible",
             None,
-            ReferenceReturns(-20.0, -14.6, -7.5, -7.5, SOURCE),
+            ReferenceReturns(-20.0, -14.71, -6.89, -6.89, SOURCE),
         )
     },
     simulator=TwentyQuestionsSimulator,
