@@ -341,7 +341,7 @@ def draws(name: str, act: str, number: int = 10_000) -> list[str]:
     [
         ("buyer", "open", 0.85, 0.02), ("buyer", "counter", 0.9, 0.1), ("buyer", "too_expensive", 0.9, 0.1),
         ("buyer", "request_discount", 0.9, 0.1), ("buyer", "stall", 0.9, 0.09), ("buyer", "ask_feature", 0.8, 0.06),
-        ("buyer", "accept", 0.9, 0.05), ("buyer", "walk_away", 0.9, 0.05), ("seller", "offer", 0.9, 0.045),
+        ("buyer", "accept", 0.88, 0.05), ("buyer", "walk_away", 0.9, 0.05), ("seller", "offer", 0.9, 0.045),
         ("seller", "offer_discount", 0.95, 0.035), ("seller", "present", 0.95, 0.035), ("seller", "pitch", 0.9, 0.055),
         ("seller", "feature_claim", 0.8, 0.035), ("seller", "offer_short", 0.9, 0.055), ("seller", "greet", 0.8, 0.03),
     ],
