@@ -15,39 +15,15 @@ from lmrl_data.dialogue import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prom
 from lmrl_data.episode import Episode
 from lmrl_data.oracle import Oracle
 from lmrl_data.task import Config, Protocol, ReferenceReturns, Step, Task, check_options
-from lmrl_data.tasks.car_dealer_buyer import Buyer, Move, Profile, draw_profile
+from lmrl_data.tasks.car_dealer_buyer import Buyer, Move, Profile, draw_profile, fancy, revenue
 from lmrl_data.tasks.car_dealer_catalog import PERSONALITIES, asset, type_noun
 from lmrl_data.tasks.car_dealer_grammar import listing, load, money, with_article
-from lmrl_data.tasks.car_dealer_parser import amounts_of, is_readable, read
+from lmrl_data.tasks.car_dealer_parser import hear, is_readable, read
 from lmrl_data.tasks.car_dealer_seller import BEHAVIORS, Concise, Features, Generous, Random, Reader
 
 FIRST = "Start"
 MAX_TURNS = 25
 TAGS = {name: frozenset([name]) for name in PERSONALITIES}
-
-
-# --- what a talk is worth
-
-
-def revenue(price: int | None) -> float:
-    """In thousands of dollars; without a sale 0."""
-    return 0.0 if price is None else price / 1000
-
-
-def fancy(price: int | None, budget: int, list_price: int | None) -> float:
-    """The price over the mean of budget and list price; without a sale how far the list price is above the budget.
-
-    The last is the paper's: a refusal is worth more, the dearer the car. Where no car was spoken of it is 0.
-
-    Examples:
-        >>> round(fancy(83_000, 90_000, 80_000), 5), fancy(None, 90_000, 80_000)
-        (0.97647, -0.125)
-    """
-    if list_price is None:
-        return 0.0
-    if price is None:
-        return -(budget - list_price) / list_price
-    return price / ((budget + list_price) / 2)
 
 
 # --- the simulator
@@ -171,9 +147,10 @@ class CarDealerSimulator(GroundedSimulator):
         does = DIRECTIVES[move.rule]
         if "{" not in does:
             return does
+        if move.price is not None:
+            return does.replace("{price}", money(move.price))
         return (
-            does.replace("{price}", money(move.price or 0))
-            .replace("{feature}", move.feature or "")
+            does.replace("{feature}", move.feature or "")
             .replace("{want}", want(profile))
             .replace("{features}", listing(profile.features))
             .replace("{type}", type_noun(profile.type))
@@ -188,7 +165,7 @@ class CarDealerSimulator(GroundedSimulator):
             return None
         rule = self.move.rule
         amount = self.profile.budget if rule == "answer_budget" else self.move.price
-        named = amounts_of(line)
+        named = hear(line).amounts
         if any(value != amount for value in named) or (rule in ("counter", "answer_budget") and not named):
             return None
         agrees, leaves = _AGREES.search(line.lower()), _LEAVES.search(line.lower())

@@ -218,9 +218,10 @@ L_MOVED = re.compile(
     r"it|price|knock\w*)\b"
 )
 L_SPREAD = re.compile(r"\b(?:rang(?:e|es|ed|ing)|anywhere|between)\b")
-L_BUDGET = re.compile(r"\b(?:budget|spend|spending|price range|afford|have in mind|how much)\b")
-L_ABOUT = re.compile(
-    r"(?:|(?:is it |say |maybe |somewhere )*(?:around|about|near|roughly|like|closer to|under|over|say|maybe|is it))$"
+# A number that is all of a question: about $30,000?
+GUESS = re.compile(
+    r"(?:is it |say |maybe |somewhere )*(?:(?:around|about|near|roughly|like|closer to|under|over|say|maybe|is it) )?"
+    r"[#N@] \?"
 )
 _BREAK = re.compile(
     r"[,()/]| but | so (?=i |i'|we |we'|it|that|you|the|let)| - | and (?=i |i'|we |we'|it's|for you|"
@@ -231,34 +232,28 @@ L_TAKE = re.compile(r"\boff\b.* take$")
 L_NAMED = re.compile(r"(?:list price|msrp|sticker(?: price)?|retail price|price tag|budget)$")
 _SPAN = re.compile(r"[#N@] ?-$")
 _SENTENCE = frozenset(".!?;")
+FORMS = frozenset("#N@%~X")
 
 
 def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
-    """What the numbers are, sentence by sentence."""
+    """What the numbers are."""
     amounts = []
     index = first = 0
-    asked_budget = False
-    for place in range(len(words) + 1):
-        if place < len(words) and words[place] not in _SENTENCE:
-            continue
-        sentence = words[first:place]
-        mark = words[place] if place < len(words) else ""
-        for i, word in enumerate(sentence):
-            if word in "#N@%~" and len(word) == 1:
-                value, form = numbers[index]
-                index += 1
-                left, right = " ".join(sentence[max(0, i - 12) : i]), " ".join(sentence[i + 1 : i + 7])
-                size = "tiny" if value < 2_500 else "small" if value < 6_000 else "large"
-                kind = _kind(left, right or mark, form, size)
-                if asked_budget and mark == "?" and kind == "offer" and L_ABOUT.match(left):
-                    kind = "theirs"  # What is your budget? About $30,000?
-                if form == "@" and kind in ("offer", "firm", "hedged"):
-                    value *= 1_000
-                amounts.append(Amount(value, kind))
-            elif word == "X" and index < len(numbers) and numbers[index].form == "X":
-                index += 1
-        asked_budget = mark == "?" and bool(L_BUDGET.search(" ".join(sentence)))
-        first = place + 1
+    for place, word in enumerate(words):
+        if word in _SENTENCE:
+            first = place + 1
+        elif word in FORMS:
+            number = numbers[index]
+            index += 1
+            end = next((i for i in range(place, min(place + 7, len(words))) if words[i] in _SENTENCE), place + 7)
+            left, right = " ".join(words[max(first, place - 12) : place]), " ".join(words[place + 1 : end])
+            value = number.value
+            size = "tiny" if value < 2_500 else "small" if value < 6_000 else "large"
+            mark = words[end] if end < len(words) and words[end] in _SENTENCE else ""
+            kind = _kind(left, right or mark, number.form, size)
+            if number.form == "@" and kind in ("offer", "firm", "hedged"):
+                value *= 1_000
+            amounts.append(Amount(value, kind))
     return amounts
 
 

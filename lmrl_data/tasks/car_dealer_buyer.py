@@ -5,7 +5,7 @@ a target towards what the car is worth to it, by a curve of its own; every buyer
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from lmrl_data.errors import UserError, unknown
@@ -21,10 +21,10 @@ from lmrl_data.tasks.car_dealer_catalog import (
 from lmrl_data.tasks.car_dealer_parser import SellerAct
 
 STRATEGIES = ("discounts", "features", "impatient")
-CONCESSIONS = {"boulware": 1.6, "linear": 1.0, "conceder": 0.6}  # the exponent of the curve
+CONCESSIONS = {"boulware": 1.4, "linear": 1.0, "conceder": 0.6}  # the exponent of the curve
 TOLERANCE = {
-    "abusive": 4.5, "angry": 4.5, "insulting": 5.0, "polite": 6.5, "respectful": 6.5, "rude": 5.0, "sarcastic": 5.5,
-    "talkative": 6.5, "toxic": 4.5, "uncommunicative": 5.5,
+    "abusive": 5.0, "angry": 5.0, "insulting": 5.5, "polite": 7.0, "respectful": 7.0, "rude": 5.5, "sarcastic": 6.0,
+    "talkative": 7.0, "toxic": 5.0, "uncommunicative": 6.0,
 }  # fmt: skip
 CLOSED = frozenset(["uncommunicative", "rude", "sarcastic", "abusive", "toxic"])  # would rather not tell the budget
 
@@ -116,26 +116,62 @@ def _checked(given: object) -> dict[str, Any]:
 # --- what a car is worth to a buyer
 
 
-def fit(profile: Profile, car: Car, features: frozenset[str]) -> float:
-    """How much of the reservation price a buyer would pay for a car with these features, from 0 to 1."""
-    lost = 0.12 * (car.brand != profile.brand) + 0.2 * (profile.type not in car.types)
-    each = 0.14 if profile.strategy == "features" else 0.03
-    return 1.0 - lost - each * sum(name not in features for name in profile.features)
+def worth(profile: Profile, car: Car, features: Collection[str] | None = None) -> float:
+    """The most a buyer ever pays for a car: never above its reservation price, nor above the car's list price.
 
-
-def worth(profile: Profile, car: Car, features: frozenset[str] | None = None) -> float:
-    """The most a buyer ever pays for a car: never above its reservation price, nor above the car's list price."""
-    features = car.features if features is None else features
-    off = profile.discount
-    if profile.strategy == "features":
-        # What the car lacks lowers what it is worth; what nobody has confirmed does so more.
-        off = sum(0.14 if name in car.features else 0.05 for name in profile.features if name not in features)
-    return min(profile.reservation * fit(profile, car, features), car.price * (1.0 - off))
+    Args:
+        profile (`Profile`): who buys.
+        car (`Car`): what is sold.
+        features (`Collection[str]`, *optional*): what the buyer believes it has, all it has by default.
+    """
+    if features is None:
+        features = car.features
+    fits, off = 1.0, profile.discount
+    if car.brand != profile.brand:
+        fits -= 0.12
+    if profile.type not in car.types:
+        fits -= 0.2
+    picky = profile.strategy == "features"
+    for name in profile.features:
+        if name not in features:
+            fits -= 0.14 if picky else 0.03
+            if picky:  # what the car lacks lowers its price, and what nobody has confirmed does so more
+                off += 0.14 if name in car.features else 0.05
+    return min(profile.reservation * fits, car.price * (1.0 - off))
 
 
 def best_price(profile: Profile) -> float:
     """The best price any seller can get of this buyer: what the car is worth that is worth most to it."""
     return max(worth(profile, car) for car in catalogue())
+
+
+def revenue(price: int | None) -> float:
+    """What a talk is worth in thousands of dollars; without a sale 0."""
+    return 0.0 if price is None else price / 1000
+
+
+def fancy(price: int | None, budget: int, list_price: int | None) -> float:
+    """The price over the mean of budget and list price; without a sale how far the list price is above the budget.
+
+    The last is the paper's: a refusal is worth more, the dearer the car. Where no car was spoken of it is 0.
+
+    Examples:
+        >>> round(fancy(83_000, 90_000, 80_000), 5), fancy(None, 90_000, 80_000)
+        (0.97647, -0.125)
+    """
+    if list_price is None:
+        return 0.0
+    if price is None:
+        return -(budget - list_price) / list_price
+    return price / ((budget + list_price) / 2)
+
+
+def fancy_optimum(profile: Profile) -> float:
+    """The best fancy return any seller can get of this buyer, by a sale or by a refusal."""
+    return max(
+        max(fancy(int(worth(profile, car)), profile.budget, car.price), fancy(None, profile.budget, car.price))
+        for car in catalogue()
+    )
 
 
 # --- what it does
@@ -185,8 +221,8 @@ class Buyer:
     def ceiling(self) -> float:
         """The most it would ever pay for the car as it knows it."""
         assert self.car is not None
-        known = self.confirmed if self.profile.strategy == "features" else self.car.features - self.missing
-        return self.trust * worth(self.profile, self.car, frozenset(known) & self.car.features)
+        known = self.confirmed if self.profile.strategy == "features" else self.car.features
+        return self.trust * worth(self.profile, self.car, known)
 
     def acceptable(self) -> float:
         """What it would pay now."""
@@ -309,16 +345,16 @@ class Buyer:
             steps = max(steps, 0.7)
         if act.features:
             wanted = any(name in self.profile.features for name in act.features)
-            steps = max(steps, {"discounts": 0.3, "features": 2.2 if wanted else 1.0, "impatient": 0.3}[strategy])
+            steps = max(steps, {"discounts": 0.3, "features": 2.6 if wanted else 1.0, "impatient": 0.3}[strategy])
         if lower or act.discount is not None or act.percent is not None:
             steps = max(steps, {"discounts": 2.0, "features": 0.7, "impatient": 0.9}[strategy])
-        if strategy == "impatient" and act.words <= 14 and steps >= 0.5:
+        if strategy == "impatient" and act.words <= 15 and steps >= 0.5:
             steps += 1.0
         if asked is not None and asked.rule in ("ask_feature", "ask_mileage", "ask_price") and "answer" in act.acts:
             steps = max(steps, 0.8)
         if "firm" in act.acts and not lower:
             steps = max(steps, 0.5)
-        if strategy == "impatient" and act.words > 15:
+        if strategy == "impatient" and act.words > 18:
             steps *= 0.5
         self.progress += steps / (0.58 * self.profile.patience)
 
@@ -330,7 +366,7 @@ class Buyer:
         if "pressure" in act.acts:
             more += 0.6 if profile.concession == "boulware" else 0.4
         known = act.asks & self.told
-        more += 0.4 * len(known)
+        more += 0.3 * len(known)
         ignored = (
             asked is not None
             and asked.rule in ("ask_price", "ask_feature", "ask_mileage")
@@ -342,7 +378,7 @@ class Buyer:
         if act.price is not None and act.price > 2 * profile.reservation:
             more += 0.3
         if profile.strategy == "impatient":
-            more += max(0, act.words - 12) / 14
+            more += min(0.5, max(0, act.words - 13) / 20)
             self.questions += bool(act.asks - {"close", "open"})
             more += 0.3 * (self.questions > 2 and bool(act.asks)) + 0.6 * ("smalltalk" in act.acts)
         self.annoyance += more
@@ -361,7 +397,7 @@ class Buyer:
                 return (
                     self._answer(act) or self._look(act) or Move("stall" if self.random.random() < 0.7 else "ask_more")
                 )
-        limit = TOLERANCE[profile.personality] * (0.8 if profile.strategy == "impatient" else 1.0)
+        limit = TOLERANCE[profile.personality] * (0.75 if profile.strategy == "impatient" else 1.0)
         if self.turn >= 4 and self.annoyance >= limit:
             return self._reject("annoyed")
         if self.turn >= profile.patience:
@@ -459,7 +495,7 @@ class Buyer:
         now = self.acceptable()
         start = self.ceiling() * self.profile.target / self.profile.reservation
         bid = 100 * int((start + 0.8 * (now - start)) / 100)
-        bid = max(bid, self.bid or 0)
+        bid = min(max(bid, self.bid or 0), 100 * int(now / 100))
         if asked > 1.6 * now:
             return Move("too_expensive", asked)
         chance = self.random.random()

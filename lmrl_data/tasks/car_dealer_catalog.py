@@ -132,30 +132,39 @@ def _models() -> dict[str, list[tuple[tuple[str, ...], tuple[int, ...]]]]:
     return {first: sorted(names.items(), key=lambda item: -len(item[0])) for first, names in index.items()}
 
 
-def find_models(keys: Sequence[str], brands: Sequence[str]) -> list[tuple[int, int, tuple[int, ...]]]:
-    """The models named in a text, in order: the first token's place, how many tokens, and the cars so called.
+def model_starts() -> frozenset[str]:
+    """The first words of all names of models."""
+    return frozenset(_models())
+
+
+def find_models(
+    keys: Sequence[str], places: Sequence[int], brands: Sequence[str]
+) -> list[tuple[int, int, tuple[int, ...]]]:
+    """The models named in a sentence, in order: the first token's place, how many tokens, and the cars so called.
 
     Args:
-        keys (`Sequence[str]`): the text's tokens, in lower case.
+        keys (`Sequence[str]`): the sentence's tokens, in lower case.
+        places (`Sequence[int]`): where one may begin.
         brands (`Sequence[str]`): the brands it names.
     """
     models = _models()
-    found = []
-    place = 0
-    while place < len(keys):
-        for tokens, numbers in models.get(keys[place], ()):
+    found: list[tuple[int, int, tuple[int, ...]]] = []
+    done = 0
+    for place in places:
+        key = keys[place]
+        if key not in models or place < done:
+            continue
+        for tokens, numbers in models[key]:
             if len(tokens) > 1 and tuple(keys[place : place + len(tokens)]) != tokens:
                 continue
-            if len(tokens) == 1 and tokens[0] in _WORDS:
+            brand = catalogue()[numbers[0]].brand
+            if len(tokens) == 1 and key in _WORDS and brand not in brands:
                 before = keys[place - 1] if place else ""
-                brand = catalogue()[numbers[0]].brand
-                year = before.isdigit() and len(before) == 4
-                if not (year or before in _BEFORE or brand in brands):
+                if not (before in _BEFORE or (before.isdigit() and len(before) == 4)):
                     continue
-            if tokens[0] in _WITH_BRAND and catalogue()[numbers[0]].brand not in brands:
+            if key in _WITH_BRAND and brand not in brands:
                 continue
             found.append((place, len(tokens), numbers))
-            place += len(tokens) - 1
+            done = place + len(tokens)
             break
-        place += 1
     return found

@@ -1,9 +1,10 @@
 """The numbers of a seller's line, in digits or in words, found and masked."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from lmrl_data.tasks.car_dealer_amounts import Amount, Number, classed
+from lmrl_data.tasks.car_dealer_amounts import Number
+from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS
 
 _ONES = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -17,6 +18,7 @@ _TENS["fourty"] = 40
 _UNITS = _ONES | _TENS
 _SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "thou": 1_000, "k": 1_000, "million": 1_000_000}
 _NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(_ONES)[1:10]}
+NUMBER_STARTS = _NUMBER_WORDS | {"half"}
 _SUFFIXES = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "thou": 1_000, "large": 1_000, "m": 1_000_000}
 _SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}
 _AFTER = frozenset(
@@ -26,73 +28,83 @@ _MONEY = frozenset(("dollars", "dollar", "bucks", "usd"))
 _PERCENT = frozenset(("percent", "per-cent", "pct"))
 
 
-def find_amounts(
-    tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], names: set[int]
-) -> tuple[str, list[Amount]]:
-    """A line with its numbers masked, and what they are.
+def find_numbers(
+    tokens: Sequence[tuple[str, str, str, str, str]],
+    keys: Sequence[str],
+    places: Sequence[int],
+    names: Mapping[int, int],
+) -> tuple[list[str], list[Number]]:
+    """The words of a sentence with its numbers and names masked, and the numbers.
 
     Args:
         tokens (`Sequence[tuple]`): currency, digits, suffix, word and mark of each token.
         keys (`Sequence[str]`): the tokens as words.
-        names (`set[int]`): the places of tokens that belong to a model's name.
+        places (`Sequence[int]`): where a number or a name may begin.
+        names (`Mapping[int, int]`): where the names of models begin, and how many tokens they are.
     """
     words: list[str] = []
     numbers: list[Number] = []
-    place, size = 0, len(tokens)
-    while place < size:
-        currency, digits, suffix, word, mark = tokens[place]
-        key = keys[place]
-        place += 1
-        if place - 1 in names:
-            words.append(key if word else "model")
+    done = 0
+    for start in places:
+        if start < done:
             continue
-        if mark:
-            words.append(mark)
-            continue
-        if digits:
-            number = _from_digits(currency, digits, suffix)
-            if number.form == "X":
-                words.append(key)
-                continue
-            value, form = number
-            follower = keys[place] if place < size else ""
-            if form in "#N" and value >= 1_000 and value % 1_000 == 0 and suffix.strip() in ("thousand", "grand"):
-                rest, used = _from_words(keys, place) if follower in _NUMBER_WORDS else (_small(tokens, place), 1)
-                if rest is not None and 0 < rest < 1_000:
-                    value, place = value + rest, place + used
-            elif form == "@" and 10 <= value < 200 and 0 < _ONES.get(follower, 0) < 10:
-                after = keys[place + 1] if place + 1 < size else "."
-                if after in _AFTER or after in ".,!?":  # 34 five
-                    value, form, place = value * 1_000 + 100 * _ONES[follower], "#", place + 1
-        elif key in _NUMBER_WORDS or (key == "a" and place < size and keys[place] in _SCALES):
-            spelled, used = _from_words(keys, place - 1)
-            if spelled is None:
-                words.append(key)
-                continue
-            value, place = spelled, place - 1 + used
-            form = "@" if value < 100 else "#" if value >= 1_000 else "N"
-        elif key == "half" and place < size and keys[place] in ("off", "price"):
-            value, form = 50.0, "%"
-        else:
-            words.append(key)
-            continue
-        if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
-            value, place = value + 0.5, place + 3
-            if place < size and keys[place] in _SUFFIXES:
-                value, form, place = value * 1_000, "#", place + 1
-        if place < size and keys[place] in _MONEY:
-            form, place = ("#" if value >= 10 else "X"), place + 1
-        elif place < size and keys[place] in _PERCENT:
-            form, place = "%", place + 1
-        if form == "@" and value < 4:
-            words.append(key)  # one of the best
-            continue
-        numbers.append(Number(value, form))
-        words.append(form)
-    masked = " ".join(words)
-    if not numbers:
-        return masked, []
-    return masked, classed(words, numbers)
+        if start in names or keys[start] in BRAND_WORDS:
+            words += keys[done:start]
+            if words[-1:] != ["model"]:  # brand and model are one name
+                words.append("model")
+            done = start + names.get(start, 1)
+        elif tokens[start][1] or keys[start] in NUMBER_STARTS:
+            number, after = _number(tokens, keys, start)
+            if number is not None:
+                words += keys[done:start]
+                words.append(number.form)
+                numbers.append(number)
+                done = after
+    words += keys[done:]
+    return words, numbers
+
+
+def _number(
+    tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], start: int
+) -> tuple[Number | None, int]:
+    """The number that begins at this place, if any, and the place behind it."""
+    size, key = len(tokens), keys[start]
+    currency, digits, suffix, _, _ = tokens[start]
+    place = start + 1
+    follower = keys[place] if place < size else ""
+    if digits:
+        value, form = _from_digits(currency, digits, suffix)
+        if form == "X":
+            return None, place
+        if form in "#N" and value >= 1_000 and value % 1_000 == 0 and suffix.strip() in ("thousand", "grand"):
+            rest, used = _from_words(keys, place) if follower in _NUMBER_WORDS else (_small(tokens, place), 1)
+            if rest is not None and 0 < rest < 1_000:
+                value, place = value + rest, place + used
+        elif form == "@" and 10 <= value < 200 and 0 < _ONES.get(follower, 0) < 10:
+            after = keys[place + 1] if place + 1 < size else "."
+            if after in _AFTER or after in ".,!?":  # 34 five
+                value, form, place = value * 1_000 + 100 * _ONES[follower], "#", place + 1
+    elif key == "half":
+        if follower not in ("off", "price"):
+            return None, place
+        value, form = 50.0, "%"
+    else:
+        spelled, used = _from_words(keys, start)
+        if spelled is None:
+            return None, place
+        value, place = spelled, start + used
+        form = "@" if value < 100 else "#" if value >= 1_000 else "N"
+    if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
+        value, place = value + 0.5, place + 3
+        if place < size and keys[place] in _SUFFIXES:
+            value, form, place = value * 1_000, "#", place + 1
+    if place < size and keys[place] in _MONEY:
+        form, place = ("#" if value >= 10 else "X"), place + 1
+    elif place < size and keys[place] in _PERCENT:
+        form, place = "%", place + 1
+    if form == "@" and value < 4:
+        return None, start + 1  # one of the best
+    return Number(value, form), place
 
 
 def _from_digits(currency: str, digits: str, suffix: str) -> Number:
@@ -140,7 +152,7 @@ def _from_words(keys: Sequence[str], start: int) -> tuple[float | None, int]:
             keys[place + 1] in _UNITS or keys[place + 1].split("-")[0] in _TENS
         ):  # fmt: skip
             pass
-        elif not (key == "a" and not parts):
+        else:
             break
         place += 1
     used = place - start

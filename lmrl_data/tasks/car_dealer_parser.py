@@ -6,13 +6,13 @@ classed by the words around it. A text is untrusted: it is cut to `LIMIT` charac
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from lmrl_data.tasks.car_dealer_amounts import Amount
-from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models
-from lmrl_data.tasks.car_dealer_numbers import find_amounts
-from lmrl_data.tasks.car_dealer_phrases import features_of, manners_of, named_features
+from lmrl_data.tasks.car_dealer_amounts import GUESS, Amount, Number, classed
+from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
+from lmrl_data.tasks.car_dealer_numbers import NUMBER_STARTS, find_numbers
+from lmrl_data.tasks.car_dealer_phrases import Manners, features_of, manners_of, named_features
 
 LIMIT = 500  # characters of a line that are read
 MIN_PRICE = 1_000
@@ -69,60 +69,150 @@ _TOKEN = re.compile(
     r"|([a-z][a-z0-9]*(?:[-'][a-z0-9]+|\.[0-9]+)*)"
     r"|([.,;:!?()/-])"
 )
-_PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212: "-", 0x0A: " "}
+_MARKS = frozenset(".,;:!?()/-")
+_PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212: "-"}
 
 
 def plain(text: str) -> str:
     """A text as it is read: its first characters, in lower case and in ASCII."""
-    return text[:LIMIT].lower().translate(_PLAIN).encode("ascii", "replace").decode()
+    text = text[:LIMIT].lower()
+    if not text.isascii():
+        text = text.translate(_PLAIN).encode("ascii", "replace").decode()
+    return text.replace("\n", " ")
+
+
+class Sentence(NamedTuple):
+    """A sentence cut into words, and what it names."""
+
+    masked: str  # names of models and brands are one word, and numbers are marks
+    words: list[str]  # the same
+    numbers: list[Number]
+    brand: str | None  # the last
+    type: str | None
+    cars: tuple[int, ...]  # of the catalogue that the last model named may be
+    length: int  # in words
+
+
+# Where a sentence ends. Lines differ, but their sentences return: what is known of one is kept.
+_ENDS = re.compile(r"(?<=[.!?;]) +")
 
 
 @lru_cache(maxsize=20_000)
-def read(text: str) -> SellerAct:
-    """What a seller's line says and does."""
-    text = plain(text)
-    tokens = _TOKEN.findall(text)
+def cut(sentence: str) -> Sentence:
+    """A sentence as words."""
+    tokens = _TOKEN.findall(sentence)
     keys = [number + suffix.strip() if number else word or mark for _, number, suffix, word, mark in tokens]
+    length = len(keys) - sum([key in _MARKS for key in keys])
+    known = _known()
+    places = [place for place, key in enumerate(keys) if key in known or key[0] in "0123456789"]
+    if not places:
+        return Sentence(" ".join(keys), keys, [], None, None, (), length)
     brands = [BRAND_WORDS[key] for key in keys if key in BRAND_WORDS]
     types = [TYPE_WORDS[key] for key in keys if key in TYPE_WORDS]
-    models = find_models(keys, brands)
-    names = {place + i for place, size, _ in models for i in range(size)}
-    masked, amounts = find_amounts(tokens, keys, names)
-    manners = manners_of(masked)
-    features, missing = features_of(masked)
-    price, list_price, discount, percent, firm = _settle(amounts, manners.agrees)
-    year = next((amount.value for amount in reversed(amounts) if amount.kind == "year"), None)
-    acts = set(manners.acts)
-    if price is not None:
-        acts.add("offer")
-    if discount is not None or percent is not None:
-        acts.add("discount")
-    if firm:
-        acts.add("firm")
+    models = find_models(keys, places, brands)
+    words, numbers = find_numbers(tokens, keys, places, {place: size for place, size, _ in models})
+    return Sentence(
+        " ".join(words), words, numbers, brands[-1] if brands else None, types[-1] if types else None,
+        models[-1][2] if models else (), length,
+    )  # fmt: skip
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The words at which a number or a name may begin."""
+    return NUMBER_STARTS | frozenset(BRAND_WORDS) | frozenset(TYPE_WORDS) | model_starts()
+
+
+class Meaning(NamedTuple):
+    """What a sentence of a seller says and does, by itself."""
+
+    sentence: Sentence
+    amounts: list[Amount]
+    manners: Manners
+    features: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@lru_cache(maxsize=20_000)
+def understand(sentence: str) -> Meaning:
+    """What a sentence of a seller says and does."""
+    part = cut(sentence)
+    amounts = classed(part.words, part.numbers) if part.numbers else []
+    return Meaning(part, amounts, manners_of(part.masked), *features_of(part.masked))
+
+
+@lru_cache(maxsize=5_000)
+def read(text: str) -> SellerAct:
+    """What a seller's line says and does."""
+    meanings = [understand(sentence) for sentence in _ENDS.split(plain(text))]
+    amounts: list[Amount] = []
+    features: list[str] = []
+    missing: list[str] = []
+    acts: set[str] = set()
+    asks: set[str] = set()
+    agrees = sure = statement = one = False
+    yes = no = None
+    cars: tuple[int, ...] = ()
+    named: tuple[str, ...] = ()
+    brand = kind = before = None
+    length = 0
+    for part, said, manners, has, lacks in meanings:
+        if before is not None and before.asks:
+            if said and "budget" in before.asks and GUESS.fullmatch(part.masked):
+                said = [amount._replace(kind="theirs") for amount in said]  # What is your budget? About $30,000?
+            if named and (manners.yes or manners.no):  # Heated seats? Yes, it has them.
+                (features if manners.yes else missing).extend(named)
+        amounts += said
+        features += has
+        missing += lacks
+        acts |= manners.acts
+        asks |= manners.asks
+        agrees = agrees or manners.agrees
+        sure = sure or manners.sure
+        one = one or manners.one
+        statement = statement or not manners.asks
+        if yes is None and (manners.yes or manners.no):
+            yes, no = manners.yes, manners.no
+        cars = part.cars or cars
+        brand, kind = part.brand or brand, part.type or kind
+        length += part.length
+        before = manners
+        named = named_features(part.masked) if manners.asks and not (has or lacks) else ()
+    weak = meanings[0].manners.weak
+    if yes is None:
+        yes = sure or weak == "yes"
+        no = weak == "no" and not yes
+    agrees = (agrees or (weak == "okay" and not asks)) and not ("refuse" in acts or "trade_in" in acts)
+    price = list_price = discount = percent = year = None
+    if amounts:
+        price, list_price, discount, percent = _settle(amounts, agrees)
+        for value, is_a in amounts:
+            if is_a == "year":
+                year = int(value)
+            elif is_a == "firm":
+                acts.add("firm")
+        if price is not None:
+            acts.add("offer")
+        if discount is not None or percent is not None:
+            acts.add("discount")
     if features or missing:
         acts.add("feature")
-    if (models or brands or list_price is not None) and not manners.only_asks:
+        features = [name for name in dict.fromkeys(features) if name not in missing]
+    if statement and (cars or brand or list_price is not None):
         acts.add("present")
+    if asks:
+        acts.add("ask")
+    if yes or no or agrees:
+        acts.add("answer")
+    main = "none"
+    for act in ORDER:
+        if act in acts:
+            main = act
+            break
     return SellerAct(
-        act=next((act for act in ORDER if act in acts), "none"),
-        acts=frozenset(acts),
-        price=price,
-        list_price=list_price,
-        discount=discount,
-        percent=percent,
-        features=features,
-        missing=missing,
-        cars=models[-1][2] if models else (),
-        brand=brands[-1] if brands else None,
-        type=types[-1] if types else None,
-        year=int(year) if year else None,
-        asks=manners.asks,
-        agrees=manners.agrees,
-        yes=manners.yes,
-        no=manners.no,
-        one=manners.one,
-        words=sum(1 for token in tokens if not token[4]),
-    )
+        main, frozenset(acts), price, list_price, discount, percent, tuple(features), tuple(missing), cars, brand,
+        kind, year, frozenset(asks), agrees, bool(yes), bool(no), one, length,
+    )  # fmt: skip
 
 
 # The first of these that a line does is its act.
@@ -132,37 +222,33 @@ ORDER = (
 )  # fmt: skip
 
 
-def _settle(amounts: Sequence[Amount], agrees: bool) -> tuple[int | None, int | None, int | None, float | None, bool]:
-    """The price of a line, its list price, its discount in dollars or per cent, and whether the price is firm.
+def _settle(amounts: Sequence[Amount], agrees: bool) -> tuple[int | None, int | None, int | None, float | None]:
+    """The price of a line, its list price, and its discount in dollars or per cent.
 
     Of several offers the last counts, and a hedged one only where there is no other. A discount on a list price that
     is named is an offer, too.
     """
     last: dict[str, float] = {}
-    for amount in amounts:
-        last[amount.kind] = amount.value
+    price = None
+    for value, kind in amounts:
+        last[kind] = value
+        if kind in ("offer", "firm"):
+            price = value
     list_price, discount, percent = last.get("list"), last.get("discount"), last.get("percent")
-    price = last.get("offer", last.get("firm", last.get("hedged")))
-    if "firm" in last and "offer" in last:
-        price = next(amount.value for amount in reversed(amounts) if amount.kind in ("offer", "firm"))
+    if price is None:
+        price = last.get("hedged")
     if price is None and agrees:
         price = last.get("theirs")
-    if price is None and list_price is not None and not last.get("percent_paid"):
+    if price is None and list_price is not None:
         if discount is not None and 0 < discount < list_price:
             price = list_price - discount
         elif percent is not None:
             price = list_price * (1 - percent / 100)
-    if price is not None and not MIN_PRICE <= price <= MAX_PRICE:
-        price = None
-    if list_price is not None and not MIN_PRICE <= list_price <= MAX_PRICE:
-        list_price = None
-    return (
-        None if price is None else int(price + 0.5),
-        None if list_price is None else int(list_price + 0.5),
-        None if discount is None else int(discount + 0.5),
-        percent,
-        "firm" in last,
-    )
+    return _whole(price), _whole(list_price), None if discount is None else int(discount + 0.5), percent
+
+
+def _whole(price: float | None) -> int | None:
+    return int(price + 0.5) if price is not None and MIN_PRICE <= price <= MAX_PRICE else None
 
 
 def is_readable(act: SellerAct, text: str) -> bool:
@@ -175,28 +261,29 @@ def is_readable(act: SellerAct, text: str) -> bool:
 
 
 class Heard(NamedTuple):
-    """A line of any speaker without its meaning: its text with numbers masked, and what it names."""
+    """What a line of any speaker names, whatever it says of it."""
 
-    masked: str
-    amounts: tuple[int, ...]  # of money, from 1,000 on
-    brand: str | None
+    masked: list[str]  # sentence by sentence
+    amounts: list[int]  # of money, from 1,000 on
+    brand: str | None  # the first
     type: str | None
-    features: tuple[str, ...]
+    features: list[str]
 
 
 def hear(text: str) -> Heard:
     """What a line of any speaker names."""
-    text = plain(text)
-    tokens = _TOKEN.findall(text)
-    keys = [number + suffix.strip() if number else word or mark for _, number, suffix, word, mark in tokens]
-    brands = [BRAND_WORDS[key] for key in keys if key in BRAND_WORDS]
-    types = [TYPE_WORDS[key] for key in keys if key in TYPE_WORDS]
-    names = {place + i for place, size, _ in find_models(keys, brands) for i in range(size)}
-    masked, amounts = find_amounts(tokens, keys, names)
-    money = tuple(int(each.value) for each in amounts if each.kind not in ("year", "percent") and each.value >= 1_000)
-    return Heard(masked, money, brands[0] if brands else None, types[0] if types else None, named_features(masked))
+    parts = [cut(sentence) for sentence in _ENDS.split(plain(text))]
+    amounts: list[int] = []
+    features: list[str] = []
+    brand = kind = None
+    for part in parts:
+        if part.numbers:
+            amounts += [int(number.value) for number in part.numbers if is_money(number)]
+        features += named_features(part.masked)
+        brand, kind = brand or part.brand, kind or part.type
+    return Heard([part.masked for part in parts], amounts, brand, kind, features)
 
 
-def amounts_of(text: str) -> tuple[int, ...]:
-    """All amounts of money from 1,000 on that a text names, whatever they are."""
-    return hear(text).amounts
+def is_money(number: Number) -> bool:
+    """Whether a number is an amount a car may cost."""
+    return number.form in "#N" and number.value >= MIN_PRICE

@@ -61,6 +61,7 @@ _CLAUSE = re.compile(r"([.!?;]| but | though | however | although | yet )")
 _TRIGGERS = re.compile(r"cam|nav|gps|seat|leather|row|blind|roof|play")
 
 
+@lru_cache(maxsize=50_000)
 def features_of(masked: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The features a line claims that the car has, and those it says are missing."""
     if not _TRIGGERS.search(masked):
@@ -69,17 +70,13 @@ def features_of(masked: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     missing: dict[str, None] = {}
     parts = _CLAUSE.split(masked)
     for i in range(0, len(parts), 2):
-        asks = parts[i + 1 : i + 2] == ["?"]
-        has, lacks = _claims(parts[i].strip(), asks)
-        answer = _SAYS.search(parts[i + 2].strip()) if asks and i + 2 < len(parts) else None
-        if answer:  # Heated seats? Yes, it has them.
-            named = named_features(parts[i])
-            has, lacks = (named, ()) if answer["yes"] else ((), named)
+        has, lacks = _claims(parts[i].strip(), parts[i + 1 : i + 2] == ["?"])
         claimed.update(dict.fromkeys(has))
         missing.update(dict.fromkeys(lacks))
     return tuple(name for name in claimed if name not in missing), tuple(missing)
 
 
+@lru_cache(maxsize=50_000)
 def named_features(masked: str) -> tuple[str, ...]:
     """The features a text names, whatever it says of them."""
     if not _TRIGGERS.search(masked):
@@ -88,14 +85,22 @@ def named_features(masked: str) -> tuple[str, ...]:
 
 
 class Manners(NamedTuple):
-    """What a line does, without its numbers."""
+    """What a sentence does, without its numbers.
+
+    Args:
+        acts, asks (`frozenset[str]`), agrees (`bool`): as in a seller's act.
+        yes, no (`bool`): whether it says so plainly.
+        sure (`bool`), weak (`str`): whether it says so in other words, and how it begins: yes, no or okay.
+        one (`bool`): whether it speaks of a car without a name.
+    """
 
     acts: frozenset[str]
     asks: frozenset[str]
     agrees: bool
     yes: bool
     no: bool
-    only_asks: bool
+    sure: bool
+    weak: str
     one: bool
 
 
@@ -107,12 +112,12 @@ _SAYS = re.compile(
     r"(?:i'm|i am|we are|we're) afraid|afraid not|i wish i could|i would love to ,? ?but))\b"
 )
 _YES_START = re.compile(
-    r"(?:(?:oh|well|why|great question|good question|ah)[ ,.!]+)*(?:sure|absolutely|certainly|"
-    r"definitely|indeed|correct|right|"
-    r"of course|it (?:does|sure does|is|has)\b|you bet|that's (?:right|correct)|by all means|"
-    r"no problem|they do|totally|"
-    r"without a doubt|surely)\b|.*(?:[.,!?:]|but|and) (?:of course|certainly|absolutely|sure|"
-    r"with pleasure|it does)[ ,.!]"
+    r"(?:(?:oh|well|why|great question|good question|ah)[ ,]+)*(?:sure|absolutely|certainly|definitely|indeed|correct|"
+    r"right|of course|it (?:does|sure does|is|has)\b|you bet|that's (?:right|correct)|by all means|no problem|they do|"
+    r"totally|without a doubt|surely)\b"
+)
+_SURE = re.compile(
+    r"(?:^|[,:] |\bbut |\band )(?:of course|certainly|absolutely|sure|with pleasure|it does)(?:$| ?[ ,.!])"
 )
 _NO_START = re.compile(
     r"(?:well[ ,]+)?(?:it (?:doesn't|does not|isn't)|not (?:on|this|in)|they don't|sorry ,? ?(?:no|but no|it))\b"
@@ -202,34 +207,26 @@ _ONE = re.compile(
 
 @lru_cache(maxsize=50_000)
 def manners_of(masked: str) -> Manners:
-    """What a line does, by its words; numbers are masked, so that lines with other numbers are alike."""
-    parts = re.split(r"([.!?;])", masked)
-    questions = [parts[i].strip() for i in range(0, len(parts) - 1, 2) if parts[i + 1] == "?"]
-    statements = [
-        parts[i].strip() for i in range(0, len(parts), 2) if parts[i].strip() and parts[i + 1 : i + 2] != ["?"]
-    ]
-    acts = {name for name, pattern in _PHRASES.items() if pattern.search(masked)}
-    asks = set()
-    for question in questions:
-        asks |= {topic for topic, pattern in _TOPICS.items() if pattern.search(question)} or {"other"}
-    start = masked.lstrip(" .,!-").split(" ", 1)[0]
+    """What a sentence does, by its words; numbers are masked, so that sentences with other numbers are alike."""
+    question = masked.endswith("?")
+    acts = frozenset(name for name, pattern in _PHRASES.items() if pattern.search(masked))
+    asks: frozenset[str] = frozenset()
+    if question:
+        topics = frozenset(topic for topic, pattern in _TOPICS.items() if pattern.search(masked))
+        asks = topics or frozenset(["other"])
     said = _SAYS.search(masked)
-    no = said["no"] is not None if said else bool(_NO_START.match(masked))
-    yes = said["yes"] is not None if said else not no and bool(_YES_START.match(masked))
-    agrees = any(_AGREE.search(each) and not _NO_AGREEMENT.search(each) for each in statements)
-    agrees = agrees or (start in ("ok", "okay", "alright", "fine") and "refuse" not in acts and not questions)
-    if agrees and ("refuse" in acts or "trade_in" in acts):
-        agrees = False
-    if asks:
-        acts.add("ask")
-    if yes or no or agrees:
-        acts.add("answer")
+    start = masked.lstrip(" .,!-")
+    if start.startswith(("ok ", "okay ", "alright ", "fine ")):
+        weak = "okay"
+    else:
+        weak = "yes" if _YES_START.match(start) else "no" if _NO_START.match(start) else ""
     return Manners(
-        frozenset(acts),
-        frozenset(asks),
-        agrees,
-        yes,
-        no,
-        bool(questions) and not statements,
+        acts,
+        asks,
+        not question and bool(_AGREE.search(masked)) and not _NO_AGREEMENT.search(masked),
+        bool(said and said["yes"]),
+        bool(said and said["no"]),
+        bool(_SURE.search(masked)),
+        weak,
         bool(_ONE.search(masked)),
     )

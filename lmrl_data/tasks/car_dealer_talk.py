@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lmrl_data.tasks.car_dealer_catalog import BUDGETS, Car, catalogue
-from lmrl_data.tasks.car_dealer_parser import Heard, hear, read
+from lmrl_data.tasks.car_dealer_parser import hear, read
 
 
 class BuyerLine(NamedTuple):
@@ -16,15 +16,15 @@ class BuyerLine(NamedTuple):
     Args:
         does (`frozenset[str]`): price, mileage, discount, expensive, hurry, trade, more, doubt, told, wrong, leaves,
             chats: what it asks for or complains of.
-        amounts (`tuple[int, ...]`): the amounts of money it names.
-        brand, type (`str`, *optional*), features (`tuple[str, ...]`): those it names.
+        amounts (`list[int]`): the amounts of money it names.
+        brand, type (`str`, *optional*), features (`list[str]`): those it names.
     """
 
     does: frozenset[str]
-    amounts: tuple[int, ...]
+    amounts: list[int]
     brand: str | None
     type: str | None
-    features: tuple[str, ...]
+    features: list[str]
 
 
 _DOES = {
@@ -54,15 +54,18 @@ _DOES = {
 }
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
+def _does(masked: str) -> frozenset[str]:
+    return frozenset(name for name, pattern in _DOES.items() if pattern.search(masked))
+
+
 def listen(text: str) -> BuyerLine:
     """What a buyer's line says."""
-    heard: Heard = hear(text)
-    does = frozenset(name for name, pattern in _DOES.items() if pattern.search(heard.masked))
-    return BuyerLine(does, heard.amounts, heard.brand, heard.type, heard.features)
+    masked, amounts, brand, kind, features = hear(text)
+    return BuyerLine(frozenset().union(*map(_does, masked)), amounts, brand, kind, features)
 
 
-NOTHING = BuyerLine(frozenset(), (), None, None, ())
+NOTHING = BuyerLine(frozenset(), [], None, None, [])
 
 
 @dataclass

@@ -1,0 +1,383 @@
+"""Car Dealer: what a sale is worth, how buyers bargain, what a model may word, and how the sellers differ."""
+
+import random
+from typing import Any
+
+import pytest
+
+from lmrl_data import Turn, UserError, get_task, rollout
+from lmrl_data.dialogue import REPLY_CHARSET
+from lmrl_data.options import parse_options
+from lmrl_data.task import Conversation
+from lmrl_data.tasks.car_dealer import DIRECTIVES, CarDealerSimulator, want
+from lmrl_data.tasks.car_dealer_buyer import (
+    STRATEGIES,
+    Buyer,
+    best_price,
+    draw_profile,
+    fancy,
+    fancy_optimum,
+    revenue,
+    worth,
+)
+from lmrl_data.tasks.car_dealer_catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
+from lmrl_data.tasks.car_dealer_grammar import load
+from lmrl_data.tasks.car_dealer_parser import read
+from lmrl_data.tasks.car_dealer_talk import listen
+
+TASK = get_task("car_dealer")
+BUYER: dict[str, Any] = {
+    "personality": "polite", "brand": "Toyota", "type": "SUV", "features": ["backup camera", "heated seats"],
+    "budget": 50_000, "strategy": "discounts", "concession": "linear", "reservation": 50_000, "target": 40_000,
+    "discount": 0.05, "patience": 20,
+}  # fmt: skip
+
+
+def simulator(config: str = "revenue", seed: int = 0, **buyer: Any) -> CarDealerSimulator:
+    made = CarDealerSimulator(config, options={"buyer": BUYER | buyer})
+    made.reset(seed=seed)
+    return made
+
+
+def car(name: str) -> Any:
+    return next(each for each in catalogue() if each.name == name)
+
+
+# --- what a talk is worth
+
+
+def test_rewards_are_the_papers() -> None:
+    # Specification 11.7: budget 90,000 and list price 80,000.
+    assert fancy(83_000, 90_000, 80_000) == pytest.approx(83 / 85)
+    assert fancy(78_000, 90_000, 80_000) == pytest.approx(0.91765, abs=1e-5)
+    assert fancy(None, 90_000, 80_000) == pytest.approx(-0.125)
+    assert fancy(None, 50_000, 100_000) == pytest.approx(0.5)
+    assert fancy(None, 90_000, None) == 0
+    assert revenue(83_000) == 83.0
+    assert revenue(None) == 0
+
+
+@pytest.mark.parametrize("config", ["revenue", "fancy"])
+def test_only_the_last_turn_is_rewarded(config: str) -> None:
+    for seed in range(30):
+        episode = TASK.generate(TASK.simulator(config=config), seed)
+        rewards = [turn.reward for turn in episode.turns if turn.role == "assistant"]
+        assert not any(rewards[:-1])
+        outcome = episode.info["outcome"]
+        if config == "revenue":
+            assert rewards[-1] == revenue(outcome["price"])
+        else:
+            assert rewards[-1] == fancy(outcome["price"], episode.info["buyer"]["budget"], outcome["list_price"])
+        assert episode.success == (outcome["decision"] == "accept") == (outcome["price"] is not None)
+
+
+# --- buyers
+
+
+def test_buyers_are_drawn_from_the_papers_lists() -> None:
+    assert (len(PERSONALITIES), len(BRANDS), len(TYPES), len(FEATURES), len(BUDGETS)) == (10, 13, 6, 8, 5)
+    drawn = [draw_profile(random.Random(seed)) for seed in range(3_000)]
+    for part, names in {"personality": PERSONALITIES, "brand": BRANDS, "type": TYPES, "strategy": STRATEGIES}.items():
+        counts = [sum(getattr(each, part) == name for each in drawn) for name in names]
+        assert min(counts) > 0.8 * 3_000 / len(names)
+    assert {len(each.features) for each in drawn} == {1, 2, 3, 4}
+    assert all(len(set(each.features)) == len(each.features) for each in drawn)
+    assert all(each.target <= each.reservation <= 1.08 * each.budget for each in drawn)
+    assert all(each.patience <= 25 for each in drawn)
+
+
+def test_fixing_a_part_of_a_buyer_leaves_the_rest_to_the_seed() -> None:
+    free = draw_profile(random.Random(3))
+    other = "Audi" if free.brand != "Audi" else "BMW"
+    assert draw_profile(random.Random(3), {"brand": other}) == free._replace(brand=other)
+    fixed = draw_profile(random.Random(3), {"features": ["sunroof"], "personality": "rude"})
+    assert fixed == free._replace(features=("sunroof",), personality="rude")
+
+
+@pytest.mark.parametrize(
+    "buyer",
+    [
+        {"budget": 12_345}, {"brand": "Lada"}, {"type": "tank"}, {"features": []}, {"features": ["wings"]},
+        {"features": ["sunroof", "sunroof"]}, {"patience": 0}, {"patience": 2.5}, {"reservation": "much"},
+        {"reservation": True}, {"strategy": None}, {"mood": "good"}, "rich", 7, ["brand"], {"target": float("nan")},
+    ],
+)  # fmt: skip
+def test_a_buyer_that_cannot_be_is_refused_in_one_line(buyer: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        CarDealerSimulator().reset(seed=0, options={"buyer": buyer})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_buyer_can_be_given_on_the_command_line() -> None:
+    options = parse_options(['buyer={"strategy": "impatient", "budget": 30000}'])
+    _, info = CarDealerSimulator().reset(seed=0, options=options)
+    assert (info["buyer"]["strategy"], info["buyer"]["budget"]) == ("impatient", 30_000)
+
+
+def test_a_car_is_worth_less_where_it_is_not_what_is_wanted_and_never_more_than_it_lists_for() -> None:
+    profile = draw_profile(random.Random(0), BUYER | {"features": ["sunroof"], "strategy": "impatient", "discount": 0})
+    cars = {"right": car("Toyota Sequoia"), "brand": car("Ford Expedition"), "cheap": car("Toyota RAV4")}
+    assert cars["right"].price > 50_000
+    assert worth(profile, cars["right"]) == 50_000
+    assert worth(profile, cars["right"], ()) == pytest.approx(0.97 * 50_000)  # without the sunroof
+    assert worth(profile, cars["brand"]) == pytest.approx(0.88 * 50_000)
+    assert worth(profile, cars["cheap"]) == cars["cheap"].price
+    frugal = profile._replace(strategy="discounts", discount=0.1)
+    assert worth(frugal, cars["cheap"]) == pytest.approx(0.9 * cars["cheap"].price)
+
+
+def test_what_a_buyer_would_pay_rises_from_the_target_to_what_the_car_is_worth() -> None:
+    profile = draw_profile(random.Random(0), BUYER)
+    for concession, half in (("linear", 0.5), ("boulware", 0.5**1.4), ("conceder", 0.5**0.6)):
+        buyer = Buyer(profile._replace(concession=concession), random.Random(0))
+        buyer.car = car("Toyota Sequoia")
+        low, high = buyer.acceptable(), buyer.ceiling()
+        assert low == pytest.approx(0.8 * high)  # target over reservation
+        buyer.progress = 0.5
+        assert buyer.acceptable() == pytest.approx(low + half * (high - low))
+        buyer.progress = 3
+        assert buyer.acceptable() == high
+
+
+def test_the_best_price_is_that_of_the_car_worth_most() -> None:
+    profile = draw_profile(random.Random(0), BUYER | {"discount": 0})
+    assert best_price(profile) == 50_000
+    assert fancy_optimum(profile) >= fancy(49_999, 50_000, min(c.price for c in catalogue() if c.price > 50_000)) - 0.2
+
+
+def test_a_buyer_buys_at_a_good_price_and_walks_at_a_bad_one() -> None:
+    lines = ["Hello!", "The Toyota Highlander comes with a backup camera and heated seats."]
+    for price, decision in (("$30,000", "accept"), ("$49,900", "reject")):
+        made = simulator()
+        for text in (*lines, *[f"I can do {price}."] * 23):
+            *_, over, _, info = made.step(text)
+            if over:
+                break
+        assert info["outcome"]["decision"] == decision
+
+
+def test_nobody_stays_longer_than_the_patience() -> None:
+    for patience in (3, 10, 25):
+        made = simulator(patience=patience)
+        for turn in range(1, 26):
+            *_, over, _, info = made.step(f"Let me tell you more about the Toyota Highlander, part {turn} of many.")
+            if over:
+                break
+        assert turn <= patience
+        assert info["success"] is False
+
+
+def test_an_impatient_buyer_leaves_a_talker_before_others_do() -> None:
+    turns = {}
+    for strategy in STRATEGIES:
+        made = simulator(strategy=strategy, patience=25)
+        for turn in range(1, 26):
+            text = f"How is your family, and what about the weather on day {turn}, did you see the game last night?"
+            if made.step(text)[2]:
+                break
+        turns[strategy] = turn
+    assert turns["impatient"] < min(turns["discounts"], turns["features"])
+
+
+def test_a_buyer_who_wants_features_pays_more_once_they_are_confirmed() -> None:
+    made = simulator(strategy="features", discount=0)
+    made.step("Hello!")
+    made.step("This is the Toyota Highlander.")
+    before = made.buyer.ceiling()
+    made.step("It has a backup camera.")
+    between = made.buyer.ceiling()
+    made.step("And it comes with heated seats.")
+    assert before < between < made.buyer.ceiling()
+
+
+def test_an_offer_without_a_name_is_for_the_kind_of_car_that_is_spoken_of() -> None:
+    made = simulator()
+    made.step("Hello, how can I help?")
+    made.step("I have a Toyota SUV for $40,000.")
+    assert made.buyer.car.brand == "Toyota"
+    assert "SUV" in made.buyer.car.types
+    assert made.buyer.offer == 40_000
+
+
+# --- what is said
+
+
+def test_every_reply_is_one_line_of_printable_characters() -> None:
+    for seed in range(60):
+        episode = TASK.generate(TASK.simulator(), seed)
+        for turn in episode.turns:
+            assert set(turn.content) <= set(REPLY_CHARSET)
+            assert turn.content == turn.content.strip()
+
+
+def test_every_move_has_words_for_every_personality_and_a_directive() -> None:
+    rng = random.Random(0)
+    slots = dict.fromkeys(("price", "budget"), "$20,000") | {
+        "want": "a Toyota SUV", "car": "Toyota RAV4", "feature": "sunroof", "features": "a sunroof", "type": "SUV",
+        "brand": "Toyota",
+    }  # fmt: skip
+    for rule in DIRECTIVES:
+        for personality in PERSONALITIES:
+            assert load("buyer").say(rule, rng.randrange, frozenset([personality]), **slots)
+
+
+def test_what_a_buyer_wants_reads_as_english() -> None:
+    profile = draw_profile(random.Random(0), BUYER)
+    assert want(profile) == "a Toyota SUV"
+    assert want(profile, every=True) == "a Toyota SUV with a backup camera and heated seats"
+    assert want(profile._replace(type="luxury", brand="Audi")) == "a luxury Audi"
+    assert want(profile._replace(type="electric", brand="Ford")) == "an electric Ford"
+
+
+def test_a_bid_names_its_price() -> None:
+    bids = 0
+    for seed in range(40):
+        made = simulator(seed=seed)
+        for text in ("Hello!", "The Toyota Highlander is $45,000.", "$44,500.", "$44,000.", "$43,500."):
+            reply, *_, info = made.step(text)
+            if made.move.rule == "counter":
+                bids += 1
+                assert listen(reply).amounts == [made.move.price]
+                assert made.move.price < info["seller_act"]["price"]
+    assert bids > 10
+
+
+def test_rendering_shows_the_talk_and_its_end() -> None:
+    made = simulator(patience=3)
+    for text in ("Hello!", "\x1b[31mred\n", "Bye."):
+        made.step(text)
+    picture = made.render()
+    assert "Seller:\x1b[0m Hello!" in picture
+    assert "\x1b[31m" not in picture
+    assert picture.endswith("(no sale)")
+
+
+# --- a model as buyer
+
+
+def test_a_model_sees_the_sellers_text_as_data_and_the_move_as_an_order() -> None:
+    made = simulator()
+    made.ask("Hello <|im_end|>")
+    prompt = made.prompt("The Toyota Highlander is $45,000.\nYou: accept")
+    view = prompt.view()
+    assert view.turns[0].role == "system"
+    assert "polite" in view.turns[0].content
+    assert "{" not in view.turns[0].content
+    assert all("<|" not in turn.content for turn in view.turns[1:])
+    text, _, order = view.turns[-1].content.rpartition("\n")
+    assert order.startswith("You: ")
+    assert "\n" not in text
+
+
+def test_a_model_may_word_the_move_and_nothing_else() -> None:
+    made = simulator()
+    made.step("Hello!")
+    for seed in range(50):
+        made = simulator(seed=seed)
+        for text in ("Hello!", "The Toyota Highlander is $45,000.", "$44,500."):
+            prompt = made.ask(text)
+            made.finish(prompt.grounded)
+        if made.move.rule == "counter":
+            break
+    price = made.move.price
+    assert prompt.parse(f"How about ${price:,}?") == f"How about ${price:,}?"
+    assert prompt.parse("I would pay $49,000.") is None  # another amount
+    assert prompt.parse("How about less?") is None  # no amount
+    assert prompt.parse(f"${price:,}, or 45 grand, whatever.") is None
+    assert prompt.parse(f"It's a deal at ${price:,}!") is None  # agrees where it does not
+    assert prompt.parse(f"${price:,}, no deal, goodbye.") is None  # leaves where it does not
+    assert prompt.parse("Seller: take it") is None
+    assert prompt.parse("") is None
+
+
+def test_a_model_says_yes_only_where_the_buyer_buys() -> None:
+    made = simulator()
+    for text in (
+        "Hello!",
+        "The Toyota Highlander comes with a backup camera and heated seats.",
+        *["It is $30,000."] * 20,
+    ):
+        prompt = made.ask(text)
+        if made.move.decision == "accept":
+            break
+        assert prompt.parse("I'll take it.") is None
+        made.finish(prompt.grounded)
+    assert prompt.parse("Wonderful, I'll take it for $30,000.") is not None
+    assert prompt.parse("Wonderful, I'll take it for $29,000.") is None
+    assert prompt.parse("No deal, goodbye.") is None
+    step = made.finish("Wonderful, I'll take it for $30,000.")
+    assert step[1] == 30.0
+
+
+def test_no_text_of_a_model_decides_the_outcome() -> None:
+    class Liar:
+        def answer(self, prompts: Any) -> list[str]:
+            return ["Deal, I pay $900,000!" for _ in prompts]
+
+    made = CarDealerSimulator(oracle=Liar(), options={"buyer": BUYER})
+    made.reset(seed=0)
+    total, over = 0.0, False
+    while not over:
+        _, reward, over, _, info = made.step("The Toyota Highlander is $49,000.")
+        total += reward
+    assert total == 0
+    assert info["success"] is False
+
+
+# --- sellers
+
+
+@pytest.mark.parametrize("name", TASK.policies)
+def test_sellers_read_the_visible_texts_only_and_can_be_put_into_any_talk(name: str) -> None:
+    turns = [
+        Turn("user", "Start"), Turn("assistant", "Hello, what are you looking for?"),
+        Turn("user", "I want a Toyota SUV with heated seats."), Turn("assistant", "What is your budget?"),
+        Turn("user", "About $50,000."),
+    ]  # fmt: skip
+    lines = [TASK.policy(name, "revenue", 3).act([Conversation(9, None, list(turns))]) for _ in range(2)]
+    assert lines[0] == lines[1]
+    assert lines[0][0]
+
+
+def test_a_policys_lines_do_not_depend_on_the_talks_beside_it() -> None:
+    seeds = [2_000_000, 2_000_001, 2_000_002]
+    together = rollout(TASK, "revenue", TASK.policy("reader", "revenue"), seeds, batch_size=3)
+    alone = [rollout(TASK, "revenue", TASK.policy("reader", "revenue"), [seed])[0] for seed in seeds]
+    assert together == alone
+
+
+def test_sellers_offer_what_their_own_parser_reads() -> None:
+    for name in ("generous", "features", "concise", "reader"):
+        for episode in rollout(TASK, "revenue", TASK.policy(name, "revenue"), range(2_000_000, 2_000_010)):
+            if episode.success:
+                offers = {read(turn.content).price for turn in episode.turns if turn.role == "assistant"}
+                bids = {
+                    amount for turn in episode.turns if turn.role == "user" for amount in listen(turn.content).amounts
+                }
+                assert episode.info["outcome"]["price"] in offers | bids
+
+
+@pytest.mark.slow
+def test_each_seller_suits_one_buyer() -> None:
+    table: dict[str, dict[str, float]] = {}
+    for strategy in STRATEGIES:
+        table[strategy] = {}
+        for name in ("generous", "features", "concise"):
+            options = {"buyer": {"strategy": strategy}}
+            policy = TASK.policy(name, "revenue")
+            episodes = rollout(TASK, "revenue", policy, range(9_000, 9_400), simulator_options=options)
+            table[strategy][name] = sum(each.total_reward for each in episodes) / 400
+    assert max(table["discounts"], key=table["discounts"].__getitem__) == "generous"
+    assert max(table["features"], key=table["features"].__getitem__) == "features"
+    assert max(table["impatient"], key=table["impatient"].__getitem__) == "concise"
+
+
+@pytest.mark.slow
+def test_the_reader_sells_more_than_the_sellers_of_the_data() -> None:
+    means = {}
+    for name in ("reader", "generous", "features", "concise", "random"):
+        episodes = rollout(TASK, "revenue", TASK.policy(name, "revenue"), range(8_000, 8_200))
+        means[name] = sum(each.total_reward for each in episodes) / 200
+    assert max(means, key=means.__getitem__) == "reader"
+    assert min(means, key=means.__getitem__) == "random"
