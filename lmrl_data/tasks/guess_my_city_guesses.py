@@ -19,8 +19,8 @@ _GUESS = re.compile(
     "|".join(
         (
             r"(?:is|was|could|can|might|may|would|must|isnt|wasnt) (?:it|this|that|he|" + _HOME + ")"
-            r"(?: (?:be|actually|called|named|in|by any chance|perhaps|maybe|possibly|the|city|of|just|really|then|"
-            r"about|town|located|situated|capital|your|hometown|beautiful|great|wonderful)){0,5} @",
+            r"(?: (?:be|actually|called|named|known as|in|by any chance|perhaps|maybe|possibly|the|city|of|"
+            r"just|really|then|about|town|located|situated|capital|your|hometown|beautiful|great|wonderful)){0,5} @",
             r"(?:it|this|that|its|thats|" + _HOME + ")"
             r"(?: (?:is|must be|might be|could be|has to be|s|was|may be)){0,2}(?: (?:in|the city of|called))? @",
             r"(?:is|are|do|did|were|would|could|might) (?:you|u|ya|we|i)"

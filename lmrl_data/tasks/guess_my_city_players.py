@@ -24,21 +24,10 @@ GUESSES = (
 )  # fmt: skip
 # How a question may begin, so that it is not always the same.
 OPENINGS = (
-    "",
-    "",
-    "",
-    "",
-    "",
-    "So, ",
-    "Okay, ",
-    "And ",
-    "Hmm, ",
-    "Tell me, ",
-    "Well, ",
-    "I see. ",
-    "Interesting! ",
-    "Thanks. ",
-)
+    "", "", "", "", "", "So, ", "Okay, ", "Hmm, ", "Tell me, ", "Well, ", "Good, ", "I see.", "Interesting!",
+    "Thanks.",
+)  # fmt: skip
+HOMES = ("your city", "your city", "your city", "your town", "your hometown", "your home town", "this city")
 
 
 class Knowledge:
@@ -319,17 +308,17 @@ def play(simulator: Simulator, seed: int, habit: Habit) -> Episode:
             if form.text not in asked:
                 break
         asked.add(form.text)
-        opening = chance.choice(OPENINGS) if turn > 1 else ""
-        last = opening + (
-            form.text if opening in ("", OPENINGS[-1], OPENINGS[-2], OPENINGS[-3]) else _lower(form.text)
-        )
+        last = _varied(form.text, chance, turn)
         return last
 
     return play_episode("guess_my_city", simulator, seed, habit.name, act)
 
 
-def _lower(text: str) -> str:
-    return text if text.startswith("I ") else text[0].lower() + text[1:]
+def _varied(text: str, chance: random.Random, turn: int) -> str:
+    """A known question, not always in the same words."""
+    text = text.replace("your city", chance.choice(HOMES))
+    opening = chance.choice(OPENINGS) if turn > 1 else ""
+    return f"{opening}{text[0].lower()}{text[1:]}" if opening.endswith(", ") else f"{opening} {text}".strip()
 
 
 def _question(known: Knowledge, chance: random.Random, habit: Habit, possible: int) -> Form:
@@ -346,9 +335,9 @@ def _question(known: Knowledge, chance: random.Random, habit: Habit, possible: i
     return min(tried, key=unsure)
 
 
-CURIOUS = Habit("curious", open_share=0.85, notice=0.09, patience=(16, 19))
-METHODICAL = Habit("methodical", open_share=0.25, notice=0.13, patience=(16, 19), look=3)
-HASTY = Habit("hasty", open_share=0.5, notice=0.08, patience=(14, 18), hurry=0.12)
+CURIOUS = Habit("curious", open_share=0.85, notice=0.092, patience=(17, 19))
+METHODICAL = Habit("methodical", open_share=0.25, notice=0.09, patience=(17, 19), look=3)
+HASTY = Habit("hasty", open_share=0.5, notice=0.074, patience=(15, 19), hurry=0.08)
 RANDOM = Habit("random", open_share=0.5, notice=0.0, patience=(20, 20), hurry=0.1)
 
 

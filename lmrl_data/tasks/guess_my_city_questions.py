@@ -300,11 +300,16 @@ _CONTRACTED = {
     "youre": "you are", "theres": "there is", "thats": "that is", "ur": "your", "u": "you", "its": "its",
 }  # fmt: skip
 _OPENING = re.compile(
-    r"^(?:(?:so|well|ok|okay|now|hmm|hm|and|also|but|then|alright|great|nice|thanks|thank you|cool|interesting|i see|"
+    r"^(?:(?:tell me(?= (?:is|are|do|does|did|was|were|has|have|can|could|will|what|which|how|when|where|who)\b)|"
+    r"so|well|ok|okay|now|hmm|hm|and|also|but|then|alright|great|nice|thanks|thank you|cool|interesting|i see|"
     r"good|please|hi|hello|hey|next question|question|let me ask|one more question|another question|just curious|"
     r"i wonder|im curious|i am curious|i would like to know|id like to know|i want to know|may i ask|can i ask|"
     r"could i ask) )+"
 )
+# Other words for the city, as the known questions call it.
+_CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)\b")
+# Other words for the city, as the known questions call it.
+_CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)\b")
 _INDIRECT = re.compile(
     r"^(?:(?:can|could|would|will) you (?:please )?(?:tell|say|confirm|let)(?: me| us)?(?: know)?|tell me|do you know|"
     r"let me know|would you say|is it true that|is it correct that|would you describe it as|i wonder|"
@@ -322,7 +327,7 @@ _CHOICE = re.compile(
 def _simplified(text: str) -> str:
     text = re.sub(r"(?<=\d)\.(?=\d)", "p", text)
     words = [_CONTRACTED.get(word, word) for word in re.sub(r"\bsaint\b", "st", fold(text)).split()]
-    return _OPENING.sub("", " ".join(words))
+    return _CITY.sub("your city", _OPENING.sub("", " ".join(words)))
 
 
 def _is_polar(text: str) -> tuple[str, bool]:
