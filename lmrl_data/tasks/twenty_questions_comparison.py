@@ -132,9 +132,10 @@ _FIT = re.compile(
     r"\bfit(?: \w+)? (?:into|inside of|inside|in|through|on top of|on (?=(?:a|your|my) (?:table|desk))) (.+)$"
 )
 _LIFT = re.compile(
-    r"(?:do|can) you (?:easily )?(?:lift|carry|move|pick) (?:it|this|one)(?: (?:up|alone|around|yourself|by \w+))*$"
+    r"(?:do|can) you (?:lift|carry|move|pick) (?:it|this|one)(?: (?:up|alone|around|yourself|by \w+))*"
+    r"( (?:with|in) one hand)?$"
 )
-_LIFTED = 25.0  # kg that one person can carry
+_LIFTED, _LIFTED_BY_HAND = 25.0, 8.0  # kg that one person can carry, with both hands and with one
 _NO_THING = frozenset(("about", "roughly", "average", "typical", "normal"))
 
 
@@ -160,7 +161,9 @@ def compare(clause: str) -> Comparison | None:
     if match := _FIT.search(clause):
         found = _reference(match[1].split(), "size")
         return UNKNOWN if found is None else Comparison("size", 0.0, found[1])
-    return Comparison("mass", 0.0, _LIFTED) if _LIFT.match(clause) else None
+    if match := _LIFT.match(clause):
+        return Comparison("mass", 0.0, _LIFTED_BY_HAND if match[1] else _LIFTED)
+    return None
 
 
 def _amount(clause: str, more: bool, word: str | None, rest: str) -> Comparison | None:

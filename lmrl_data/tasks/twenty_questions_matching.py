@@ -119,15 +119,15 @@ def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | Non
 
 
 def spelled(word: str, known: Container[str]) -> str:
-    """A word without its slip of the pen: two letters changed round, one missing, or one too many.
+    """A word without its slip of the pen: two letters changed round, one missing, or one doubled.
 
-    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane.
+    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane, and haunted not hunted.
     """
     if len(word) < 6 or word in known:
         return word
     places = range(1, len(word) - 1)
     fixed = [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in places[:-1]]
-    fixed += [word[:i] + word[i + 1 :] for i in places]
+    fixed += [word[:i] + word[i + 1 :] for i in places if word[i] == word[i - 1]]
     fixed += [word[:i] + letter + word[i:] for i in range(1, len(word)) for letter in string.ascii_lowercase]
     return next((each for each in fixed if each in known), word)
 
@@ -177,7 +177,7 @@ class Lexical:
              if known[0] == word[0]),
             default=(0.0, word),
         )  # fmt: skip
-        return (best, dice) if dice > 0.7 else (word, 0.0)
+        return (best, dice) if dice > 0.75 else (word, 0.0)
 
     def scores(self, words: Sequence[str]) -> dict[int, float]:
         """Cosines with the forms that share a word."""
@@ -217,7 +217,7 @@ class Embeddings:
         forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
     """
 
-    threshold = 0.6
+    threshold = 0.63
     share = 0.8
 
     def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:

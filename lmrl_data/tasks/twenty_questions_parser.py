@@ -175,7 +175,7 @@ class Reader:
             return strict if _known(strict) else None
         for read, words in (
             (self._relative, listed), (self._negated, listed), (self._several, listed), (self._compared, plain),
-            (self._modified, plain), (self._near, plain), (self._opposed, plain),
+            (self._near, plain), (self._modified, plain), (self._opposed, plain),
         ):  # fmt: skip
             reading = read(words, depth)
             if reading is not None:
@@ -342,7 +342,7 @@ class Reader:
     def _near(self, text: str, depth: int) -> Reading | None:
         """All but the same words as a question of the table."""
         match = self.lexical.nearest(text.split())
-        return self._attribute(match.attribute) if match and match.score > 0.85 else None
+        return self._attribute(match.attribute) if match and match.score > 0.9 else None
 
     def _nearest(self, text: str) -> Reading | None:
         words = text.split()

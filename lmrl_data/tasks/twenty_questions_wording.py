@@ -45,6 +45,7 @@ _CONTRACTIONS = [
         (r"'ve\b", " have"),
         (r"'ll\b", " will"),
         (r"\bman[- ]made\b", "manmade"),
+        (r"\bsmth\b", "something"),
         (r"'", " "),
     )
 ]
