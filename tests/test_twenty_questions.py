@@ -190,12 +190,14 @@ def test_a_question_has_one_answer_whatever_was_asked_before(name: str, number: 
 def test_the_transcript_shows_what_was_asked_and_what_is_left() -> None:
     simulator = at("Lion")
     assert simulator.render() == "20 questions left."
-    simulator.step("Is it\x1b[2J alive?")
-    lines = simulator.render().split("\n")
-    assert lines[0].startswith(" 1. Is it\\x1b[2J alive?")
-    assert lines[1] == "19 questions left."
+    simulator.step("Is it alive?")
+    simulator.step("Is it mentioned in\x1b[2J Hamlet?")
+    first, second, left = simulator.render().split("\n")
+    assert (first.split(), left) == (["1.", "Is", "it", "alive?", "Yes."], "18 questions left.")
+    assert second.startswith(" 2. Is it mentioned in\\x1b[2J Hamlet?")
+    assert second.endswith(" No. (not understood)")
     simulator.step("Is it a lion?")
-    assert simulator.render().endswith("Found with question 2.")
+    assert simulator.render().endswith("Found with question 3.")
 
 
 def test_a_lost_game_shows_the_object_at_its_end() -> None:

@@ -74,7 +74,7 @@ class TwentyQuestionsSimulator(GroundedSimulator):
         super().__init__(oracle, render_mode, options)
         TASK.config(config)
         self.config = config
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str, bool]] = []  # question, answer, and whether it was understood
 
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         check_options("twenty_questions", options, ("object", "strict", "matcher"))
@@ -102,7 +102,7 @@ class TwentyQuestionsSimulator(GroundedSimulator):
 
     def _conclude(self, reply: str) -> Step:
         reading = self._reading
-        self.asked.append((self._action[:MAX_LENGTH], reply))
+        self.asked.append((self._action[:MAX_LENGTH], reply, reading.match is not None))
         info = {
             "valid": reading.valid,
             "match": reading.match,
@@ -131,9 +131,9 @@ class TwentyQuestionsSimulator(GroundedSimulator):
         from lmrl_data.cards import printable
 
         rows = []
-        for number, (question, answer) in enumerate(self.asked, 1):
+        for number, (question, answer, understood) in enumerate(self.asked, 1):
             text = " ".join(printable(question).split())
-            rows.append(f"{number:>2}. {text[:90]:<52} {answer}")
+            rows.append(f"{number:>2}. {text[:90]:<52} {answer}{'' if understood else ' (not understood)'}")
         left = MAX_QUESTIONS - len(self.asked)
         if self.won:
             rows.append(f"Found with question {len(self.asked)}.")
@@ -448,7 +448,7 @@ def _by(player: Player) -> Callable[[Simulator, int], Episode]:
     return functools.partial(play, player)
 
 
-SOURCE = "ours: the data's mean, and the greedy expert's mean over all objects; the best policy is not known"
+SOURCE = "ours: the data's mean; the greedy expert, the mean of five games an object. The best policy is not known"
 
 TASK = Task(
     id="twenty_questions",
@@ -458,7 +458,7 @@ TASK = Task(
         "standard": Config(
             "158 objects, all questions and answers visible",
             None,
-            ReferenceReturns(-20.0, -14.71, -6.89, -6.89, SOURCE),
+            ReferenceReturns(-20.0, -14.71, -6.934, -6.934, SOURCE),
         )
     },
     simulator=TwentyQuestionsSimulator,

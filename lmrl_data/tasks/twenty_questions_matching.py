@@ -121,7 +121,7 @@ def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | Non
 def spelled(word: str, known: Container[str]) -> str:
     """A word without its slip of the pen: two letters changed round, one missing, or one doubled.
 
-    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane, and haunted not hunted.
+    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane, haunted is not hunted.
     """
     if len(word) < 6 or word in known:
         return word
