@@ -16,8 +16,18 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import unknown
 from lmrl_data.oracle import Oracle
 from lmrl_data.task import Behavior, Config, Protocol, ReferenceReturns, Step, Task, check_options
-from lmrl_data.tasks.guess_my_city_answers import answers, fixed, pick
-from lmrl_data.tasks.guess_my_city_facts import ASSETS, City, all_cities, cities, country_of, find_city, holds, leaks
+from lmrl_data.tasks.guess_my_city_answers import answer, fixed, pick
+from lmrl_data.tasks.guess_my_city_facts import (
+    ASSETS,
+    City,
+    all_cities,
+    cities,
+    country_of,
+    find_city,
+    holds,
+    leaks,
+    plain,
+)
 from lmrl_data.tasks.guess_my_city_players import (
     ExpertPolicy,
     NoisyPolicy,
@@ -108,7 +118,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         if self._right:
             return pick(fixed("right"), number).replace("{city}", self.city.name)
         if reading.act == "ask":
-            said = pick(answers(self.city, reading), number)
+            said = answer(self.city, reading, number)
         elif reading.act != "guess":
             said = pick(fixed(reading.act), number)
         elif reading.numbers and self.city.number not in reading.numbers:
@@ -161,7 +171,8 @@ class GuessMyCitySimulator(GroundedSimulator):
     def render(self) -> str:
         """The questions and answers so far, and how many questions are left."""
         rows = [
-            f"{number:2}. {question[:100]}\n    {answer}" for number, (question, answer) in enumerate(self.said, 1)
+            f"{number:2}. {plain(question[:100])}\n    {answer}"
+            for number, (question, answer) in enumerate(self.said, 1)
         ]
         left = MAX_QUESTIONS - len(self.said)
         return "\n".join([*rows, f"{left} question{'' if left == 1 else 's'} left"])

@@ -196,18 +196,38 @@ def sentence(clause: str) -> str:
     return clause[0].upper() + clause[1:]
 
 
-@cache
-def answers(city: City, reading: Reading) -> tuple[str, ...]:
-    """Every reply to a question in scope; the same facts in other words."""
-    assert reading.intent is not None
-    clauses = wordings(city, reading.intent)
+def _openings(city: City, reading: Reading) -> tuple[str, ...]:
+    """How a reply begins; nothing where it is not a yes or no."""
     if reading.test is None:
-        return tuple(map(sentence, clauses))
+        return ("",)
     verdict = holds(reading.test, city)
-    if verdict and reading.test.removeprefix("!").startswith(("country=", "same_country=")) and reading.test[0] != "!":
+    return UNSURE if verdict is None else YES if verdict else NO
+
+
+def _is_named_country(city: City, reading: Reading) -> bool:
+    """Whether a question names the city's country: then there is nothing to add that would not give it away."""
+    test = reading.test or ""
+    return test.startswith(("country=", "same_country=")) and holds(test, city) is True
+
+
+def answer(city: City, reading: Reading, number: int) -> str:
+    """The reply to a question in scope; the number chooses the words."""
+    assert reading.intent is not None
+    if _is_named_country(city, reading):
+        return pick(fixed("country_yes"), number)
+    clause = pick(wordings(city, reading.intent), number)
+    openings = _openings(city, reading)
+    opening = pick(openings, number // 64)
+    return opening + clause if opening else sentence(clause)
+
+
+def answers(city: City, reading: Reading) -> tuple[str, ...]:
+    """Every reply that a question in scope may get: the same facts in other words."""
+    assert reading.intent is not None
+    if _is_named_country(city, reading):
         return fixed("country_yes")
-    openings = UNSURE if verdict is None else YES if verdict else NO
-    return tuple(opening + clause for opening in openings for clause in clauses)
+    openings, clauses = _openings(city, reading), wordings(city, reading.intent)
+    return tuple(opening + clause if opening else sentence(clause) for opening in openings for clause in clauses)
 
 
 @cache

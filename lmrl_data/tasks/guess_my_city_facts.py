@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from math import asin, cos, radians, sin, sqrt
+from math import acos, cos, radians, sin
+from operator import mul
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,6 +205,7 @@ def lines(asset: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
+@lru_cache(65536)
 def country_of(name: str) -> str:
     """The folded name by which tests call a country; any other word as it is, folded."""
     folded = fold(name)
@@ -323,7 +325,28 @@ def properties() -> dict[str, str]:
     return named
 
 
-@cache
+class Test(NamedTuple):
+    """A test about one fact: the field, how it is compared, and with what."""
+
+    field: str
+    operator: str
+    value: str
+
+
+@lru_cache(65536)
+def _parsed(test: str) -> tuple[str, Sequence[str]] | Test | None:
+    """A test as `|`, `&` or `!` and the tests these join, or as one about a fact; `None`, if it is a field's name."""
+    for joint in (" | ", " & "):
+        if joint in test:
+            return joint.strip(), test.split(joint)
+    if test.startswith("!"):
+        return "!", [test[1:]]
+    if test in properties():
+        return "|", [properties()[test]]
+    match = re.fullmatch(r"([a-z_+]+)([=<>~^:])(.*)", test)
+    return Test(*match.groups()) if match else None
+
+
 def holds(test: str, city: City) -> bool | None:
     """Whether a test is true of a city; `None`, if the facts do not say.
 
@@ -331,19 +354,17 @@ def holds(test: str, city: City) -> bool | None:
         >>> holds("population>5000000 & !is_capital", find_city("standard", "Shanghai"))
         True
     """
-    if " | " in test:
-        values = [holds(part, city) for part in test.split(" | ")]
-        return True if True in values else None if None in values else False
-    if " & " in test:
-        values = [holds(part, city) for part in test.split(" & ")]
-        return False if False in values else None if None in values else True
-    if test.startswith("!"):
-        value = holds(test[1:], city)
-        return None if value is None else not value
-    match = re.fullmatch(r"([a-z_+]+)([=<>~^:])(.*)", test)
-    if match is None:
-        return holds(properties()[test], city) if test in properties() else _truth(test, city)
-    field, operator, asked = match.groups()
+    parsed = _parsed(test)
+    if parsed is None:
+        return _truth(test, city)
+    if len(parsed) == 2:
+        joint, parts = parsed
+        values = [holds(part, city) for part in parts]
+        if joint == "!":
+            return None if values[0] is None else not values[0]
+        decisive = joint == "|"
+        return decisive if decisive in values else None if None in values else not decisive
+    field, operator, asked = parsed
     if operator == "~":
         return _has_word(field.split("+"), asked.split(","), city)
     if field in _SPECIAL:
@@ -402,11 +423,17 @@ def _has_word(fields: Sequence[str], words: Sequence[str], city: City) -> bool |
     return False
 
 
+@cache
+def _direction(city: City) -> tuple[float, float, float]:
+    """The city as a point of a globe of radius 1."""
+    lat, lon = radians(city.facts["lat"]), radians(city.facts["lon"])
+    return cos(lat) * cos(lon), cos(lat) * sin(lon), sin(lat)
+
+
 def kilometres(one: City, other: City) -> float:
     """The distance between two cities along a great circle."""
-    lat, lon, lat2, lon2 = (radians(place.facts[axis]) for place in (one, other) for axis in ("lat", "lon"))
-    half = sin((lat2 - lat) / 2) ** 2 + cos(lat) * cos(lat2) * sin((lon2 - lon) / 2) ** 2
-    return 12_742 * asin(sqrt(half))
+    cosine = sum(map(mul, _direction(one), _direction(other)))
+    return 6_371 * acos(max(-1.0, min(1.0, cosine)))
 
 
 def _numbered(value: str) -> City:

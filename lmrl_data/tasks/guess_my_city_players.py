@@ -76,6 +76,8 @@ class Knowledge:
             return self.all
         key = reading.intent, reading.test, answer
         if key not in self._learned:
+            if len(self._learned) > 200_000:
+                self._learned.clear()
             self._learned[key] = self._learn(reading.intent, reading.test, answer)
         return self._learned[key]
 
