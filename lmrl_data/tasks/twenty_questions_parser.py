@@ -23,7 +23,15 @@ from lmrl_data.tasks.twenty_questions_matching import (
     role,
     spelled,
 )
-from lmrl_data.tasks.twenty_questions_wording import ASKING, OPENERS, as_question, clause, named, sentence
+from lmrl_data.tasks.twenty_questions_wording import (
+    ASKING,
+    MAX_LENGTH,
+    OPENERS,
+    as_question,
+    clause,
+    named,
+    sentence,
+)
 
 
 class Reading(NamedTuple):
@@ -132,9 +140,13 @@ class Reader:
         self.vocabulary = {word for phrase in phrases for word in phrase.lower().split()} | meant()
         self.matcher: Matcher = self.lexical if matcher == "lexical" else Embeddings(words)
 
-    @functools.lru_cache(100_000)  # noqa: B019 (a reader lives as long as the process)
     def read(self, text: str) -> Reading:
         """What a text asks, and the answers."""
+        # Nothing long is kept: what an agent says decides how much is.
+        return self._read(text) if len(text) <= MAX_LENGTH else INVALID
+
+    @functools.lru_cache(100_000)  # noqa: B019 (a reader lives as long as the process)
+    def _read(self, text: str) -> Reading:
         question = sentence(text)
         if question is None:
             return INVALID
@@ -272,6 +284,8 @@ class Reader:
 
     def _parts(self, part: str, beginning: Sequence[str], depth: int) -> Iterator[Reading | None]:
         words = part.split()
+        if not words:
+            return
         if words[0] in OPENERS or words[0] == "it":
             yield self._clauses(as_question(part), depth + 1)
             return
