@@ -18,7 +18,7 @@ from lmrl_data import get_task, rollout
 from lmrl_data.task import EVALUATION_SEED
 from lmrl_data.tasks.guess_my_city import data_facts
 from lmrl_data.tasks.guess_my_city_answers import wordings
-from lmrl_data.tasks.guess_my_city_facts import cities, leaks
+from lmrl_data.tasks.guess_my_city_facts import cities, fold, leaks, word_list
 from lmrl_data.tasks.guess_my_city_forms import INTENTS, questions
 from lmrl_data.tasks.guess_my_city_players import knowledge
 from lmrl_data.tasks.guess_my_city_questions import read
@@ -28,9 +28,10 @@ EPISODES = 10_000
 
 
 def topic_of(question: str, matcher: str) -> tuple[str, bool]:
-    """What a question was read as, and whether it can be answered with yes or no."""
+    """What a question was read as, and whether it is a yes/no question by its first word or by how it was read."""
     reading = read(question, matcher)
-    return ("guess" if reading.act == "guess" else reading.intent or "none"), reading.polar
+    polar = reading.polar or fold(question).split()[0] in word_list("auxiliary") - {"can", "could", "would", "will"}
+    return ("guess" if reading.act == "guess" else reading.intent or "none"), polar
 
 
 def score_questions(path: Path, matcher: str, misses: bool) -> None:

@@ -58,7 +58,7 @@ _ASKS_NAME = re.compile(
 
 def asks_name(words: Sequence[str]) -> bool:
     text = " ".join(words)
-    if _ASKS_NAME.search(text):
+    if _ASKS_NAME.search(text) and not {"airport", "language", "alphabet", "flag", "currency"} & set(words):
         return True
     for index, word in enumerate(words[:6]):
         if word in ("what", "which"):
