@@ -29,9 +29,13 @@ class Sentence(NamedTuple):
     marked: bool
 
 
+_SUBJECT = r"(?:it|this|that|they|you|we|one|people|someone|the|an?|most)\b"
 _CONTRACTIONS = [
     (re.compile(pattern), text)
     for pattern, text in (
+        # "Isn't it alive?" expects a yes of what is alive; only "Is it not alive?" asks for the contrary.
+        (rf"\b(is|does|do|are|was|has|did|could|would|should)n'?t (?={_SUBJECT})", r"\1 "),
+        (rf"\bcan'?t (?={_SUBJECT})", "can "),
         (r"\bcan't\b|\bcannot\b|\bcant\b", "can not"),
         (r"\bwon't\b", "will not"),
         (r"\bain't\b", "is not"),
