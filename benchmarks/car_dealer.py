@@ -24,10 +24,10 @@ from typing import Any
 
 from lmrl_data import Episode, get_task, rollout
 from lmrl_data.tasks.car_dealer import CarDealerSimulator, fancy
-from lmrl_data.tasks.car_dealer_buyer import STRATEGIES, best_price, fancy_optimum
 from lmrl_data.tasks.car_dealer_catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer_grammar import listing, load, money
 from lmrl_data.tasks.car_dealer_parser import read
+from lmrl_data.tasks.car_dealer_profile import STRATEGIES, best_price, fancy_optimum
 from lmrl_data.tasks.car_dealer_seller import RULES
 
 TASK = get_task("car_dealer")

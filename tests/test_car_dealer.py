@@ -10,9 +10,12 @@ from lmrl_data.dialogue import REPLY_CHARSET
 from lmrl_data.options import parse_options
 from lmrl_data.task import Conversation
 from lmrl_data.tasks.car_dealer import DIRECTIVES, CarDealerSimulator, want
-from lmrl_data.tasks.car_dealer_buyer import (
+from lmrl_data.tasks.car_dealer_buyer import Buyer
+from lmrl_data.tasks.car_dealer_catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
+from lmrl_data.tasks.car_dealer_grammar import load
+from lmrl_data.tasks.car_dealer_parser import read
+from lmrl_data.tasks.car_dealer_profile import (
     STRATEGIES,
-    Buyer,
     best_price,
     draw_profile,
     fancy,
@@ -20,9 +23,6 @@ from lmrl_data.tasks.car_dealer_buyer import (
     revenue,
     worth,
 )
-from lmrl_data.tasks.car_dealer_catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
-from lmrl_data.tasks.car_dealer_grammar import load
-from lmrl_data.tasks.car_dealer_parser import read
 from lmrl_data.tasks.car_dealer_talk import listen
 
 TASK = get_task("car_dealer")

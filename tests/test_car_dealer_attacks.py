@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data.tasks.car_dealer import CarDealerSimulator
-from lmrl_data.tasks.car_dealer_buyer import worth
 from lmrl_data.tasks.car_dealer_catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer_grammar import listing, load, money
 from lmrl_data.tasks.car_dealer_parser import read
+from lmrl_data.tasks.car_dealer_profile import worth
 from lmrl_data.tasks.car_dealer_seller import RULES
 
 BUYER = {

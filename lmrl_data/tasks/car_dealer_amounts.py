@@ -28,7 +28,8 @@ _GAP = r"(?: [^ ,]+)"
 _FOLLOWS = re.compile(
     r"(?:$|[.,!?;)-]|(?:a|after|all|altogether|and|as|at|be|because|before|but|buddy|by|can|cash|deal|done|down|drive|"
     r"even|everything|final|firm|flat|folks|for|friend|from|here|how|i|if|in|including|instead|is|it|it'll|just|less|"
-    r"let's|ma'am|max|maybe|my|net|no|not|now|ok|okay|on|only|or|out|please|plus|rather|right|seems|sharp|should|sign|"
+    r"let's|ma'am|max|maybe|my|net|no|not|now|ok|okay|on|only|or|otd|out|please|plus|rather|right|"
+    r"seems|sharp|should|sign|"
     r"since|sir|so|sold|sounds|straight|take|tax|that|that's|the|then|there|this|to|today|tonight|tops|total|we|what|"
     r"when|where|which|while|will|with|works?|would|you|your)\b)"
 )
@@ -56,13 +57,15 @@ R_UNIT = _right(
 R_DOWN = _right(r"(?:down(?! (?:to|from)\b)|(?:as )?(?:a |your |the )?(?:down[- ]?payment|deposit)|up ?front|due at)")
 R_TRADE = _right(r"(?:for|on|toward|towards|against|from|off) (?:your|the|that) (?:trade|old|current)|trade|for trade")
 R_OFF = _right(
-    r"(?:dollar )?(?:off|discount|rebate|(?:worth )?(?:of|in) (?:discounts?|savings?|rebates?)|savings?|"
+    r"(?:dollar )?(?:(?:[a-z'-]+ )?(?:discount|rebate)s?\b|off\b|(?:worth )?(?:of|in) (?:discounts?|"
+    r"savings?|rebates?)|savings?|"
     r"less(?! than (?:that|my))(?: than| on|$| [.,!?]|,| for)|below|under (?:the )?(?:msrp|list|"
     r"sticker|retail|asking)|"
     r"cash ?back|cash-back|cheaper|lower|reduction|price (?:cut|drop|reduction)|markdown|knocked|taken|instant|"
     r"loyalty|cash discount|manager'?s? discount|holiday discount|dealer discount|customer discount)"
 )
 R_FEE = _right(
+    r"(?:[a-z'-]+ ){0,2}(?:tax credit|credit|sound system|system|packages?|stereo|audio|rims|paint job)\b|"
     r"(?:doc|documentation|dealer|processing|admin)?[ -]?fees?\b|tax|in tax|title|registration|delivery|destination|"
     r"warranty|worth|in (?:free |added |extra )?(?:accessories|extras|upgrades?|repairs?|options|"
     r"add-ons|fees|gear|value|"
@@ -92,7 +95,8 @@ R_REFUSED = _right(
 R_NOUN = _right(
     r"(?:- )?(?:car|cars|suv|suvs|sedan|truck|vehicle|ride|beauty|machine|class|segment|question|mistake|price point|"
     r"convertible|job|model|loan|wheels)\b|to spend|for (?:the|your) (?:last|previous|other) |(?:last|yesterday|"
-    r"elsewhere|across town|down the)|by (?:another|the other|someone)|for (?:one|it) (?:last|yesterday|elsewhere)|"
+    r"elsewhere|(?:the |a )?new ones?|across town|down the)|by (?:another|the other|someone)|"
+    r"for (?:one|it) (?:last|yesterday|elsewhere)|"
     r"(?:at|from) (?:another|other|the other|their|the competition)"
 )
 R_RANGE = _right(r"(?:-|to|and) [#N@](?: |$)")
@@ -106,9 +110,10 @@ L_MILES = _left(
 L_TRADE = _left(
     r"trade(?:-| |d )?(?:in)?s?|trading|(?:your|the) (?:old|current|existing) (?:car|vehicle|one|ride|model)", 4
 )
-L_FINANCE = _left(r"financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|income|salary", 3)
+L_FINANCE = _left(r"financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|income|salary", 1)
 L_OTHERS = _left(
-    r"(?:another|other|previous|last|first|different|one) (?:customers?|buyers?|guys?|gentleman|lady|couple|family|"
+    r"(?:another|other|previous|last|first|different|one) (?:owners?|customers?|buyers?|guys?|"
+    r"gentleman|lady|couple|family|"
     r"persons?|people|dealers?|dealerships?|lots?|stores?|clients?|shoppers?|party|fellow|man|woman|"
     r"place)|competit(?:or|ion)\w*|someone|"
     r"somebody|they|they're|they've|customers|buyers|dealers|elsewhere|market value|worth|valued|value|blue book|kbb|"
@@ -135,16 +140,18 @@ L_ONLY_YOU = re.compile(
 L_THEIRS = _left(
     r"budget(?: range)?(?: of| is| was| being| around| about| near)*|your (?:own )?(?:max(?:imum)?|"
     r"limit|ceiling|cap|number|target|"
-    r"offer|counter|counteroffer|counter-offer|proposal|bid|figure|budget|price range|range)(?: of|"
+    r"offer|counter|counteroffer|counter-offer|proposal|bid|figure|price range|range)(?: of|"
     r" is| was| at| being| for)*|(?:spend|spending|afford|"
     r"invest|pay out)(?: [^ ,]+){0,2}|(?:you|you've|you'd|you're|customer) (?:just |already |"
     r"only )?(?:said|mentioned|told|wanted|asked|proposed|were|offer|"
-    r"offered|named|want|gave|suggested|had|thinking|bid)(?: [^ ,]+){0,3}|your|you (?:only |"
+    r"offered|named|want|gave|suggested|had|thinking|bid)(?: [^ ,]+){0,3}|your|(?:did |"
+    r"do )?you (?:say|mean)|you were at|you (?:only |"
     r"do )?have(?: about| around| only)?"
 )
 L_RANGE = _left(
     r"between|anywhere|rang(?:e|es|ing)(?: from)?|under|below|less than|over|above|more than|up to|upwards of|"
-    r"starting(?: price)?(?: at| from)|between [#N@] and|cars? (?:from|at|as low as)|exceed|within|"
+    r"shy of|close to|nearly|almost|starting(?: price)?(?: at| from)|between [#N@] and|cars? (?:from|"
+    r"at|as low as)|exceed|within|"
     r"[#N@] (?:-|and up to)", 1,
 )  # fmt: skip
 L_OFF = _left(
@@ -152,10 +159,10 @@ L_OFF = _left(
     r" another| about| up to| at| the price)*|(?:save|saves|saving|knock(?:ed|ing)?|shave|shaving|"
     r"slash(?:ed)?|cut|trim|minus|deduct)"
     r"(?: you| yourself| off| it| the price| the cost| by| a| an| another| over| nearly| about|"
-    r" almost| additional| extra| up| to| around| roughly)*|(?:drop|dropping|dropped|reduce|"
-    r"reduced|reducing|lower|lowered|lowering|come down|coming down|came down|go down|going down|"
+    r" almost| additional| extra| up| to| around| roughly)*|(?:drops?|dropping|dropped|falls|goes down|reduces?|"
+    r"reduced|reducing|lowers?|lowered|lowering|come down|coming down|came down|go down|going down|"
     r"bring it down|down)(?: it| the price| my price|"
-    r" our price| that| this| price)?(?: by| another| an(?: extra| additional)?| a(?: further| full)?)|"
+    r" our price| that| this| price)?(?: by| another| an(?: extra| additional)?| a(?: further| full)?)?|"
     r"less|take off|taking off|throw(?:ing)? in(?: another)?|come down|cash ?back of)"
 )
 L_LIST = _left(
@@ -170,14 +177,17 @@ L_LIST = _left(
     r"brings|let's|only|today|(?<!on )it(?! (?:sells|goes|retails|lists)))\b)"
     r"[^ ,#N@%]+){0,5}|from(?: the)?|(?:was|were)(?: (?:at|only|just|about|around|listed|priced|going|"
     r"selling|for|originally|over))*|"
-    r"off(?: of)?(?: the| our| this| that)?|(?:sticker|tag|window)(?: [^ ,]+){0,9} (?:says|reads|"
+    r"(?:usually|normally|typically|regularly|ordinarily|originally)(?: [^ ,#N@%]+){0,6}|regular|normal|previous|"
+    r"advertis\w+(?: it| this| that)*(?: at| for)|off(?: of)?(?: the| our| this| that)?|(?:sticker|"
+    r"tag|window)(?: [^ ,]+){0,9} (?:says|reads|"
     r"shows)|on the (?:sheet|list) at"
 )
 L_FEE = _left(
     r"(?:fees?|tax|taxes|delivery|warranty|insurance|packages?|upgrade|registration|documentation|title|shipping|"
     r"destination|maintenance|plan|accessories|bonus|gift card|wheels|tint|mats|coverage)(?: is| are|"
     r" of| at| for| costs?| runs?| adds?| adding|"
-    r" would be| comes to| usually| normally| just| only| about| you|:)*|(?:plus|add|adds|adding|extra|additional)"
+    r" would be| another| comes to| usually| normally| just| only| about| you|:)*|"
+    r"(?:plus|add|adds|adding|extra|additional)"
     r"(?: a| an| another| about| the| up| just| only| in)*"
 )
 L_HEDGE = re.compile(
@@ -185,7 +195,8 @@ L_HEDGE = re.compile(
     r"hypothetically|probably)\b[^,]*$"
 )
 L_SMALL = _left(
-    r"call it|make it|how about|what about|settle (?:at|on|for)|say|meet (?:you |me )?(?:at|halfway at)|let's do|"
+    r"how's|how is|how does|a cool|an even|call it|make it|how about|what about|settle (?:at|on|for)|"
+    r"say|meet (?:you |me )?(?:at|halfway at)|let's do|"
     r"can do|could do|i'll do|we'll do|do|down to|go to|yours for|go for|have it for|take|"
     r"it's yours (?:at|for)|firm at|"
     r"get (?:it|you|this)(?: down)? (?:to|for|at)|round (?:it )?(?:down |up )?to|lowest(?: i can go)? is|agree on|"
@@ -195,7 +206,7 @@ L_SMALL = _left(
     r"deal at|done at|part with it for"
 )
 R_SMALL = _right(
-    r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a)|even|flat|all[- ]in|cash|out the door|then|"
+    r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a)|even|flat|otd|all[- ]in|cash|out the door|then|"
     r"for (?:it|this|the|you)|if |today|but|drive|on |firm|or )"
 )
 L_PERCENT = re.compile(
@@ -210,9 +221,12 @@ R_PERCENT = _right(
 R_NO_PERCENT = _right(
     r"(?:apr|interest|financ\w+|down\b|tax|more|better|faster|electric|of\b|satisf\w+|sure|tint|rate)"
 )
-R_STRONG = _right(r"(?:even|flat|it is|and (?:it's yours|we have|we've got|not a|you))\b")
-L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began|had)\b")
-L_NO_FLOOR = re.compile(r"\b(?:been|was|were|sold|sells|sell them|goes|go for)\b")
+R_STRONG = _right(
+    r"(?:even|flat|it is|works?|sounds?|or nothing|is (?:as low|the (?:lowest|best|floor)|my)|"
+    r"and (?:it's yours|we have|we've got|not a|you))\b"
+)
+L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began)\b")
+L_NO_FLOOR = re.compile(r"\b(?:been|was|were|worth|sold|sells|sell them|goes|go for)\b")
 L_MOVED = re.compile(
     r"\b(?:down|drop|dropped|reduc\w+|lower\w*|cut|went|go|mark\w*|bring|take|slash\w*|move|came|come|"
     r"it|price|knock\w*)\b"
@@ -228,8 +242,24 @@ _BREAK = re.compile(
     r"then|now)| then | though | however "
 )
 _AFTER_NUMBER = re.compile(r"[#N@%] (?!to$|and$|-$)(?=.)|^[#N@%]$")
+L_MATCH = re.compile(
+    r"(?:match|meet|accept|take|do|honor|live with|work with|go with|agree to) (?:your|that|the)(?: offer of)?$"
+)
+L_LOSS = re.compile(r"\b(?:lose|losing|lost)\b|\brather .*\bthan\b|\b(?:he|they|you) (?:started|began|opened)\b")
+R_LOSS = re.compile(
+    r"(?:(?:and |then |,|because )*(?:i'm|i am|i'd be|i would be|we're|i|we)(?: would|'d)? (?:losing|lose)\b)|"
+    r"(?:over|above|below|under|short of|past|away|apart)(?: from)? (?:your|the|my|our|what)\b"
+)
+# An amount alone as a question, and what shows that it is not the seller's own offer: $25,000? You must be joking.
+ECHO = re.compile(r"(?:only |just |what ,? ?)?[#N@] \?")
+SCORN = re.compile(
+    r"too low|below|jok(?:e|ing)|kidding|no way|can't|cannot|never|lose|laugh|serious|impossible|"
+    r"sorry|forget|not (?:enough|even)|"
+    r"insult|dream"
+)
 L_TAKE = re.compile(r"\boff\b.* take$")
 L_NAMED = re.compile(r"(?:list price|msrp|sticker(?: price)?|retail price|price tag|budget)$")
+_TO = re.compile(r"[#N@] (?:to|-)$")
 _SPAN = re.compile(r"[#N@] ?-$")
 _SENTENCE = frozenset(".!?;")
 FORMS = frozenset("#N@%~X")
@@ -248,7 +278,7 @@ def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
             end = next((i for i in range(place, min(place + 7, len(words))) if words[i] in _SENTENCE), place + 7)
             left, right = " ".join(words[max(first, place - 12) : place]), " ".join(words[place + 1 : end])
             value = number.value
-            size = "tiny" if value < 2_500 else "small" if value < 6_000 else "large"
+            size = "tens" if 10 <= value < 200 else "tiny" if value < 2_500 else "small" if value < 6_000 else "large"
             mark = words[end] if end < len(words) and words[end] in _SENTENCE else ""
             kind = _kind(left, right or mark, number.form, size)
             if number.form == "@" and kind in ("offer", "firm", "hedged"):
@@ -257,7 +287,7 @@ def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
     return amounts
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def _kind(before: str, right: str, form: str, size: str) -> str:
     """What a number is, by the words of its sentence before it and the first ones after it."""
     stripped = before.rstrip(" ,:-")
@@ -267,12 +297,14 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
         left = ""  # the words before a comma say nothing of the number behind it, but for: the list price, $30,000
     adjacent = before.endswith(stripped)
     if form == "%":
-        if R_NO_PERCENT.match(right) or L_FINANCE.search(left) or L_REFUSE.search(left):
+        if _TO.search(before) or R_NO_PERCENT.match(right) or L_FINANCE.search(left) or L_REFUSE.search(left):
             return "other"
         return "percent" if R_PERCENT.match(right) or L_PERCENT.search(left) else "other"
     refused = L_REFUSE.search(left) and not L_ONLY_YOU.search(left)
     if R_OFF.match(right):
         return "other" if refused else "discount"
+    if L_LOSS.search(left) or R_LOSS.match(right):
+        return "other"
     if form == "~":
         return (
             "discount"
@@ -282,15 +314,18 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     if R_RATE.match(right) or R_UNIT.match(right) or R_DOWN.match(right) or R_TRADE.match(right):
         return "other"
     if form == "@":
-        if R_STRONG.match(right) or (L_SMALL.search(left) and R_SMALL.match(right)):
+        alone = not whole and right in (".", "!", "") and size == "tens"
+        if alone or R_STRONG.match(right) or (L_SMALL.search(left) and R_SMALL.match(right)):
             return "hedged" if L_HEDGE.search(left) else "offer"
-        return "firm" if L_FLOOR.search(left) and R_SMALL.match(right) else "other"
+        return "firm" if L_FLOOR.search(left) and R_SMALL.match(right) and not L_NO_FLOOR.search(left) else "other"
     if L_SPREAD.search(left) or (R_RANGE.match(right) and not (left.endswith("from") and L_MOVED.search(whole))):
         return "other"
     if L_WAS_MINE.search(left) or _SPAN.search(before):
         return "other"
-    if R_FEE.match(right) and (size != "large" or not right.startswith(("tax", "title", "more"))):
+    if R_FEE.match(right) and (size != "large" or "credit" in right or not right.startswith(("tax", "title", "more"))):
         return "other"
+    if L_MATCH.search(left) and not refused:
+        return "offer"
     if R_LIST.match(right):
         return "list"
     if R_THEIRS.match(right):
@@ -300,7 +335,7 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     if L_FLOOR.search(left) and not R_REFUSED.match(right):
         if L_NO_FLOOR.search(left):
             return "other"
-        if size != "tiny" or not refused:
+        if size not in ("tens", "tiny") or not refused:
             return "list" if re.search(r"(?:from|off)(?: [^ ]+)?$", left) and not refused else "firm"
     if refused or R_REFUSED.match(right):
         return "other"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from lmrl_data.tasks.car_dealer_amounts import GUESS, Amount, Number, classed
+from lmrl_data.tasks.car_dealer_amounts import ECHO, GUESS, SCORN, Amount, Number, classed
 from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
 from lmrl_data.tasks.car_dealer_numbers import NUMBER_STARTS, find_numbers
 from lmrl_data.tasks.car_dealer_phrases import Manners, features_of, manners_of, named_features
@@ -97,7 +97,7 @@ class Sentence(NamedTuple):
 _ENDS = re.compile(r"(?<=[.!?;]) +")
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=10_000)
 def cut(sentence: str) -> Sentence:
     """A sentence as words."""
     tokens = _TOKEN.findall(sentence)
@@ -133,7 +133,7 @@ class Meaning(NamedTuple):
     missing: tuple[str, ...]
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=10_000)
 def understand(sentence: str) -> Meaning:
     """What a sentence of a seller says and does."""
     part = cut(sentence)
@@ -141,7 +141,7 @@ def understand(sentence: str) -> Meaning:
     return Meaning(part, amounts, manners_of(part.masked), *features_of(part.masked))
 
 
-@lru_cache(maxsize=5_000)
+@lru_cache(maxsize=10_000)
 def read(text: str) -> SellerAct:
     """What a seller's line says and does."""
     meanings = [understand(sentence) for sentence in _ENDS.split(plain(text))]
@@ -156,7 +156,10 @@ def read(text: str) -> SellerAct:
     named: tuple[str, ...] = ()
     brand = kind = before = None
     length = 0
-    for part, said, manners, has, lacks in meanings:
+    for index, (part, said, manners, has, lacks) in enumerate(meanings):
+        after = meanings[index + 1].sentence.masked if index + 1 < len(meanings) else ""
+        if said and manners.asks and SCORN.search(after) and ECHO.fullmatch(part.masked):
+            said = []  # $25,000? You must be joking.
         if before is not None and before.asks:
             if said and "budget" in before.asks and GUESS.fullmatch(part.masked):
                 said = [amount._replace(kind="theirs") for amount in said]  # What is your budget? About $30,000?

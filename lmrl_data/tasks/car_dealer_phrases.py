@@ -42,7 +42,7 @@ _HAS = re.compile(
 )
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def _claims(clause: str, asks: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found = dict.fromkeys(FEATURES[int(match.lastgroup[1:])] for match in _FEATURE.finditer(clause) if match.lastgroup)
     if not found or (asks and not _TAG.search(clause)):
@@ -61,7 +61,7 @@ _CLAUSE = re.compile(r"([.!?;]| but | though | however | although | yet )")
 _TRIGGERS = re.compile(r"cam|nav|gps|seat|leather|row|blind|roof|play")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def features_of(masked: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The features a line claims that the car has, and those it says are missing."""
     if not _TRIGGERS.search(masked):
@@ -76,7 +76,7 @@ def features_of(masked: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(name for name in claimed if name not in missing), tuple(missing)
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def named_features(masked: str) -> tuple[str, ...]:
     """The features a text names, whatever it says of them."""
     if not _TRIGGERS.search(masked):
@@ -205,7 +205,7 @@ _ONE = re.compile(
 )
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def manners_of(masked: str) -> Manners:
     """What a sentence does, by its words; numbers are masked, so that sentences with other numbers are alike."""
     question = masked.endswith("?")

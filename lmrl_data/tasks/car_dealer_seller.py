@@ -61,15 +61,15 @@ class Style:
 STYLES = {
     "generous": Style(
         "generous", (("type", 0.5), ("brand", 0.3), ("budget", 0.95)),
-        (0.98, 1.0), (0.012, 0.03), 0.85, (0.78, 0.90), 0.0, 0.3, 0.2, 0.5,
+        (0.98, 1.0), (0.012, 0.03), 0.85, (0.75, 0.88), 0.0, 0.3, 0.2, 0.5,
     ),
     "features": Style(
         "features", (("features", 0.95), ("type", 0.4), ("budget", 0.9)),
-        (1.0, 1.0), (0.01, 0.022), 0.6, (0.84, 0.93), 0.7, 1.0, 0.12, 0.2,
+        (1.0, 1.0), (0.01, 0.022), 0.65, (0.82, 0.91), 0.7, 1.0, 0.12, 0.2,
     ),
     "concise": Style(
         "concise", (("budget", 0.85),),
-        (0.95, 0.99), (0.015, 0.035), 0.8, (0.84, 0.93), 0.0, 0.2, 0.0, 0.9,
+        (0.95, 0.99), (0.015, 0.035), 0.8, (0.82, 0.92), 0.0, 0.2, 0.0, 0.9,
     ),
 }  # fmt: skip
 
@@ -108,7 +108,15 @@ class SellerPolicy(Policy):
     def speak(self, talk: Talk) -> str:
         """The seller's next line."""
         talk.turn += 1
+        if self.noise and talk.turn > 1 and talk.chance(self.noise):
+            return self._stray(talk)
         return self._next(talk)
+
+    def _stray(self, talk: Talk) -> str:
+        """A line out of place."""
+        rules = STRAY if talk.car is not None else STRAY[:-1]
+        name = talk.car.name if talk.car is not None else ""
+        return load("seller").say(rules[talk.draw(len(rules))], talk.draw, frozenset(["noisy"]), car=name)
 
     def _next(self, talk: Talk) -> str:
         raise NotImplementedError
@@ -116,6 +124,7 @@ class SellerPolicy(Policy):
     # --- lines
 
     tag = frozenset(["plain"])
+    noise = 0.0  # how often it says something out of place
 
     def _say(self, talk: Talk, rule: str, **slots: str) -> str:
         talk.said = rule
@@ -401,6 +410,11 @@ RULES = (
     "offer", "offer_short", "offer_discount", "offer_percent", "feature_claim", "feature_missing", "answer_yes",
     "answer_no", "pitch", "firm", "pressure", "trade_in", "close_question", "meet_halfway", "thanks", "smalltalk",
 )  # fmt: skip
+STRAY = (
+    "smalltalk", "thanks", "trade_in", "ask_type", "ask_brand", "ask_budget", "answer_yes", "answer_no", "pressure",
+    "close_question", "pitch",
+)  # fmt: skip
+NOISE = 0.06
 
 
 # --- the dataset
@@ -411,6 +425,7 @@ def play(style: type[SellerPolicy], name: str) -> Callable[[Simulator, int], Epi
 
     def run(simulator: Simulator, seed: int) -> Episode:
         seller = style("", 1)
+        seller.noise = NOISE
         talk = seller.talk(seed)
 
         def act(observation: str) -> str:
@@ -424,5 +439,5 @@ def play(style: type[SellerPolicy], name: str) -> Callable[[Simulator, int], Epi
 
 BEHAVIORS = tuple(
     Behavior(style.name.removeprefix("scripted:"), share, play(style, style.name.removeprefix("scripted:")))
-    for style, share in ((Generous, 0.33), (Features, 0.32), (Concise, 0.32), (Random, 0.03))
+    for style, share in ((Generous, 0.34), (Features, 0.33), (Concise, 0.33))
 )

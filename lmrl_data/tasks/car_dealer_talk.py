@@ -54,7 +54,7 @@ _DOES = {
 }
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def _does(masked: str) -> frozenset[str]:
     return frozenset(name for name, pattern in _DOES.items() if pattern.search(masked))
 
