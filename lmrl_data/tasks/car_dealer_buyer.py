@@ -1,7 +1,7 @@
 """The buyer in a talk: what the talk has done to it, and what it does next; all of it rules, none of it text.
 
-What it would pay now rises from a target towards what the car is worth to it, by a curve of its own; every buyer has its
-way of being brought there.
+What it would pay now rises from a target towards what the car is worth to it, by a curve of its own; every buyer has
+its way of being brought there.
 """
 
 import random
