@@ -186,9 +186,8 @@ def table(seeds: int = 500) -> dict[str, dict[str, list[float]]]:
     return made
 
 
-def _play(name: str, seeds: range, options: dict[str, Any] | None = None) -> list[Episode]:
-    policy = TASK.policy(name, "revenue")
-    return rollout(TASK, "revenue", policy, seeds, simulator_options=options)
+def _play(name: str, seeds: range, options: dict[str, Any] | None = None, config: str = "revenue") -> list[Episode]:
+    return rollout(TASK, config, TASK.policy(name, config), seeds, simulator_options=options)
 
 
 def _fancy(episode: Episode) -> float:
@@ -198,16 +197,20 @@ def _fancy(episode: Episode) -> float:
 
 def references(seeds: int = 2_000) -> dict[str, float]:
     """What the reference returns are made of: the strongest seller's means, and the best that could be had."""
-    episodes = _play("reader", range(5_000_000, 5_000_000 + seeds))
+    window = range(5_000_000, 5_000_000 + seeds)
+    episodes = _play("reader", window)
+    fancies = [each.total_reward for each in _play("reader", window, config="fancy")]
+    chance = [each.total_reward for each in _play("random", window, config="fancy")]
     simulator = CarDealerSimulator()
     best, best_fancy = [], []
-    for seed in range(5_000_000, 5_000_000 + seeds):
+    for seed in window:
         simulator.reset(seed=seed)
         best.append(best_price(simulator.profile) / 1000)
         best_fancy.append(fancy_optimum(simulator.profile))
     return {
         "reader_revenue": round(mean(each.total_reward for each in episodes), 3),
-        "reader_fancy": round(mean(map(_fancy, episodes)), 4),
+        "reader_fancy": round(mean(fancies), 4),
+        "random_fancy": round(mean(chance), 4),
         "reader_success": round(mean(each.success for each in episodes), 3),
         "best_revenue": round(mean(best), 3),
         "best_fancy": round(mean(best_fancy), 4),

@@ -78,11 +78,12 @@ class SellerPolicy(Policy):
     """A seller who remembers what was said, one memory a conversation.
 
     Args:
-        config (`str`): not used: the sellers sell alike whatever it is worth.
+        config (`str`): what a sale is worth; only `reader` cares.
         seed (`int`): of the policy's noise.
     """
 
     def __init__(self, config: str, seed: int) -> None:
+        self.config = config
         self.seed = seed
         self._talks: WeakKeyDictionary[Conversation, Talk] = WeakKeyDictionary()
 
@@ -382,7 +383,8 @@ class Reader(SellerPolicy):
         def value(car: Car) -> float:
             fits = 1 - 0.12 * (talk.brand not in (None, car.brand)) - 0.2 * (talk.type not in (None, *car.types))
             fits -= 0.06 * sum(name not in car.features for name in talk.features)
-            return min(budget * fits, 0.95 * car.price)
+            price = min(budget * fits, 0.95 * car.price)
+            return price / (budget + car.price) if self.config == "fancy" else price
 
         return max(catalogue(), key=value)
 
