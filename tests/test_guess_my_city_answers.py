@@ -202,3 +202,17 @@ def test_embeddings_say_what_to_install_where_they_are_missing() -> None:
     except ImportError:
         with pytest.raises(UserError, match="pip install"):
             GuessMyCitySimulator().reset(seed=0, options={"matcher": "embeddings"})
+
+
+@pytest.mark.parametrize(
+    ("city", "question", "word"),
+    [("Osaka", "Do people play football?", "football"), ("Cairo", "Do you eat falafel?", "falafel"),
+     ("Osaka", "Is baseball popular?", "baseball"), ("Lima", "Do you speak Quechua?", "Quechua")],
+)  # fmt: skip
+def test_a_yes_speaks_of_what_was_asked(city: str, question: str, word: str) -> None:
+    simulator = GuessMyCitySimulator(config="standard")
+    for seed in range(20):
+        simulator.reset(seed=seed, options={"city": city})
+        reply = simulator.step(question)[0]
+        assert reply.startswith("Yes")
+        assert word in reply

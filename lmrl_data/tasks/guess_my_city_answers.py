@@ -10,7 +10,7 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from lmrl_data.tasks.guess_my_city_facts import City, holds, leaks, lines, plain
+from lmrl_data.tasks.guess_my_city_facts import City, fold, has_word, holds, leaks, lines, plain, sought
 from lmrl_data.tasks.guess_my_city_forms import Reading
 
 YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
@@ -204,6 +204,19 @@ def _openings(city: City, reading: Reading) -> tuple[str, ...]:
     return UNSURE if verdict is None else YES if verdict else NO
 
 
+@cache
+def _clauses(city: City, intent: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The wordings that name one of the words, if there are any: who says yes to football speaks of football."""
+    found = wordings(city, intent)
+    return tuple(text for text in found if any(has_word(f" {fold(text)} ", word) for word in words)) or found
+
+
+def _sayings(city: City, reading: Reading) -> tuple[str, ...]:
+    assert reading.intent is not None
+    confirmed = reading.test is not None and holds(reading.test, city) is True
+    return _clauses(city, reading.intent, sought(reading.test or "") if confirmed else ())
+
+
 def _is_named_country(city: City, reading: Reading) -> bool:
     """Whether a question names the city's country: then there is nothing to add that would not give it away."""
     test = reading.test or ""
@@ -212,10 +225,9 @@ def _is_named_country(city: City, reading: Reading) -> bool:
 
 def answer(city: City, reading: Reading, number: int) -> str:
     """The reply to a question in scope; the number chooses the words."""
-    assert reading.intent is not None
     if _is_named_country(city, reading):
         return pick(fixed("country_yes"), number)
-    clause = pick(wordings(city, reading.intent), number)
+    clause = pick(_sayings(city, reading), number)
     openings = _openings(city, reading)
     opening = pick(openings, number // 64)
     return opening + clause if opening else sentence(clause)
@@ -223,10 +235,9 @@ def answer(city: City, reading: Reading, number: int) -> str:
 
 def answers(city: City, reading: Reading) -> tuple[str, ...]:
     """Every reply that a question in scope may get: the same facts in other words."""
-    assert reading.intent is not None
     if _is_named_country(city, reading):
         return fixed("country_yes")
-    openings, clauses = _openings(city, reading), wordings(city, reading.intent)
+    openings, clauses = _openings(city, reading), _sayings(city, reading)
     return tuple(opening + clause if opening else sentence(clause) for opening in openings for clause in clauses)
 
 

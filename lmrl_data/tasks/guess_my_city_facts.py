@@ -389,6 +389,25 @@ def holds(test: str, city: City) -> bool | None:
     return fact > bound if operator == ">" else fact < bound
 
 
+@lru_cache(65536)
+def sought(test: str) -> tuple[str, ...]:
+    """The words that a test looks for in a fact; none, if it is about something else or asks for their absence."""
+    parsed = _parsed(test)
+    if isinstance(parsed, Test):
+        return tuple(parsed.value.split(",")) if parsed.operator == "~" else ()
+    if parsed is None or parsed[0] == "!":
+        return ()
+    return tuple(word for part in parsed[1] for word in sought(part))
+
+
+def has_word(text: str, word: str) -> bool:
+    """Whether a folded text, with a space at both ends, has a word, in the singular or the plural."""
+    forms = (
+        (f" {word[:-1]}",) if word.endswith("*") else (f" {word} ", f" {word}s ", f" {word}es ", f" {word[:-1]}ies ")
+    )
+    return any(form in text for form in forms)
+
+
 def _truth(field: str, city: City) -> bool | None:
     fact = city.facts[field]
     if field == "river" and not fact and city.facts["extended"]:
@@ -412,15 +431,7 @@ def _has_word(fields: Sequence[str], words: Sequence[str], city: City) -> bool |
     texts = [text for text in texts if text.strip()]
     if not texts:
         return None
-    for word in words:
-        forms = (
-            (f" {word[:-1]}",)
-            if word.endswith("*")
-            else (f" {word} ", f" {word}s ", f" {word}es ", f" {word[:-1]}ies ")
-        )
-        if any(form in text for form in forms for text in texts):
-            return True
-    return False
+    return any(has_word(text, word) for word in words for text in texts)
 
 
 @cache
