@@ -223,8 +223,8 @@ def convert(
     """Convert files of the original release to DIR/TASK.
 
     Reads maze (JSON lines of steps, or of text_history), text_nav (one JSON array or JSON lines of text_history),
-    wordle (JSON lines of sequence), chess and endgames (JSON lines of whole games), twenty_questions, guess_my_city and
-    car_dealer (a JSON array or JSON lines of conversations). Every row says which line of which file it comes from.
+    wordle (JSON lines of sequence), chess and endgames (JSON lines of whole games), twenty_questions, guess_my_city
+    and car_dealer (a JSON array or JSON lines of conversations). Every row says which line of which file it is from.
 
     \b
     Example:
