@@ -160,21 +160,25 @@ def play(
     info: dict[str, Any] = {}
     try:
         while not over:
-            _draw(simulator)
-            action = input(f"{printable(text)}\n> ")
+            action = input(f"{_scene(simulator, text)}\n> ")
             text, reward, terminated, truncated, info = simulator.step(task.keys.get(action.strip(), action))
             total += reward
             over = terminated or truncated
     except (EOFError, KeyboardInterrupt):
         typer.echo(f"\nYou stopped. Return so far: {total:g}.")
         return
-    _draw(simulator)
-    typer.echo(f"{printable(text)}\n{'You did it' if info['success'] else 'It is over'}. Return: {total:g}.")
+    typer.echo(_scene(simulator, text))
+    typer.echo(f"{'You did it' if info['success'] else 'It is over'}. Return: {total:g}.")
 
 
-def _draw(simulator: Any) -> None:
+def _scene(simulator: Any, text: str) -> str:
+    """What a player sees: the picture, where there is one, and the newest text, unless the picture has it."""
+    picture = ""
     with suppress(NotImplementedError):  # most tasks are text and nothing else
-        typer.echo(f"\n{simulator.render()}")
+        picture = f"\n{simulator.render()}"
+    return (
+        picture if picture and text in picture else f"{picture}\n{printable(text)}".removeprefix("\n" * (not picture))
+    )
 
 
 # --- build

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 export HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 PYTHONWARNINGS=ignore
 
 # What differs between tasks: how much data, what of it the tokenizer is made from, the model's size, and how to score.
-task="${1:-maze}" name="${1:-maze}" data=() split="train[:2000]" size=deep
+task="${1:-maze}" name="${1:-maze}" data=() split="train[:2000]" size=deep vocab=512
 case "$task ${2:-}" in
   "maze " | "maze fully_observed")
     config=fully_observed size=tiny split=train score=(--batch-size 200 --max-new-tokens 8)
@@ -29,8 +29,16 @@ case "$task ${2:-}" in
   "chess " | "chess standard")
     config=standard data=(--episodes 2000) score=(--episodes 64 --max-new-tokens 12)
     ;;
+  "twenty_questions " | "twenty_questions standard")
+    config=standard size=small vocab=2048 score=(--batch-size 158 --max-new-tokens 24)
+    ;;
+  "guess_my_city " | "guess_my_city standard")
+    config=standard size=small vocab=2048 score=(--batch-size 200 --max-new-tokens 24)
+    ;;
+  "car_dealer " | "car_dealer revenue") config=revenue size=small vocab=2048 score=(--batch-size 256 --max-new-tokens 48) ;;
   *)
-    echo "error: no quickstart for '$*'; choose from: maze [partially_observed], text_nav, wordle, endgames, chess" >&2
+    echo "error: no quickstart for '$*'; choose from: maze [partially_observed], text_nav, wordle, endgames, chess," \
+      "twenty_questions, guess_my_city, car_dealer" >&2
     exit 2
     ;;
 esac
@@ -82,7 +90,7 @@ echo "Data"
 lmrl-data build "$task" --config "$config" "${data[@]}" --num-proc 2
 echo "Model"
 step base recipes/tiny_model.py python recipes/tiny_model.py --dataset_name "lmrl/$task" --dataset_config "$config" \
-  --dataset_split "$split" --size "$size" --output_dir "$runs/base"
+  --dataset_split "$split" --size "$size" --vocab_size "$vocab" --output_dir "$runs/base"
 echo "Training: two at a time, one thread each"
 train bc base &
 train filtered_bc base &
