@@ -176,9 +176,9 @@ def _scene(simulator: Any, text: str) -> str:
     picture = ""
     with suppress(NotImplementedError):  # most tasks are text and nothing else
         picture = f"\n{simulator.render()}"
-    return (
-        picture if picture and text in picture else f"{picture}\n{printable(text)}".removeprefix("\n" * (not picture))
-    )
+    if picture and text in picture:
+        return picture
+    return f"{picture}\n{printable(text)}" if picture else printable(text)
 
 
 # --- build
