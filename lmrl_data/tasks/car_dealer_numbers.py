@@ -18,6 +18,9 @@ _TENS["fourty"] = 40
 _UNITS = _ONES | _TENS
 _SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "thou": 1_000, "k": 1_000, "million": 1_000_000}
 _NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(_ONES)[1:10]}
+# thirty-four-five, twelve-five; but ten-four is a word of its own
+_NUMBER_WORDS |= {f"{ten}-{one}-{last}" for ten in _TENS for one in list(_ONES)[1:10] for last in list(_ONES)[1:10]}
+_NUMBER_WORDS |= {f"{teen}-{one}" for teen in list(_ONES)[11:] for one in list(_ONES)[1:10]}
 NUMBER_STARTS = _NUMBER_WORDS | {"half"}
 _SUFFIXES = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "thou": 1_000, "large": 1_000, "m": 1_000_000}
 _SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from lmrl_data.tasks.car_dealer_amounts import ECHO, GUESS, SCORN, Amount, Number, classed
+from lmrl_data.tasks.car_dealer_amounts import Amount, Number, classed
 from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
+from lmrl_data.tasks.car_dealer_clues import ECHO, GUESS, SCORN
 from lmrl_data.tasks.car_dealer_numbers import NUMBER_STARTS, find_numbers
 from lmrl_data.tasks.car_dealer_phrases import Manners, features_of, manners_of, named_features
 
