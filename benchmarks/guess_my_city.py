@@ -3,7 +3,8 @@
     python benchmarks/guess_my_city.py
     python benchmarks/guess_my_city.py --questions FILE.tsv [--matcher embeddings] [--misses]
 
-Without a file it prints one line of JSON. With a file of questions (question TAB topic; a topic is an intent, `guess`
+Without a file it prints one line of JSON. With a file of questions (`question TAB topic` under a
+head; a topic is an intent, `guess`
 or `none`, or several of them with `|` between them) it prints how many were read as what they are. Times are CPU
 seconds of this process.
 """
@@ -37,7 +38,7 @@ def topic_of(question: str, matcher: str) -> tuple[str, bool]:
 def score_questions(path: Path, matcher: str, misses: bool) -> None:
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
         question, _, topic = line.partition("\t")
         topics = topic.strip().split("|")
         if not question.strip() or not topic.strip():
