@@ -10,15 +10,19 @@ from lmrl_data.tasks.car_dealer_clues import (
     BREAK,
     FOLLOWS,
     JUST_TO,
+    L_ASKED,
     L_BOSS,
     L_CHARGE,
     L_COLON,
+    L_DEAL,
     L_DOWN,
     L_FEE,
     L_FINANCE,
     L_FIRED,
     L_FLOOR,
+    L_GET_YOU,
     L_HEDGE,
+    L_IF,
     L_LIST,
     L_LOSS,
     L_MARKET,
@@ -28,6 +32,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_MOVED,
     L_NAMED,
     L_NO_FLOOR,
+    L_NOBODY,
     L_OFF,
     L_ONLY_YOU,
     L_OTHERS,
@@ -36,6 +41,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_RANGE,
     L_RATE,
     L_REFUSE,
+    L_SERVICE,
     L_SMALL,
     L_SOLD,
     L_SPEC,
@@ -48,6 +54,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_WAS,
     L_WAS_MINE,
     R_DOWN,
+    R_DREAM,
     R_FEE,
     R_LIST,
     R_LOSS,
@@ -118,7 +125,7 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     stripped = before.rstrip(" ,:-")
     whole = BREAK.split(f" {stripped} ")[-1].strip()
     left = AFTER_NUMBER.split(whole)[-1].strip()
-    if before.endswith((",", ", -")) and not L_NAMED.search(left):
+    if before.endswith((",", ", -")) and (not L_NAMED.search(left) or (L_NAMED.fullmatch(left) and left != whole)):
         left = ""  # the words before a comma say nothing of the number behind it, but for: the list price, $30,000
     if before.endswith(":") and L_REFUSE.search(left) and not L_COLON.search(left):
         left = ""  # let's not fight: $30,000
@@ -131,6 +138,10 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     if R_OFF.match(right):
         return "other" if refused else "discount"
     if L_LOSS.search(left) or R_LOSS.match(right):
+        return "other"
+    if L_NOBODY.search(left) or L_ASKED.search(left) or R_DREAM.match(right):
+        return "other"
+    if form == "N" and L_SERVICE.search(left):
         return "other"
     if form in "#N" and (R_MINE.match(right) or L_SOLD.search(whole)) and not L_THEIRS.search(left):
         return "offer"
@@ -159,7 +170,7 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
         return "other"
     if JUST_TO.search(before) and not SHIFT.search(before):
         return "other"
-    if L_WAS.search(left):
+    if L_WAS.search(left) or L_GET_YOU.search(left) or L_IF.search(before):
         return "other"
     if L_SPREAD.search(left) or (R_RANGE.match(right) and not (left.endswith("from") and L_MOVED.search(whole))):
         return "other"
@@ -196,4 +207,6 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
         return "other"
     if form == "N" and ((size != "large" and not left) or not FOLLOWS.match(right)):
         return "other" if right else "offer"
+    if size == "tiny" and whole and not L_DEAL.search(left):
+        return "other"
     return "hedged" if L_HEDGE.search(left) else "offer"

@@ -50,7 +50,8 @@ R_TRADE = _right(
     r"(?:for|on) the one you (?:have|drive|own)"
 )
 R_OFF = _right(
-    r"(?:dollar )?(?:(?:[a-z'-]+ )?(?:discount|rebate)s?\b|off\b|(?:worth )?(?:of|in) (?:discounts?|"
+    r"is (?:all|the most|as much as|the max\w*) (?:that )?(?:i|we)(?:'m| can| could)* (?:take|knock|come|cut|"
+    r"drop|shave)|(?:dollar )?(?:(?:[a-z'-]+ )?(?:discount|rebate)s?\b|off\b|(?:worth )?(?:of|in) (?:discounts?|"
     r"savings?|rebates?)|savings?|"
     r"less(?! than (?:that|my))(?: than| on|$| [.,!?]|,| for)|below|under (?:the )?(?:msrp|list|"
     r"sticker|retail|asking)|"
@@ -71,7 +72,7 @@ R_FEE = _right(
     r"insurance|gas|tires)"
 )
 R_THEIRS = _right(
-    r"(?:budget|limit|max(?:imum)?\b|ceiling|cap\b|offer\b|counter)|(?:price )?range|"
+    r"(?:, )?you (?:say|said)\b|(?:budget|limit|max(?:imum)?\b|ceiling|cap\b|offer\b|counter)|(?:price )?range|"
     r"(?:that |which )?(?:you|you've|you'd) (?:mentioned|said|offered|told|wanted|were|had|gave|quoted|"
     r"proposed|named|"
     r"have in mind|suggested|want|set|asked|are)|(?:is|was) (?:your(?! (?:price|cost|total|new|final price|out|"
@@ -97,7 +98,8 @@ R_REFUSED = _right(
     r"put)|isn't|won't|wouldn't|doesn't|can't|cannot|won't)"
 )
 R_NOUN = _right(
-    r"(?:invested|tied up|sunk) in|(?:- )?(?:car|cars|suv|suvs|sedan|truck|vehicle|ride|beauty|machine|class|"
+    r"(?:brand )?new\b|when new|back\b|apart\b|short\b|after [@#~] |is (?:the difference|my commission)|(?:invested|"
+    r"tied up|sunk) in|(?:- )?(?:car|cars|suv|suvs|sedan|truck|vehicle|ride|beauty|machine|class|"
     r"segment|question|mistake|"
     r"price point|"
     r"convertible|job|model|loan|wheels)\b|to spend|for (?:the|your) (?:last|previous|other) |(?:last|yesterday|"
@@ -116,7 +118,7 @@ L_MILES = _left(
 L_TRADE = _left(
     r"trade(?:-| |d )?(?:in)?s?|trading|(?:your|the) (?:old|current|existing) (?:car|vehicle|one|ride|model)", 4
 )
-L_FINANCE = _left(r"financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|income|salary", 1)
+L_FINANCE = _left(r"financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|income|salary", 3)
 L_OTHERS = _left(
     r"(?:another|other|previous|last|first|different|one) (?:owners?|customers?|buyers?|guys?|"
     r"gentleman|lady|couple|family|"
@@ -127,7 +129,9 @@ L_OTHERS = _left(
     r"invoice|(?:cost|costs) (?:us|me)|paid|across town|down the (?:road|street)|appraised|neighbor|"
     r"people|most folks|sold|he|she|"
     r"you (?:already )?(?:agreed|promised|accepted|signed)|savings account|lose|losing|lost|profit|"
-    r"repairs?|gas|fuel", 5,
+    r"repairs?|(?:in|on|for) (?:gas|fuel)|flip|resell|owes?|owed|difference is|gap is|commission|alone|"
+    r"(?:(?:your|a|his|her) (?:friend|buddy)|(?:my|your|his|her) (?:brother|sister|dad|father|mother|mom|cousin|wife|"
+    r"husband|uncle|mechanic|son|daughter|aunt))", 5,
 )  # fmt: skip
 L_FLOOR = re.compile(
     r"(?:(?:can't|cannot|can not|couldn't|won't|will not|wouldn't|never|unable|not|nothing|no|isn't|n't|anything|"
@@ -142,7 +146,8 @@ L_REFUSE = re.compile(
     r"no way|isn't|don't|wont|cant|nobody|aren't|doesn't|impossible)(?: [^ ,]+){0,7}$"
 )
 L_ONLY_YOU = re.compile(
-    r"you(?:'ll| will| can| could|'d| would)? (?:won't|can't|never|cannot|not)\b|why not|is not only|if not|"
+    r"you(?:'ll| will| can| could|'d| would)? (?:won't|can't|never|cannot|not)\b|why (?:not|don't|can't|won't)|"
+    r"^isn't$|is not only|if not|"
     r"not only"
 )
 L_THEIRS = _left(
@@ -153,11 +158,13 @@ L_THEIRS = _left(
     r"invest|pay out)(?: [^ ,]+){0,2}|(?:you|you've|you'd|you're|customer) (?:just |already |"
     r"only )?(?:said|mentioned|told|wanted|asked|proposed|were|offer|"
     r"offered|named|want|gave|suggested|had|thinking|bid)(?: [^ ,]+){0,3}|your|(?:did |"
-    r"do )?you (?:say|mean)|you were at|you (?:only |"
+    r"do |are )?you (?:say|mean|saying|talking)|you(?:'d| would| could| can| might)? (?:really )?"
+    r"(?:go|pay|stretch|spend) (?:as high as|up to)|you were at|you (?:only |"
     r"do )?have(?: about| around| only)?"
 )
 L_RANGE = _left(
     r"between|anywhere|rang(?:e|es|ing)(?: from)?|under|below|less than|over|above|more than|up to|upwards of|"
+    r"closer to|"
     r"shy of|close to|nearly|almost|starting(?: price)?(?: at| from)|between [#N@] and|cars? (?:from|"
     r"at|as low as)|exceed|within|"
     r"[#N@] (?:-|and up to)", 1,
@@ -174,7 +181,8 @@ L_OFF = _left(
     r"less|take off|taking off|throw(?:ing)? in(?: another)?|come down|cash ?back of)"
 )
 L_LIST = _left(
-    r"(?:msrp|list price|list-price|(?:list|lists|listed|listing)|sticker\w*|window sticker|retails?|"
+    r"(?:msrp|list price|list-price|(?:list|lists|listed|listing)|sticker\w*|window sticker|window price(?: is|"
+    r" of)*|retails?|"
     r"retail price|retailing|"
     r"(?:off|below|under|from|original|initial|first) (?:(?:the|our|my|that) )?asking price|price tag|tag|"
     r"tagged|start(?:s|ing)?(?: price)?|base(?:d)? price|regular price|"
@@ -257,14 +265,15 @@ L_SOLD = re.compile(
 )
 # What cars like it cost, what this one cost the dealer, and what it will cost some day.
 L_MARKET = _left(
-    r"(?:[a-z]{3,}s|ones|these|those|they|people|one like (?:it|this))(?: (?:usually|typically|normally|often|"
+    r"a (?:brand[- ])?new one (?:is|was|costs|would|runs|goes|starts)|hold (?:their|its) value|(?:[a-z]{3,}s|"
+    r"ones|these|those|they|people|one like (?:it|this))(?: (?:usually|typically|normally|often|"
     r"generally|"
     r"all|can|will|would|still|around here|like (?:this|it|that|these)))* "
     r"(?:start|sell|go|fetch|run|retail|list|cost|average|bring|trade)|"
     r"(?:going|market|average|book|wholesale|auction|resale|appraised|fair market) (?:rate|price|value|average)s?|"
     r"kelley|bluebook|edmunds|nada|carfax|carmax|carvana|autotrader|craigslist|truecar|the (?:web|market|"
     r"auction|bank)|"
-    r"online|website|similar|comparable|"
+    r"online (?:for|at|it's|says)|similar|comparable|"
     r"(?:my|our|dealer|dealer's|dealership's|the) (?:own )?(?:cost|costs|breakeven|break-even|investment)|"
     r"cost (?:price|basis)|"
     r"costs? (?:me|us|the dealer\w*)|(?:break|broke) even(?: at)?|invested|"
@@ -311,6 +320,32 @@ L_SPEC = re.compile(
 L_CHARGE = re.compile(
     r"\b(?:charge|charges|surcharge|fee|fees|deductible|premium|plan|delivery|shipping)\b(?: [^ ,]+){0,6}$"
 )
+# What a small amount needs before it to be the price of a car.
+L_DEAL = re.compile(
+    r"\b(?:sell\w*|let|have|own|yours|take|asking|ask|want|price[ds]?|do|go|goes|going|how|what|make|call|say|offer|"
+    r"settle|it's|its|it is|for (?:just|only)|car|model|down to|best|lowest|final|would you|could you|total|now|deal|"
+    r"pay|part with)\b[^,]*$"
+)
+L_GET_YOU = re.compile(r"\b(?:get|pay) you(?: about| around| maybe| roughly| only| up to)*$|\bdue (?:at|in|around)$")
+L_IF = re.compile(r"\bif (?:it|this|that|she) (?:were|was|had)\b")
+# What nobody gets for it, what is wished, and what the buyer asks of the seller.
+L_NOBODY = re.compile(
+    r"\b(?:you|nobody|no one)(?:'ll)? (?:won't|can't|cannot|couldn't|will not|never|will never) (?:ever )?"
+    r"(?:get|find|buy|see) (?:one|an?|any\w*|another|something)\b|\bgood luck\b|"
+    r"\bwish (?:i|we|that)\b|\bif only\b|\b(?:would|i'd|we'd) love to (?:do|take|accept|sell|say|go)\b|"
+    r"\bseen (?:them|it|one|these|those)\b|\b(?:the|a) (?:dealer|dealership|lot|store|guy|gentleman|man|woman|lady|"
+    r"couple|family) (?:in|on|at|down|across|next|from|over|by|who|that|called)\b|"
+    r"\b(?:government|state|factory|program) (?:pays|gives)\b|\b(?:do|did) with$|\b(?:code|ends in|ending in)\b"
+)
+L_ASKED = re.compile(
+    r"\b(?:you|you're|you'd|you are) (?:want|asking|ask|expect|expecting|offering|hoping|telling)(?: [^ ,]+){0,7}$"
+)
+R_DREAM = _right(
+    r"(?:, )?(?:(?:i|we) (?:can|could) only|i'd be (?:paying|giving)|you(?:'d| would| could| can| might) (?:only )?"
+    r"(?:get|look at|find|afford|buy) (?:an?|one|some)\b|wouldn't even)|for an? [^?]*\?|to finance|value\b|towards?\b|"
+    r"from your\b"
+)
+L_SERVICE = re.compile(r"\b(?:service|tires?|brakes?|belt|oil|maintenance|inspection)(?: [^ ,]+){0,4}$")
 R_MINE = _right(
     r"(?:,? ?and )?(?:that's|that is|it's|is) (?:exactly |just |precisely |also |all )?(?:what (?:i'm|i am|"
     r"we're) asking|"
@@ -332,10 +367,12 @@ L_COLON = re.compile(
 L_WAS = re.compile(
     r"\b(?:it|this|that|one|price|model|car|tag|first|second|^)(?: one| car| price)? was(?: (?:at|only|just|"
     r"about|around|"
-    r"priced|going|selling|for|over))*$|^(?:was|were)(?: (?:at|only|just|about|around|priced|going|selling|for|"
+    r"priced|going|selling|for|over))*$|\b(?:these|those|they|ones|cars|models|trucks) were(?: (?:at|only|"
+    r"about|around|priced|going|selling|for))*$|^(?:was|were)(?: (?:at|only|just|about|around|priced|going|"
+    r"selling|for|"
     r"over))*$"
 )
-L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began)\b")
+L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began)\b(?! (?:thinking|hoping|going to|about to|planning))")
 L_NO_FLOOR = re.compile(r"\b(?:been|was|were|worth|sold|sells|sell them|goes|go for)\b")
 L_MOVED = re.compile(
     r"\b(?:down|drop|dropped|reduc\w+|lower\w*|cut|went|go|mark\w*|bring|take|slash\w*|move|came|come|"
@@ -368,7 +405,8 @@ ECHO = re.compile(
 SCORN = re.compile(
     r"^no(?:pe|t)?\b(?! (?:problem|doubt|worries))|^(?:ha|oh please|come on|please)\b|chance|question|"
     r"ridiculous|crazy|"
-    r"wish|decline|pass on|be serious|too (?:little|far|cheap)|hardly|refuse|too low|below|jok(?:e|ing)|"
+    r"wish|paid|more than that|fire|kill me|decline|pass on|be serious|too (?:little|far|cheap)|hardly|refuse|"
+    r"too low|below|jok(?:e|ing)|"
     r"kidding|no way|can't|cannot|never|lose|laugh|serious|impossible|"
     r"sorry|forget|not (?:enough|even)|"
     r"insult|dream"
