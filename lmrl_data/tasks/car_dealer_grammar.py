@@ -50,6 +50,7 @@ class Slot(NamedTuple):
 
 class Choice(NamedTuple):
     lines: tuple[tuple["str | Slot | Choice", ...], ...]
+    words: tuple[str, ...] | None = None  # the lines, where they are all plain words and need no expanding
 
 
 class Grammar:
@@ -121,7 +122,8 @@ class Grammar:
                 else:
                     parts.append(self._choice(rule, tags) if rule else self._read(choice.split("|"), tags))
             read.append(tuple(part for part in (*parts, line[end:]) if part))
-        return Choice(tuple(read))
+        words = [part for line in read for part in line or ("",) if isinstance(part, str)]
+        return Choice(tuple(read), tuple(words) if len(words) == sum(len(line or ("",)) for line in read) else None)
 
 
 @functools.cache
@@ -141,6 +143,9 @@ def _expand(choice: Choice, number: int, slots: dict[str, str], pieces: list[str
             noun = with_article(value) if part[1] else value
             pieces.append("\0")
             values.append(noun if noun == value else part[1] + noun[1:])
+        elif words := part[1]:
+            number, index = divmod(number, len(words))
+            pieces.append(words[index])
         else:
             number = _expand(part, number, slots, pieces, values)  # type: ignore[arg-type]  # a `Choice`
     return number

@@ -110,12 +110,15 @@ def _number(
     return Number(value, form), place
 
 
+_EUROPEAN = re.compile(r"[0-9]{1,3}\.[0-9]{3}")
+
+
 def _from_digits(currency: str, digits: str, suffix: str) -> Number:
     suffix = suffix.strip()
     plain = digits.replace(",", "").replace(" ", "")
     if len(plain) > 12 or "-" in currency:
         return Number(0, "X")
-    if currency and re.fullmatch(r"[0-9]{1,3}\.[0-9]{3}", plain) and not suffix:
+    if currency and not suffix and _EUROPEAN.fullmatch(plain):
         plain = plain.replace(".", "")  # $31.999 as it is written in Europe
     value = float(plain)
     if suffix == "%":

@@ -98,9 +98,37 @@ class Sentence(NamedTuple):
 _ENDS = re.compile(r"(?<=[.!?;]) +")
 
 
-@lru_cache(maxsize=10_000)
+# Sentences that differ in their prices only are read once: this amount stands for all of five or six digits.
+_PRICE = re.compile(r"\$([1-9][0-9]{1,2},[0-9]{3})(?![0-9])")
+_STAND_IN = "$99,999"
+_STOOD_IN = 99_999
+
+
+def _amounts_of(sentence: str, numbers: Sequence[Number | Amount]) -> list[float] | None:
+    """The amounts of a sentence, given the numbers of the one with stand-ins; `None` if they cannot be told."""
+    values = [float(digits.replace(",", "")) for digits in _PRICE.findall(sentence)]
+    if sum([number[0] == _STOOD_IN for number in numbers]) != len(values):
+        return None
+    known = iter(values)
+    return [next(known) if number[0] == _STOOD_IN else number[0] for number in numbers]
+
+
+@lru_cache(maxsize=20_000)
 def cut(sentence: str) -> Sentence:
     """A sentence as words."""
+    if "$" in sentence:
+        shape = _PRICE.sub(_STAND_IN, sentence)
+        if shape != sentence:
+            part = _cut(shape)
+            values = _amounts_of(sentence, part.numbers)
+            if values is not None:
+                numbers = [Number(value, number[1]) for value, number in zip(values, part.numbers, strict=True)]
+                return part._replace(numbers=numbers)
+    return _cut(sentence)
+
+
+@lru_cache(maxsize=20_000)
+def _cut(sentence: str) -> Sentence:
     tokens = _TOKEN.findall(sentence)
     keys = [number + suffix.strip() if number else word or mark for _, number, suffix, word, mark in tokens]
     length = len(keys) - sum([key in _MARKS for key in keys])
@@ -134,9 +162,22 @@ class Meaning(NamedTuple):
     missing: tuple[str, ...]
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=20_000)
 def understand(sentence: str) -> Meaning:
     """What a sentence of a seller says and does."""
+    if "$" in sentence:
+        shape = _PRICE.sub(_STAND_IN, sentence)
+        if shape != sentence:
+            known = _understand(shape)
+            values = _amounts_of(sentence, known.amounts)
+            if values is not None:
+                said = [Amount(value, amount[1]) for value, amount in zip(values, known.amounts, strict=True)]
+                return known._replace(amounts=said)
+    return _understand(sentence)
+
+
+@lru_cache(maxsize=20_000)
+def _understand(sentence: str) -> Meaning:
     part = cut(sentence)
     amounts = classed(part.words, part.numbers) if part.numbers else []
     return Meaning(part, amounts, manners_of(part.masked), *features_of(part.masked))
