@@ -160,7 +160,8 @@ def play(
     info: dict[str, Any] = {}
     try:
         while not over:
-            action = input(f"{_scene(simulator, text)}\n> ")
+            typer.echo(_scene(simulator, text))
+            action = input("> ")
             text, reward, terminated, truncated, info = simulator.step(task.keys.get(action.strip(), action))
             total += reward
             over = terminated or truncated
