@@ -10,12 +10,16 @@ from lmrl_data.tasks.car_dealer_clues import (
     BREAK,
     FOLLOWS,
     JUST_TO,
+    L_ANYTHING,
     L_ASKED,
     L_BOSS,
+    L_BY,
     L_CHARGE,
     L_COLON,
+    L_COME_UP,
     L_DEAL,
     L_DOWN,
+    L_EITHER,
     L_FEE,
     L_FINANCE,
     L_FIRED,
@@ -34,6 +38,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_NO_FLOOR,
     L_NOBODY,
     L_OFF,
+    L_OFFERED,
     L_ONLY_YOU,
     L_OTHERS,
     L_PAST,
@@ -41,6 +46,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_RANGE,
     L_RATE,
     L_REFUSE,
+    L_SELLING,
     L_SERVICE,
     L_SMALL,
     L_SOLD,
@@ -49,13 +55,16 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_TAKE,
     L_THEIR_CAR,
     L_THEIRS,
+    L_TOOK,
     L_TRADE,
     L_UP,
     L_WAS,
     L_WAS_MINE,
+    R_ACCEPT,
     R_DOWN,
     R_DREAM,
     R_FEE,
+    R_HONOR,
     R_LIST,
     R_LOSS,
     R_MINE,
@@ -72,6 +81,9 @@ from lmrl_data.tasks.car_dealer_clues import (
     R_THEIRS,
     R_TRADE,
     R_UNIT,
+    R_USED,
+    R_WE_LOSE,
+    R_WOE,
     SHIFT,
     SPAN,
     TO,
@@ -137,6 +149,23 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     refused = L_REFUSE.search(left) and not L_ONLY_YOU.search(left)
     if R_OFF.match(right):
         return "other" if refused else "discount"
+    if L_BY.search(left) and not refused and not L_UP.search(left) and size in ("tens", "tiny", "small"):
+        return "discount"
+    if L_EITHER.search(before):
+        return "theirs"
+    if form in "#N" and size != "tiny":
+        theirs = L_THEIRS.search(left)
+        up = L_COME_UP.search(left)
+        if up and (up[0].split()[1:2] == ["you"] or not theirs):
+            return "offer"
+        if not theirs and (R_HONOR.match(right) or (R_USED.match(right) and L_SELLING.search(left))) and not refused:
+            return "offer"
+        if L_OFFERED.search(left) and R_ACCEPT.match(right):
+            return "offer"
+        if L_TOOK.search(left) and R_WOE.match(right):
+            return "other"
+        if L_ANYTHING.search(left) and R_WE_LOSE.match(right):
+            return "firm"
     if L_LOSS.search(left) or R_LOSS.match(right):
         return "other"
     if L_NOBODY.search(left) or L_ASKED.search(left) or R_DREAM.match(right):

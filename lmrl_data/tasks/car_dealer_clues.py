@@ -75,9 +75,11 @@ R_THEIRS = _right(
     r"(?:, )?you (?:say|said)\b|(?:budget|limit|max(?:imum)?\b|ceiling|cap\b|offer\b|counter)|(?:price )?range|"
     r"(?:that |which )?(?:you|you've|you'd) (?:mentioned|said|offered|told|wanted|were|had|gave|quoted|"
     r"proposed|named|"
-    r"have in mind|suggested|want|set|asked|are)|(?:is|was) (?:your(?! (?:price|cost|total|new|final price|out|"
+    r"have in mind|suggested|want|set|asked|are)|(?:, )?what you (?:wanted|had|were|meant|planned|"
+    r"have in mind)|(?:is|was) (?:your(?! (?:price|cost|total|new|final price|out|"
     r"deal))|what you(?!'ll pay| pay|'d pay| get))|"
-    r"(?:as |be )?your (?:[a-z]+ )?(?:budget|limit|max|ceiling|cap\b|range|top)|the most you"
+    r"(?:as |be )?your (?:[a-z]+ )?(?:budget|limit|max|ceiling|cap\b|range|top)|the most you|(?:is |"
+    r", )?(?:that's )?(?:all|what|as much as) you (?:have|can|got|want to)"
 )
 R_LIST = _right(
     r"(?:list\b|msrp|sticker|retail|price tag|tag\b|window|manufacturer|suggested|starting price|"
@@ -90,7 +92,8 @@ R_REFUSED = _right(
     r"doable|"
     r"happening|a chance|in a)|no (?:way|chance|go)\b|forget it|(?:you )?must be joking|you're (?:joking|"
     r"kidding|dream)|"
-    r"never\b|an? (?:bit |little )?(?:no\b|joke|insult|non-?starter|stretch|lowball|fantasy|dream|low\b|light\b)|"
+    r"never\b|nowhere|barely|far from|an? (?:bit |little )?(?:slap|no\b|joke|insult|non-?starter|stretch|"
+    r"lowball|fantasy|dream|low\b|light\b)|"
     r"(?:a bit |a little |pretty )?(?:light|low)\b|"
     r"insulting|ridiculous|laughable|unrealistic|unacceptable|less than (?:i|we|my|our|what)|below (?:my|our|"
     r"what|cost)|out of (?:the question|reach)|impossible|(?:would|will|"
@@ -98,7 +101,8 @@ R_REFUSED = _right(
     r"put)|isn't|won't|wouldn't|doesn't|can't|cannot|won't)"
 )
 R_NOUN = _right(
-    r"(?:brand )?new\b|when new|back\b|apart\b|short\b|after [@#~] |is (?:the difference|my commission)|(?:invested|"
+    r"(?:brand )?new\b|when new|in (?:it|this one|that one)\b|back\b|apart\b|short\b|after [@#~] |"
+    r"is (?:the difference|my commission)|(?:invested|"
     r"tied up|sunk) in|(?:- )?(?:car|cars|suv|suvs|sedan|truck|vehicle|ride|beauty|machine|class|"
     r"segment|question|mistake|"
     r"price point|"
@@ -123,7 +127,9 @@ L_OTHERS = _left(
     r"(?:another|other|previous|last|first|different|one) (?:owners?|customers?|buyers?|guys?|"
     r"gentleman|lady|couple|family|"
     r"persons?|people|dealers?|dealerships?|lots?|stores?|clients?|shoppers?|party|fellow|man|woman|"
-    r"place)|competit(?:or|ion)\w*|someone|"
+    r"place)|competit(?:or|ion)\w*|someone(?:'s)?|somebody's|a (?:guy|couple|lady|buyer|customer|fellow|man|"
+    r"woman|gentleman) "
+    r"(?:willing|ready|who|coming|offering)|"
     r"somebody|they|they're|they've|customers|buyers|dealers|elsewhere|market value|worth|valued|value|"
     r"blue book|kbb|"
     r"invoice|(?:cost|costs) (?:us|me)|paid|across town|down the (?:road|street)|appraised|neighbor|"
@@ -159,13 +165,18 @@ L_THEIRS = _left(
     r"only )?(?:said|mentioned|told|wanted|asked|proposed|were|offer|"
     r"offered|named|want|gave|suggested|had|thinking|bid)(?: [^ ,]+){0,3}|your|(?:did |"
     r"do |are )?you (?:say|mean|saying|talking)|you(?:'d| would| could| can| might)? (?:really )?"
-    r"(?:go|pay|stretch|spend) (?:as high as|up to)|you were at|you (?:only |"
+    r"(?:go|pay|stretch|spend) (?:as high as|up to)|you were at|did i (?:just )?hear(?: you say)?|"
+    r"(?:you(?:'re| are) |dead )?(?:set|stuck|fixed) on|come up with|where did you (?:get|hear|find|"
+    r"see)(?: the| that)?|"
+    r"who (?:told|quoted|offered) you(?: [^ ,]+)?|how did you (?:arrive at|get to)|why(?: only| just)?|you (?:only |"
     r"do )?have(?: about| around| only)?"
 )
 L_RANGE = _left(
     r"between|anywhere|rang(?:e|es|ing)(?: from)?|under|below|less than|over|above|more than|up to|upwards of|"
     r"closer to|"
-    r"shy of|close to|nearly|almost|starting(?: price)?(?: at| from)|between [#N@] and|cars? (?:from|"
+    r"shy of|(?:something|anything|stay|staying|look|looking|shop|shopping) (?:near|around|about)|serious about|"
+    r"(?:laugh|dreaming|dream on|by a mile|right there) with|close to|nearly|almost|(?:[a-z]{3,}s|"
+    r"ones)(?: are)? starting (?:at|from)|between [#N@] and|cars? (?:from|"
     r"at|as low as)|exceed|within|"
     r"[#N@] (?:-|and up to)", 1,
 )  # fmt: skip
@@ -178,21 +189,25 @@ L_OFF = _left(
     r"reduced|reducing|lowers?|lowered|lowering|come down|coming down|came down|go down|going down|"
     r"bring it down|down)(?: it| the price| my price|"
     r" our price| that| this| price)?(?: by)?(?: another| an(?: extra| additional)?| a(?: further| full)?)?|"
-    r"less|take off|taking off|throw(?:ing)? in(?: another)?|come down|cash ?back of)"
+    r"less|(?:take|taking|took|taken) off(?: (?:another|about|already|a full))?|throw(?:ing)? in(?: another)?|"
+    r"come down|cash ?back of)"
 )
 L_LIST = _left(
-    r"(?:msrp|list price|list-price|(?:list|lists|listed|listing)|sticker\w*|window sticker|window price(?: is|"
-    r" of)*|retails?|"
+    r"(?:msrp(?:'s)?|list price(?:'s)?|list-price|(?:list|lists|listed|listing)(?:'s)?|sticker\w*(?:'s)?|"
+    r"window sticker|window price(?: is|"
+    r" of)*|retail(?:s|'s)?|"
     r"retail price|retailing|"
-    r"(?:off|below|under|from|original|initial|first) (?:(?:the|our|my|that) )?asking price|price tag|tag|"
-    r"tagged|start(?:s|ing)?(?: price)?|base(?:d)? price|regular price|"
-    r"original price|full price|suggested|"
+    r"(?:off|below|under|from|original|initial|first) (?:(?:the|our|my|that) )?asking price|price tag(?:'s)?|"
+    r"tag(?:'s)?|"
+    r"tagged|start(?:ing)? price|base(?:d)? price|regular price|"
+    r"original price|suggested|"
     r"manufacturer's price|originally|normally|usually|regularly|typically|used to (?:be|go|sell)|"
     r"instead of|rather than|"
     r"the regular|the usual|initially|ordinarily)"
     r"(?: (?!(?:but|so|i|i'll|i'd|we|we'll|now|down|to|can|minus|less|and|you|you're|your|bring|"
     r"brings|let's|only|today|(?<!on )it(?! (?:sells|goes|retails|lists)))\b)"
-    r"[^ ,#N@%]+){0,5}|from(?: the)?|(?:was|were) (?:[^ ,]+ )?(?:listed|originally)(?: (?:at|for|over))*|"
+    r"[^ ,#N@%]+){0,5}|(?<!available )(?<!starts )(?<!starting )from(?: the)?|(?:was|"
+    r"were) (?:[^ ,]+ )?(?:listed|originally)(?: (?:at|for|over))*|"
     r"(?:list|lists|listed|listing) (?:it|them|that|this(?: one)?|this (?:car|truck|suv)|(?:the|"
     r"this) model) (?:at|for)|"
     r"(?:manufacturer|factory|maker|carmaker|automaker|model) "
@@ -228,7 +243,7 @@ L_SMALL = _left(
     r"offering) (?:it to )?you|now(?: at)?|"
     r"(?:it|this|this one|that|her|the (?:car|truck)|model) (?:to you |home |go )?(?:for|at)|"
     r"(?:we're|i'm|we are|i am|be) (?:now )?at|asking|i(?:'ll)? say|it's|came down to|"
-    r"you(?:'d| would| could)? (?:pay|drive off) (?:for|at)|come (?:up )?to|settled on"
+    r"you(?:'d| would| could)? (?:pay|drive off) (?:for|at)|come (?:up )?to|settled on|shake (?:hands )?(?:at|on)"
 )
 R_SMALL = _right(
     r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a)|even|flat|otd|all[- ]in|cash|out the door|then|"
@@ -251,7 +266,8 @@ R_NO_PERCENT = _right(
 R_STRONG = _right(
     r"(?:even|flat|it is|works?|sounds?|takes it|buys it|gets (?:it|you)|is (?:doable|fine|okay)|or nothing|"
     r"is (?:as low|the (?:lowest|best|floor)|my)|"
-    r"and (?:it's yours|we have|we've got|not a|you))\b"
+    r"and (?:(?:it's|its|she's|he's|this one's) (?:all )?yours|it's a deal|we(?:'re| are) done|we have|"
+    r"we've got|not a|you))\b"
 )
 # What others paid or asked, and what was turned down.
 L_PAST = re.compile(
@@ -293,7 +309,9 @@ L_UP = re.compile(
     r"(?: [^ ,]+){0,2}$"
 )
 L_FIRED = re.compile(
-    r"\b(?:fired|crazy|insane|broke|bankrupt|out of business|out of (?:a|my) job|kill me|fire me|skin me|my head)"
+    r"\b(?<!you'd be )(?<!you'd be a )(?<!you're )(?<!be an )(?:fired|crazy|insane|nuts|mad|stupid|fool|idiot|"
+    r"out of my mind|broke|"
+    r"bankrupt|out of business|out of (?:a|my) job|kill me|fire me|skin me|my head)"
     r" (?:if|to|for|at|on)\b|\brefus(?:e|ing) to\b|\bno way\b|\bhardly\b|\bunable to\b|\bhate to\b|"
     r"\bhow (?:can|could) i\b"
 )
@@ -341,7 +359,8 @@ L_ASKED = re.compile(
     r"\b(?:you|you're|you'd|you are) (?:want|asking|ask|expect|expecting|offering|hoping|telling)(?: [^ ,]+){0,7}$"
 )
 R_DREAM = _right(
-    r"(?:, )?(?:(?:i|we) (?:can|could) only|i'd be (?:paying|giving)|you(?:'d| would| could| can| might) (?:only )?"
+    r"(?:, )?(?:(?:i|we) (?:can|could) only|i'd (?:be (?:paying|giving)|rather|sooner)|you(?:'d| would| could|"
+    r" can| might) (?:only )?"
     r"(?:get|look at|find|afford|buy) (?:an?|one|some)\b|wouldn't even)|for an? [^?]*\?|to finance|value\b|towards?\b|"
     r"from your\b"
 )
@@ -365,6 +384,7 @@ L_COLON = re.compile(
     r"\b(?:list|msrp|sticker|budget|limit|max|discount|rebate|fee|tax|trade|invoice|payment|offer|price)\b"
 )
 L_WAS = re.compile(
+    r"\b(?:i|we) gave(?: about| over)?$|"
     r"\b(?:it|this|that|one|price|model|car|tag|first|second|^)(?: one| car| price)? was(?: (?:at|only|just|"
     r"about|around|"
     r"priced|going|selling|for|over))*$|\b(?:these|those|they|ones|cars|models|trucks) were(?: (?:at|only|"
@@ -373,12 +393,18 @@ L_WAS = re.compile(
     r"over))*$"
 )
 L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began)\b(?! (?:thinking|hoping|going to|about to|planning))")
-L_NO_FLOOR = re.compile(r"\b(?:been|was|were|worth|sold|sells|sell them|goes|go for)\b")
+L_NO_FLOOR = re.compile(
+    r"\b(?:been|was|were|worth|sold|sells|sell them|goes|"
+    r"(?<!let it )(?<!let her )(?<!let this )"
+    r"(?<!let that )(?<!let these )(?<!let them )(?<!this one )(?<!that one )go for)\b"
+)
 L_MOVED = re.compile(
     r"\b(?:down|drop|dropped|reduc\w+|lower\w*|cut|went|go|mark\w*|bring|take|slash\w*|move|came|come|"
     r"it|price|knock\w*)\b"
 )
-L_SPREAD = re.compile(r"\b(?:rang(?:e|es|ed|ing)|anywhere|between)\b")
+L_SPREAD = re.compile(
+    r"(?<!long )(?<!long-)(?<!extended )(?<!standard )(?<!mid )\b(?:rang(?:e|es|ed|ing)|anywhere|between)\b"
+)
 # A number that is all of a question: about $30,000?
 GUESS = re.compile(
     r"(?:is it |say |maybe |somewhere )*(?:(?:around|about|near|roughly|like|closer to|under|over|say|maybe|"
@@ -398,20 +424,58 @@ R_LOSS = re.compile(
     r"(?:(?:and |then |,|because )*(?:i'm|i am|i'd be|i would be|we're|i|we)(?: would|'d)? (?:losing|lose)\b)|"
     r"(?:over|above|below|under|short of|past|away|apart)(?: from)? (?:your|the|my|our|what)\b"
 )
-# An amount alone as a question, and what shows that it is not the seller's own offer: $25,000? You must be joking.
-ECHO = re.compile(
-    r"(?:(?:only|just|what|really|seriously|wait|so|oh|you want|for|ha) ,? ?)*[#N@](?: for (?:it|this|that))? [?!]"
+# By how much the price falls: by $300 to $21,700.
+L_BY = re.compile(
+    r"\b(?:drop|dropp|reduc|lower|cut|mark|slash|bring|come|came|go|went|knock|shav|trim)[a-z]*(?: [^ ,]+){0,3} by"
+    r"(?: another| about| an (?:extra|additional)| a (?:full|further))?$"
 )
-SCORN = re.compile(
-    r"^no(?:pe|t)?\b(?! (?:problem|doubt|worries))|^(?:ha|oh please|come on|please)\b|chance|question|"
-    r"ridiculous|crazy|"
-    r"wish|paid|more than that|fire|kill me|decline|pass on|be serious|too (?:little|far|cheap)|hardly|refuse|"
-    r"too low|below|jok(?:e|ing)|"
-    r"kidding|no way|can't|cannot|never|lose|laugh|serious|impossible|"
-    r"sorry|forget|not (?:enough|even)|"
-    r"insult|dream"
+# The buyer's choice of two: closer to $30,000 or $40,000?
+L_EITHER = re.compile(
+    r"\b(?:closer to|near|around|about|budget|range|thinking|spend|limit|under|over)(?: [^ ,#N@]+){0,3} [#N@] ?,?"
+    r"(?: or)?(?: closer to| more like| nearer| around| about| rather| maybe)*$|"
+    r"\b(?:what's|which|what is)(?: is| your| more| the)* (?:comfortable|realistic|better|budget|limit|closer|likely)"
+    r"[^#N@]*(?:[#N@] ,? ?or )?$"
 )
+L_TOOK = re.compile(
+    r"\bif (?:i|we) (?:took|accepted|agreed to|said yes to|did|(?:sold|sell) it (?:for|at)|let it go (?:for|"
+    r"at))(?: [^ ,]+){0,2}$"
+)
+R_WOE = _right(r",? ?(?:then )?(?:my|i'd|we'd|the|he'd|she'd|they'd|i would|we would)\b(?!.*\byou\b)")
+L_OFFERED = re.compile(r"\bif you(?:'d| would)? (?:offered|offer|said|say|gave me|give me)(?: [^ ,]+){0,2}$")
+R_ACCEPT = _right(
+    r",? ?(?:then )?(?:i|we)(?:'d|'ll| would| will| could| can) (?:probably )?(?:accept|take|say yes|sign|"
+    r"sell|agree|do|be happy|"
+    r"shake)\b"
+)
+L_ANYTHING = re.compile(r"\b(?:anything|a (?:penny|dime|cent|dollar)) (?:under|below|less than)$")
+R_WE_LOSE = _right(r"(?:and|,|means|puts|would mean|has) ?(?:that )?(?:i|i'm|i'd|we|we're|we'd|me|us|my)\b")
+# What the buyer is asked to come up to.
+L_COME_UP = re.compile(
+    r"\b(?:(?:can|could|would|will|might|won't|can't|couldn't) (?:you|we)(?: [a-z]+ly| just| maybe| perhaps|"
+    r" at least| even)*"
+    r" (?:come|go|stretch|get|move|bump|inch|nudge|push|raise|step|climb|make it)|come|meet (?:me|us))"
+    r"(?: it| that| yourself| your (?:offer|bid|number))?(?: back)?(?: just)?(?: up)?"
+    r"(?: (?:a|just a) (?:bit|little|tad|touch|hair)| some| slightly)?(?: more| further| higher)?(?: up)?"
+    r" (?:to|at)(?: say| about| around| maybe)?$"
+)
+# The seller's own word of before, by which it stands: I quoted you $30,000 and I'll honor it.
+R_HONOR = _right(
+    r"(?:[a-z]+ ){0,3}?(?:,? ?(?:and|so|but) ?)(?:(?:i|we)(?:'ll|'m| am| will|'re| are|'d| would)? ?(?:still |"
+    r"gladly |happily "
+    r"|going to )?"
+    r"(?:honou?r|stand(?:ing)?|stick(?:ing)?)\b|(?:that|it|the offer) (?:still )?stands)"
+)
+# A used car that the seller sells, whatever it is called: I'd accept $14,600 for the old Jetta.
+L_SELLING = re.compile(
+    r"\b(?:i'd|i'll|i|we'd|we'll|we|to|i'm|we're) (?:be (?:willing|prepared|happy|ready) to )?(?:accept|take|"
+    r"want|ask|asking|sell|need)"
+    r"(?: [^ ,]+){0,2}$"
+)
+R_USED = _right(r"(?:for|on) the (?:old|used) ")
 L_TAKE = re.compile(r"\boff\b.* take$")
-L_NAMED = re.compile(r"(?:list price|msrp|sticker(?: price)?|retail price|price tag|budget)$")
+L_NAMED = re.compile(
+    r"(?:list price|msrp|sticker(?: price)?|retail price|price tag|budget|your (?:max(?:imum)?|limit|ceiling|"
+    r"cap|range))$"
+)
 TO = re.compile(r"[#N@] (?:to|-)$")
 SPAN = re.compile(r"[#N@] ?-$")

@@ -27,7 +27,7 @@ _SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}
 _AFTER = frozenset(
     ["even", "flat", "cash", "and", "for", "today", "if", "with", "all", "then", "but", "or"]
 )  # a price like 34 five
-_MONEY = frozenset(("dollars", "dollar", "bucks", "usd"))
+_MONEY = frozenset(("dollars", "dollar", "bucks", "usd", "eur", "euro", "euros"))
 _PERCENT = frozenset(("percent", "per-cent", "pct"))
 
 
@@ -83,10 +83,10 @@ def _number(
             rest, used = _from_words(keys, place) if follower in _NUMBER_WORDS else (_small(tokens, place), 1)
             if rest is not None and 0 < rest < 1_000:
                 value, place = value + rest, place + used
-        elif form == "@" and 10 <= value < 200 and 0 < _ONES.get(follower, 0) < 10:
+        elif form == "@" and 10 <= value < 200 and value == int(value) and 0 < _ones(tokens, keys, place) < 10:
             after = keys[place + 1] if place + 1 < size else "."
             if after in _AFTER or after in ".,!?":  # 34 five
-                value, form, place = value * 1_000 + 100 * _ONES[follower], "#", place + 1
+                value, form, place = value * 1_000 + 100 * _ones(tokens, keys, place), "#", place + 1
     elif key == "half":
         if follower not in ("off", "price"):
             return None, place
@@ -110,16 +110,27 @@ def _number(
     return Number(value, form), place
 
 
-_EUROPEAN = re.compile(r"[0-9]{1,3}\.[0-9]{3}")
+def _ones(tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], place: int) -> int:
+    """The number below 20 at this place in words, or below 10 in digits; otherwise 0."""
+    if place >= len(keys):
+        return 0
+    currency, digits, suffix, _, _ = tokens[place]
+    return int(digits) if len(digits) == 1 and not currency and not suffix else _ONES.get(keys[place], 0)
+
+
+_EUROPEAN = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?")  # 27.500 and 27.500,00
+_TENTHS = re.compile(r"[0-9]{1,3},[0-9]{1,2}")  # 17,2k
 
 
 def _from_digits(currency: str, digits: str, suffix: str) -> Number:
     suffix = suffix.strip()
-    plain = digits.replace(",", "").replace(" ", "")
+    if not suffix.startswith(("k", "l", "m", "h")) and _EUROPEAN.fullmatch(digits):
+        digits = digits.split(",")[0].replace(".", "")
+    elif _TENTHS.fullmatch(digits):
+        digits = digits.replace(",", ".")
+    plain = digits.replace(",", "").replace(" ", "").replace("'", "")
     if len(plain) > 12 or "-" in currency:
         return Number(0, "X")
-    if currency and not suffix and _EUROPEAN.fullmatch(plain):
-        plain = plain.replace(".", "")  # $31.999 as it is written in Europe
     value = float(plain)
     if suffix == "%":
         return Number(value, "%")
@@ -127,7 +138,7 @@ def _from_digits(currency: str, digits: str, suffix: str) -> Number:
         if suffix == "m" and not currency:
             return Number(0, "X")
         return Number(value * _SUFFIXES[suffix], "#")
-    if suffix in ("usd", "dollars", "bucks"):
+    if suffix in _MONEY:
         return Number(value, "#")
     if suffix:
         return Number(0, "X")  # 2nd, 300hp, 330i

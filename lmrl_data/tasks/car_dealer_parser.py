@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from lmrl_data.tasks.car_dealer_amounts import Amount, Number, classed
 from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
-from lmrl_data.tasks.car_dealer_clues import ECHO, GUESS, SCORN
+from lmrl_data.tasks.car_dealer_clues import GUESS
+from lmrl_data.tasks.car_dealer_echo import is_echo
 from lmrl_data.tasks.car_dealer_numbers import NUMBER_STARTS, find_numbers
 from lmrl_data.tasks.car_dealer_phrases import Manners, features_of, manners_of, named_features
 
@@ -63,8 +64,11 @@ class SellerAct(NamedTuple):
 
 # A number with what belongs to it, a word, or a mark. Only ASCII digits are numbers.
 _TOKEN = re.compile(
-    r"(-\$|\$ ?-?|usd ?)?"
-    r"([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?(?![0-9])|[1-9][0-9]{1,2} [0-9]{3}(?![0-9,.]?[0-9])"
+    r"(-\$|(?:us)?\$ ?-?|(?:usd?|eur)(?= ?[0-9]) ?)?"
+    r"([0-9]{1,3},[0-9]{1,2}(?= ?(?:k|grand|thousand)\b)|[0-9]{2},[0-9](?![0-9,])|"
+    r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?(?![0-9])"
+    r"|[0-9]{1,3}'[0-9]{3}(?![0-9])|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?(?![0-9])|"
+    r"[1-9][0-9]{1,2} [0-9]{3}(?![0-9,.]?[0-9])"
     r"|[0-9]+(?:\.[0-9]+)?)"
     r"( ?%| ?(?:k|grand|thousand|thou|large|million|mil)\b|[a-z]+)?"
     r"|([a-z][a-z0-9]*(?:[-'][a-z0-9]+|\.[0-9]+)*)"
@@ -72,6 +76,7 @@ _TOKEN = re.compile(
 )
 _MARKS = frozenset(".,;:!?()/-")
 _PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212: "-"}
+_PLAIN |= {0x20AC: "$", 0xA3: "$"}  # a price is a number, whatever the currency
 
 
 def plain(text: str) -> str:
@@ -80,6 +85,13 @@ def plain(text: str) -> str:
     if not text.isascii():
         text = text.translate(_PLAIN).encode("ascii", "replace").decode()
     return text.replace("\n", " ")
+
+
+# Words as they are typed in haste.
+_SPELT = {word.replace("'", ""): word for word in (
+    "that's", "can't", "don't", "won't", "doesn't", "isn't", "didn't", "couldn't", "wouldn't", "let's", "you're",
+    "you'll", "you'd", "i'm", "i've", "what's", "how's", "there's", "they're", "he's",
+)} | {"u": "you", "ur": "your", "ya": "you", "ill": "i'll", "gotta": "have to", "wanna": "want to"}  # fmt: skip
 
 
 class Sentence(NamedTuple):
@@ -130,7 +142,10 @@ def cut(sentence: str) -> Sentence:
 @lru_cache(maxsize=20_000)
 def _cut(sentence: str) -> Sentence:
     tokens = _TOKEN.findall(sentence)
-    keys = [number + suffix.strip() if number else word or mark for _, number, suffix, word, mark in tokens]
+    keys = [
+        number + suffix.strip() if number else _SPELT.get(word, word) or mark
+        for _, number, suffix, word, mark in tokens
+    ]
     length = len(keys) - sum([key in _MARKS for key in keys])
     known = _known()
     places = [place for place, key in enumerate(keys) if key in known or key[0] in "0123456789"]
@@ -200,8 +215,8 @@ def read(text: str) -> SellerAct:
     length = 0
     for index, (part, said, manners, has, lacks) in enumerate(meanings):
         after = meanings[index + 1].sentence.masked if index + 1 < len(meanings) else ""
-        if said and manners.asks and SCORN.search(after) and ECHO.fullmatch(part.masked):
-            said = []  # $25,000? You must be joking.
+        if said and is_echo(part.masked, after, meanings[index - 1].sentence.masked if index else ""):
+            said = [amount._replace(kind="theirs") for amount in said]
         if before is not None and before.asks:
             if said and "budget" in before.asks and GUESS.fullmatch(part.masked):
                 said = [amount._replace(kind="theirs") for amount in said]  # What is your budget? About $30,000?
