@@ -29,6 +29,7 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_IF,
     L_LIST,
     L_LOSS,
+    L_LOWER,
     L_MARKET,
     L_MATCH,
     L_MILES,
@@ -60,11 +61,14 @@ from lmrl_data.tasks.car_dealer_clues import (
     L_UP,
     L_WAS,
     L_WAS_MINE,
+    L_WILL,
     R_ACCEPT,
+    R_CANNOT,
     R_DOWN,
     R_DREAM,
     R_FEE,
     R_HONOR,
+    R_LATER,
     R_LIST,
     R_LOSS,
     R_MINE,
@@ -164,6 +168,10 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
             return "offer"
         if L_TOOK.search(left) and R_WOE.match(right):
             return "other"
+        if L_WILL.search(left) and R_LATER.match(right) and not right.startswith("today"):
+            return "other"
+        if L_LOWER.search(left) and (L_FIRED.search(left) or R_CANNOT.match(right)):
+            return "firm"
         if L_ANYTHING.search(left) and R_WE_LOSE.match(right):
             return "firm"
     if L_LOSS.search(left) or R_LOSS.match(right):

@@ -7,15 +7,11 @@ import re
 GAP = r"(?: [^ ,]+)"
 # What may follow a bare number that is a price: 31,500 today, but not 31,500 songs.
 FOLLOWS = re.compile(
-    r"(?:$|[.,!?;)-]|(?:a|after|all|altogether|and|as|at|be|because|before|but|buddy|by|can|cash|deal|done|"
-    r"down|drive|"
-    r"even|everything|final|firm|flat|folks|for|friend|from|here|how|i|if|in|including|instead|is|it|it'll|"
-    r"just|less|"
-    r"let's|ma'am|max|maybe|my|net|no|not|now|ok|okay|on|only|or|otd|out|please|plus|rather|right|"
-    r"seems|sharp|should|sign|"
-    r"since|sir|so|sold|sounds|straight|take|tax|that|that's|the|then|there|this|to|today|tonight|tops|total|"
-    r"we|what|"
-    r"when|where|which|while|will|with|works?|would|you|your)\b)"
+    r"(?:$|[.,!?;)-]|(?:a|after|all|altogether|and|as|at|be|because|before|but|buddy|by|can|cash|deal|done|down|"
+    r"drive|even|everything|final|firm|flat|folks|for|friend|from|here|how|i|if|in|including|instead|is|it|it'll|"
+    r"just|less|let's|ma'am|max|maybe|my|net|no|not|now|ok|okay|on|only|or|otd|out|please|plus|rather|right|seems|"
+    r"sharp|obo|ttl|should|sign|since|sir|so|sold|sounds|straight|take|tax|that|that's|the|then|there|this|to|"
+    r"today|tonight|tops|total|we|what|when|where|which|while|will|with|works?|would|you|your)\b)"
 )
 
 
@@ -31,13 +27,11 @@ R_RATE = _right(
     r"(?:/ )?(?:(?:a|per|each|every|/|-) ?(?:mo|month|week|wk|year|day|gallon|mile)\b|mo\b|monthly|weekly)"
 )
 R_UNIT = _right(
-    r"(?:- ?)?(?:\+ )?(?:easy |honest |original |highway |city |total |more |gentle |low |actual )?(?:miles?|"
-    r"mi|mpg|"
-    r"hp|horsepower|bhp|km|years?|yrs?|months?|mos?|days?|weeks?|hours?|minutes?|seats?|seater|seat|"
-    r"passengers?|airbags?|"
-    r"speakers?|doors?|cylinders?|inch|inches|liters?|litres?|speeds?|gears?|rpm|pounds|lbs?|lb-ft|kwh|kw|stars?|"
-    r"customers?|people|owners?|times|points?|cars|models|units|options|o'clock|am|pm|kids|others?|wheel|cups?|"
-    r"mile)\b|(?:on|showing on) (?:the|its) (?:odometer|clock|dash|meter)|on it\b"
+    r"(?:- ?)?(?:\+ )?(?:easy |honest |original |highway |city |total |more |gentle |low |actual )?(?:miles?|mi|"
+    r"mpg|hp|horsepower|bhp|km|years?|yrs?|months?|mos?|days?|weeks?|hours?|minutes?|seats?|seater|seat|"
+    r"passengers?|airbags?|speakers?|doors?|cylinders?|inch|inches|liters?|litres?|speeds?|gears?|rpm|pounds|lbs?|"
+    r"lb-ft|kwh|kw|stars?|customers?|people|owners?|times|points?|cars|models|units|options|o'clock|am|pm|kids|"
+    r"others?|wheel|cups?|mile)\b|(?:on|showing on) (?:the|its) (?:odometer|clock|dash|meter)|on it\b"
 )
 R_DOWN = _right(
     r"(?:down(?! (?:to|from)\b)|(?:as )?(?:a |your |the )?(?:down[- ]?payment|deposit)|up ?front|"
@@ -73,12 +67,10 @@ R_FEE = _right(
 )
 R_THEIRS = _right(
     r"(?:, )?you (?:say|said)\b|(?:budget|limit|max(?:imum)?\b|ceiling|cap\b|offer\b|counter)|(?:price )?range|"
-    r"(?:that |which )?(?:you|you've|you'd) (?:mentioned|said|offered|told|wanted|were|had|gave|quoted|"
-    r"proposed|named|"
-    r"have in mind|suggested|want|set|asked|are)|(?:, )?what you (?:wanted|had|were|meant|planned|"
-    r"have in mind)|(?:is|was) (?:your(?! (?:price|cost|total|new|final price|out|"
-    r"deal))|what you(?!'ll pay| pay|'d pay| get))|"
-    r"(?:as |be )?your (?:[a-z]+ )?(?:budget|limit|max|ceiling|cap\b|range|top)|the most you|(?:is |"
+    r"(?:that |which )?(?:you|you've|you'd) (?:mentioned|said|offered|told|wanted|were|had|gave|quoted|proposed|"
+    r"named|have in mind|suggested|want|set|asked|are)|(?:, )?what you (?:wanted|had|were|meant|planned|"
+    r"have in mind)|(?:is|was) (?:your(?! (?:price|cost|total|new|final price|out|deal))|what you(?!'ll pay| pay|"
+    r"'d pay| get))|(?:as |be )?your (?:[a-z]+ )?(?:budget|limit|max|ceiling|cap\b|range|top)|the most you|(?:is |"
     r", )?(?:that's )?(?:all|what|as much as) you (?:have|can|got|want to)"
 )
 R_LIST = _right(
@@ -86,22 +78,21 @@ R_LIST = _right(
     r"mark)"
 )
 R_REFUSED = _right(
-    r"(?:(?:is|'s|was|would be|isn't|won't|doesn't|just|simply|really|is just|can't|wouldn't|not|"
-    r"still|really|honestly|unfortunately|,) ?)* ?(?:(?:just |simply |"
-    r"way |far |a bit |a little |much )?too (?:low|little|far|cheap)|not (?:enough|possible|going|something|"
-    r"doable|"
-    r"happening|a chance|in a)|no (?:way|chance|go)\b|forget it|(?:you )?must be joking|you're (?:joking|"
-    r"kidding|dream)|"
-    r"never\b|nowhere|barely|far from|an? (?:bit |little )?(?:slap|no\b|joke|insult|non-?starter|stretch|"
-    r"lowball|fantasy|dream|low\b|light\b)|"
-    r"(?:a bit |a little |pretty )?(?:light|low)\b|"
-    r"insulting|ridiculous|laughable|unrealistic|unacceptable|less than (?:i|we|my|our|what)|below (?:my|our|"
-    r"what|cost)|out of (?:the question|reach)|impossible|(?:would|will|"
-    r"could) (?:lose|cost|"
-    r"put)|isn't|won't|wouldn't|doesn't|can't|cannot|won't)"
+    r"(?:(?:is|'s|s|was|would be|isn't|won't|doesn't|just|simply|really|is just|can't|wouldn't|not|still|really|"
+    r"honestly|unfortunately|,) ?)* ?(?:(?:just |simply |way |far |a bit |a little |much )?too (?:low|little|far|"
+    r"cheap)|(?:it's|that's) (?:a|an) (?:hard |firm )?(?:no|pass)\b|not (?:enough|possible|going|something|doable|"
+    r"happening|a chance|in a)|no (?:way|chance|go)\b|forget it|(?:you )?must be joking|you're (?:joking|kidding|"
+    r"dream)|never\b|nowhere|barely|far from|an? (?:bit |little )?(?:slap|no\b|joke|insult|non-?starter|stretch|"
+    r"lowball|fantasy|dream|low\b|light\b)|(?:a bit |a little |pretty )?(?:light|low)\b|insulting|ridiculous|"
+    r"laughable|unrealistic|unacceptable|less than (?:i|we|my|our|what)|below (?:my|our|what|cost)|"
+    r"out of (?:the question|reach)|impossible|(?:would|will|could) (?:lose|cost|put)|isn't|won't|wouldn't|doesn't|"
+    r"can't|cannot|won't)"
 )
 R_NOUN = _right(
-    r"(?:brand )?new\b|when new|in (?:it|this one|that one)\b|back\b|apart\b|short\b|after [@#~] |"
+    r"(?:brand )?new\b|when new|is what (?:the (?:last|other|previous)|they|he|she|someone|my (?!price|offer)|it cost|"
+    r"(?:i|we)(?: paid|(?:'ve| have)(?: got)? in))\b|(?:went )?in(?:to)? (?:it\b|new\b|this one|that one)\b|"
+    r"back\b|apart\b|short\b|"
+    r"after [@#~] |"
     r"is (?:the difference|my commission)|(?:invested|"
     r"tied up|sunk) in|(?:- )?(?:car|cars|suv|suvs|sedan|truck|vehicle|ride|beauty|machine|class|"
     r"segment|question|mistake|"
@@ -122,12 +113,17 @@ L_MILES = _left(
 L_TRADE = _left(
     r"trade(?:-| |d )?(?:in)?s?|trading|(?:your|the) (?:old|current|existing) (?:car|vehicle|one|ride|model)", 4
 )
-L_FINANCE = _left(r"financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|income|salary", 3)
+L_FINANCE = _left(
+    r"(?:pre-?)?approved for|financ(?:e|ing|es)|loan|credit|interest|apr|insurance|resale|"
+    r"income|salary",
+    3,
+)
 L_OTHERS = _left(
     r"(?:another|other|previous|last|first|different|one) (?:owners?|customers?|buyers?|guys?|"
     r"gentleman|lady|couple|family|"
     r"persons?|people|dealers?|dealerships?|lots?|stores?|clients?|shoppers?|party|fellow|man|woman|"
-    r"place)|competit(?:or|ion)\w*|someone(?:'s)?|somebody's|a (?:guy|couple|lady|buyer|customer|fellow|man|"
+    r"place)|competit(?:or|ion)\w*|(?:old|first|last|previous) owner|private (?:seller|party)|(?:he|"
+    r"she)'s asking|someone(?:'s)?|somebody's|a (?:guy|couple|lady|buyer|customer|fellow|man|"
     r"woman|gentleman) "
     r"(?:willing|ready|who|coming|offering)|"
     r"somebody|they|they're|they've|customers|buyers|dealers|elsewhere|market value|worth|valued|value|"
@@ -152,7 +148,8 @@ L_REFUSE = re.compile(
     r"no way|isn't|don't|wont|cant|nobody|aren't|doesn't|impossible)(?: [^ ,]+){0,7}$"
 )
 L_ONLY_YOU = re.compile(
-    r"you(?:'ll| will| can| could|'d| would)? (?:won't|can't|never|cannot|not)\b|why (?:not|don't|can't|won't)|"
+    r"you(?:'ll| will| can| could|'d| would)? (?:won't|can't|never|cannot|not)\b|why (?:not|don't|can't|"
+    r"won't)|(?:crazy|fool|nuts|insane|mad|mistake) not to|"
     r"^isn't$|is not only|if not|"
     r"not only"
 )
@@ -165,7 +162,7 @@ L_THEIRS = _left(
     r"only )?(?:said|mentioned|told|wanted|asked|proposed|were|offer|"
     r"offered|named|want|gave|suggested|had|thinking|bid)(?: [^ ,]+){0,3}|your|(?:did |"
     r"do |are )?you (?:say|mean|saying|talking)|you(?:'d| would| could| can| might)? (?:really )?"
-    r"(?:go|pay|stretch|spend) (?:as high as|up to)|you were at|did i (?:just )?hear(?: you say)?|"
+    r"(?:go|pay|stretch|spend) (?:as high as|up to)|you were at|if i hear|to that|did i (?:just )?hear(?: you say)?|"
     r"(?:you(?:'re| are) |dead )?(?:set|stuck|fixed) on|come up with|where did you (?:get|hear|find|"
     r"see)(?: the| that)?|"
     r"who (?:told|quoted|offered) you(?: [^ ,]+)?|how did you (?:arrive at|get to)|why(?: only| just)?|you (?:only |"
@@ -220,7 +217,8 @@ L_LIST = _left(
 )
 L_FEE = _left(
     r"(?:fees?|tax|taxes|delivery|warranty|insurance|packages?|upgrade|registration|documentation|title|shipping|"
-    r"destination|maintenance|plan|accessories|bonus|gift card|wheels|tint|mats|coverage)(?: is| are|"
+    r"destination|maintenance|plan|accessories|bonus|gift card|wheels|tint|mats|coverage|transmission|engine|"
+    r"alternator|brakes|tires|battery)(?: is| are|"
     r" of| at| for| costs?| runs?| adds?| adding|"
     r" would be| another| comes to| usually| normally| just| only| about| you|:)*|"
     r"(?:plus|add|adds|adding|extra|additional)"
@@ -243,7 +241,8 @@ L_SMALL = _left(
     r"offering) (?:it to )?you|now(?: at)?|"
     r"(?:it|this|this one|that|her|the (?:car|truck)|model) (?:to you |home |go )?(?:for|at)|"
     r"(?:we're|i'm|we are|i am|be) (?:now )?at|asking|i(?:'ll)? say|it's|came down to|"
-    r"you(?:'d| would| could)? (?:pay|drive off) (?:for|at)|come (?:up )?to|settled on|shake (?:hands )?(?:at|on)"
+    r"you(?:'d| would| could)? (?:pay|drive off) (?:for|at)|come (?:up )?to|settled on|try|sell (?:at|for)|"
+    r"shake (?:hands )?(?:at|on)"
 )
 R_SMALL = _right(
     r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a)|even|flat|otd|all[- ]in|cash|out the door|then|"
@@ -266,6 +265,8 @@ R_NO_PERCENT = _right(
 R_STRONG = _right(
     r"(?:even|flat|it is|works?|sounds?|takes it|buys it|gets (?:it|you)|is (?:doable|fine|okay)|or nothing|"
     r"is (?:as low|the (?:lowest|best|floor)|my)|"
+    r", (?:cash|final|firm|take it|period|no less|out the door|otd)\b|is where i|and i(?:'ll)? (?:throw|"
+    r"include|add|sign)|"
     r"and (?:(?:it's|its|she's|he's|this one's) (?:all )?yours|it's a deal|we(?:'re| are) done|we have|"
     r"we've got|not a|you))\b"
 )
@@ -273,7 +274,8 @@ R_STRONG = _right(
 L_PAST = re.compile(
     r"\b(?:bought|purchased|went (?:for|at)|fetched|auctioned|spent|turn(?:ed|ing) (?:it )?down|passed (?:on|up)|"
     r"rejected|refused?|declined?|said no to|say no to|walked away (?:from|with)|left with|drove (?:off|home)|"
-    r"let (?:one|two|another|the (?:last|other)) (?:of [^ ]+ )?go|sold|offered (?:me|us)|was offered|got offered|"
+    r"let (?:one|two|another|the (?:last|other)) (?:of [^ ]+ )?go|sold|offered (?:me|us)|was offered|"
+    r"been offered|got offered|"
     r"snagged|picked (?:it|one|his|hers) up|picked up)\b"
 )
 L_SOLD = re.compile(
@@ -301,6 +303,7 @@ L_MARKET = _left(
     5,
 )
 L_UP = re.compile(
+    r"\b(?:went|gone|goes) up(?: by)?$|\bpush(?:ed|es)? (?:it|these|them|this|prices) (?:to|over|past)$|"
     r"\b(?:(?:up|rise|rises|rising|rose|increase|increases|increasing|jump|jumps|climb|climbs|hike|hikes) by|"
     r"(?:price|prices|it) (?:will |'ll |is |are )?(?:go|goes|going|jump|jumps|rise|rises|increase|increases|"
     r"climbs?)"
@@ -310,10 +313,8 @@ L_UP = re.compile(
 )
 L_FIRED = re.compile(
     r"\b(?<!you'd be )(?<!you'd be a )(?<!you're )(?<!be an )(?:fired|crazy|insane|nuts|mad|stupid|fool|idiot|"
-    r"out of my mind|broke|"
-    r"bankrupt|out of business|out of (?:a|my) job|kill me|fire me|skin me|my head)"
-    r" (?:if|to|for|at|on)\b|\brefus(?:e|ing) to\b|\bno way\b|\bhardly\b|\bunable to\b|\bhate to\b|"
-    r"\bhow (?:can|could) i\b"
+    r"out of my mind|broke|bankrupt|out of business|out of (?:a|my) job|kill me|fire me|skin me|my head) (?:if|to|"
+    r"for|at|on)\b|\brefus(?:e|ing) to\b|\bno way\b|\bhardly\b|\bunable to\b|\bhate to\b|\bhow (?:can|could) i\b"
 )
 # What the buyer's own car would bring.
 L_THEIR_CAR = re.compile(
@@ -348,6 +349,11 @@ L_GET_YOU = re.compile(r"\b(?:get|pay) you(?: about| around| maybe| roughly| onl
 L_IF = re.compile(r"\bif (?:it|this|that|she) (?:were|was|had)\b")
 # What nobody gets for it, what is wished, and what the buyer asks of the seller.
 L_NOBODY = re.compile(
+    r"\bwhat makes you think\b|\bdo i look\b|\bwhy (?:would|should) (?:i|we)\b|\bwho would\b|\bhow am i\b|"
+    r"\byou (?:really|honestly|seriously) (?:think|believe)\b|\byou think (?:i'd|i would|i'll|i will|we'd)\b|"
+    r"\b(?:come [a-z]{3,6}day|tomorrow|next (?:week|month|year)|after (?:the (?:sale|weekend|holidays?|first)|"
+    r"this (?:sale|week|month)))"
+    r"(?: [^ ,#N@]+){0,3} (?:it's|it'll be|it will be|it is|price is|price will be)$|"
     r"\b(?:you|nobody|no one)(?:'ll)? (?:won't|can't|cannot|couldn't|will not|never|will never) (?:ever )?"
     r"(?:get|find|buy|see) (?:one|an?|any\w*|another|something)\b|\bgood luck\b|"
     r"\bwish (?:i|we|that)\b|\bif only\b|\b(?:would|i'd|we'd) love to (?:do|take|accept|sell|say|go)\b|"
@@ -361,7 +367,9 @@ L_ASKED = re.compile(
 R_DREAM = _right(
     r"(?:, )?(?:(?:i|we) (?:can|could) only|i'd (?:be (?:paying|giving)|rather|sooner)|you(?:'d| would| could|"
     r" can| might) (?:only )?"
-    r"(?:get|look at|find|afford|buy) (?:an?|one|some)\b|wouldn't even)|for an? [^?]*\?|to finance|value\b|towards?\b|"
+    r"(?:get|look at|find|afford|buy) (?:an?|one|some)\b|wouldn't even)|(?:might |would |could |may |will |"
+    r"only |barely )*(?:buys?|gets?) you (?:an? (?:used|old|smaller|"
+    r"bare|base|bike|scooter)|half|some)\b|for an? [^?]*\?|to finance|value\b|towards?\b|"
     r"from your\b"
 )
 L_SERVICE = re.compile(r"\b(?:service|tires?|brakes?|belt|oil|maintenance|inspection)(?: [^ ,]+){0,4}$")
@@ -384,13 +392,10 @@ L_COLON = re.compile(
     r"\b(?:list|msrp|sticker|budget|limit|max|discount|rebate|fee|tax|trade|invoice|payment|offer|price)\b"
 )
 L_WAS = re.compile(
-    r"\b(?:i|we) gave(?: about| over)?$|"
-    r"\b(?:it|this|that|one|price|model|car|tag|first|second|^)(?: one| car| price)? was(?: (?:at|only|just|"
-    r"about|around|"
-    r"priced|going|selling|for|over))*$|\b(?:these|those|they|ones|cars|models|trucks) were(?: (?:at|only|"
-    r"about|around|priced|going|selling|for))*$|^(?:was|were)(?: (?:at|only|just|about|around|priced|going|"
-    r"selling|for|"
-    r"over))*$"
+    r"\b(?:i|we) gave(?: about| over)?$|\b(?:it|this|that|one|price|model|car|tag|first|second|^)(?: one| car|"
+    r" price)? was(?: (?:at|only|just|about|around|priced|going|selling|for|over))*$|\b(?:these|those|they|ones|"
+    r"cars|models|trucks) were(?: (?:at|only|about|around|priced|going|selling|for))*$|^(?:was|were)(?: (?:at|only|"
+    r"just|about|around|priced|going|selling|for|over))*$"
 )
 L_WAS_MINE = re.compile(r"\b(?:i|we) (?:was|were|started|began)\b(?! (?:thinking|hoping|going to|about to|planning))")
 L_NO_FLOOR = re.compile(
@@ -403,7 +408,7 @@ L_MOVED = re.compile(
     r"it|price|knock\w*)\b"
 )
 L_SPREAD = re.compile(
-    r"(?<!long )(?<!long-)(?<!extended )(?<!standard )(?<!mid )\b(?:rang(?:e|es|ed|ing)|anywhere|between)\b"
+    r"(?<!long )(?<!long-)(?<!extended )(?<!standard )(?<!mid )\b(?:rang(?:e|es|ed|ing)|anywhere|between(?! us\b))\b"
 )
 # A number that is all of a question: about $30,000?
 GUESS = re.compile(
@@ -434,7 +439,7 @@ L_EITHER = re.compile(
     r"\b(?:closer to|near|around|about|budget|range|thinking|spend|limit|under|over)(?: [^ ,#N@]+){0,3} [#N@] ?,?"
     r"(?: or)?(?: closer to| more like| nearer| around| about| rather| maybe)*$|"
     r"\b(?:what's|which|what is)(?: is| your| more| the)* (?:comfortable|realistic|better|budget|limit|closer|likely)"
-    r"[^#N@]*(?:[#N@] ,? ?or )?$"
+    r"[^#N@]*(?:[#N@] ,? ?or ?)?$"
 )
 L_TOOK = re.compile(
     r"\bif (?:i|we) (?:took|accepted|agreed to|said yes to|did|(?:sold|sell) it (?:for|at)|let it go (?:for|"
@@ -453,7 +458,8 @@ R_WE_LOSE = _right(r"(?:and|,|means|puts|would mean|has) ?(?:that )?(?:i|i'm|i'd
 L_COME_UP = re.compile(
     r"\b(?:(?:can|could|would|will|might|won't|can't|couldn't) (?:you|we)(?: [a-z]+ly| just| maybe| perhaps|"
     r" at least| even)*"
-    r" (?:come|go|stretch|get|move|bump|inch|nudge|push|raise|step|climb|make it)|come|meet (?:me|us))"
+    r" (?:come|go|stretch|get|move|bump|inch|nudge|push|raise|step|climb|make it)|come|meet (?:me|us)|"
+    r"(?:bring|raise|up|push) your (?:offer|bid|number)|bump (?:it|that))"
     r"(?: it| that| yourself| your (?:offer|bid|number))?(?: back)?(?: just)?(?: up)?"
     r"(?: (?:a|just a) (?:bit|little|tad|touch|hair)| some| slightly)?(?: more| further| higher)?(?: up)?"
     r" (?:to|at)(?: say| about| around| maybe)?$"
@@ -479,3 +485,10 @@ L_NAMED = re.compile(
 )
 TO = re.compile(r"[#N@] (?:to|-)$")
 SPAN = re.compile(r"[#N@] ?-$")
+# What it will cost some day: it'll be $25,000 next week.
+L_WILL = re.compile(r"\b(?:it'll|it will|they'll|price will|that'll|'ll) (?:be|cost|go for|run)(?: [^ ,]+){0,2}$")
+R_LATER = _right(
+    r"(?:by |again |come |starting |from |on )?(?:next (?:week|month|year|spring)|tomorrow|[a-z]{3,6}day\b)(?! only)"
+)
+L_LOWER = re.compile(r"\b(?:lower than|less than|below|under)$")
+R_CANNOT = _right(r",? ?(?:i|we) (?:can't|won't|cannot|couldn't) (?:go|sell|drop|do)\b")

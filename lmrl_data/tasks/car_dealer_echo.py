@@ -73,7 +73,7 @@ def is_echo(said: str, after: str, before: str) -> bool:
     """Whether a sentence only says the buyer's amount again: $25,000? You must be joking."""
     if not _ECHO.fullmatch(said):
         return bool(_MOCKED.search(said))
-    if not said.endswith("?"):
+    if "?" not in said:
         return bool(_DERISION.search(after) or _LAUGH.fullmatch(before))
     if _SCORN.search(after):
         return True
