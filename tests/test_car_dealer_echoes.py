@@ -1,5 +1,7 @@
 """Amounts said again, scorn, European notations, floors and what the buyer is asked to come up to."""
 
+import time
+
 import pytest
 
 from lmrl_data.tasks.car_dealer_parser import read
@@ -505,3 +507,11 @@ def test_a_price_at_which_the_seller_would_sell_is_an_offer(text: str, price: in
 @pytest.mark.parametrize("text", NO_OFFERS)
 def test_an_amount_said_again_or_scorned_is_no_offer(text: str) -> None:
     assert read(text).price is None
+
+
+@pytest.mark.parametrize("word", ["wow", "oh no", "ha", "lol,", "haha!", "what", "you said", "wow ?"])
+def test_wonder_said_over_and_over_takes_no_time(word: str) -> None:
+    start = time.process_time()
+    assert read(f"{word} " * 60 + "x. $25,000?").words > 0
+    assert read(f"{word} " * 60 + "$25,000 x? No way.").words > 0
+    assert time.process_time() - start < 1

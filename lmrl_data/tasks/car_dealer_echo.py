@@ -2,13 +2,14 @@
 
 import re
 
+# Repetitions are bounded: a text must not make the search long.
 # An amount alone as a question, and what shows that it is not the seller's own offer: $25,000? You must be joking.
 _LEAD = (
     r"(?:(?:only|just|what|really|seriously|wait|so|oh|you want|for|ha|haha|hah|heh|lol|lmao|rofl|wow|whoa|"
     r"huh|hm+|um|uh|ouch|"
     r"yikes|jeez|gosh|geez|man|dude|bro|buddy|pal|come on|excuse me|(?:did )?you (?:just )?(?:say|said)|god|"
     r"no|sorry|you mean|"
-    r"a (?:lousy|measly|mere|paltry)|lousy|measly) ,? ?)*"
+    r"a (?:lousy|measly|mere|paltry)|lousy|measly) ,? ?){0,4}"
 )
 _TAIL = (
     r"(?:are )?you (?:serious|kidding(?: me)?|joking|nuts|crazy|for real|insane|mad)|you're (?:joking|kidding(?: me)?)"
@@ -32,12 +33,13 @@ _PRESSED = re.compile(
 _WONDER = re.compile(
     r"(?:(?:wow|whoa|huh|hm+|what|seriously|really|excuse me|wait|lol|haha|ha|sorry|ouch|yikes|jeez|come on|"
     r"oh come on|no|"
-    r"no way|oh|oh no|oh man|please|let me get this straight) ?[.,!?]* ?)+"
+    r"no way|oh|oh no|oh man|please|let me get this straight)(?: [.,!?]){0,3} ?){1,4}"
 )
 _SCORN = re.compile(
     r"^no(?:pe|t)?\b(?! (?:problem|doubt|worries|less))|^(?:ha|haha|hah|lol|lmao|oh please|come on|please|nah|"
     r"hell no|uh-uh|"
-    r"ouch|yikes|as if|yeah ,? right|get|try|are you|that's (?:cute|funny|adorable|low|light|nothing|theft|"
+    r"ouch|yikes|as if|yeah ,? right|get (?:real|out|outta|lost|serious)|try (?:again|harder)|are you|"
+    r"that's (?:cute|funny|adorable|low|light|nothing|theft|"
     r"robbery|a bit))\b|"
     r"chance|question|ridiculous|crazy|wish|paid|more than that|fire|kill(?:ing)? me|decline|pass on|be serious|"
     r"too (?:little|far|cheap)|hardly|refuse|"
@@ -55,17 +57,20 @@ _SCORN = re.compile(
     r"not happening|buys? you|"
     r"get you (?:the|a|half|one)|only (?:get|buy)|for that (?:i|you|we|money)|next joke"
 )
-# Scorn that tells even of an amount that was no question: $15,000! Keep dreaming.
+# Laughter before the amount: Ha! $15,000!
 _LAUGH = re.compile(
-    r"(?:(?:ha|haha|hah|lol|lmao|dream on|keep dreaming|get real|nice try|good one|in your dreams|please) ?[.,!?]* ?)+"
+    r"(?:(?:ha|haha|hah|lol|lmao|dream on|keep dreaming|get real|nice try|good one|in your dreams|"
+    r"please)(?: [.,!?]){0,3} ?)"
+    r"{1,4}"
 )
-# Scorn before the amount: are you kidding, $15,000?
+# Scorn in the same sentence: are you kidding, $15,000?
 _MOCKED = re.compile(
     r"\b(?:kidding|joking|serious|dreaming|laugh|insult\w*)\b[^#N@?]{0,40}[#N@](?: for [a-z' ]+)? [?!]$"
 )
+# Scorn that tells even of an amount that was no question: $15,000! Keep dreaming.
 _DERISION = re.compile(
-    r"dream|insult|\bjok(?:e|ing)\b|ridiculous|laugh|get real|nice try|not a chance|forget (?:it|about it)|"
-    r"as if$|in your|good one|hilarious|funny"
+    r"dream|insult|(?<!no )\bjok(?:e|ing)\b|ridiculous|laugh|get real|nice try|not a chance|forget (?:it|about it)|"
+    r"as if$|good one|hilarious|funny"
 )
 
 
