@@ -25,7 +25,7 @@ class Score:
         mean_return (`float`): mean undiscounted sum of rewards.
         interval (`tuple[float, float]`): confidence interval of `mean_return`.
         confidence_level (`float`): of the intervals.
-        normalized (`float`): 0 / 50 / 100 at the paper's minimum / dataset mean / maximum; never clipped.
+        normalized (`float`): 0 / 50 / 100 at the task's minimum / dataset mean / maximum; never clipped.
         normalized_interval (`tuple[float, float]`): confidence interval of `normalized`.
         normalized_to_optimum (`float`): the same with the best possible return at 100.
         success_rate (`float`): share of the episodes that reached the task's aim.

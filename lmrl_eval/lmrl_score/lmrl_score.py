@@ -15,7 +15,7 @@ from lmrl_eval.score import score_episodes
 
 DESCRIPTION = """\
 Scores episodes of an LMRL-Gym task: mean return with a bootstrap interval, raw and normalised (0, 50 and 100 are the
-paper's minimum, dataset mean and maximum), success rate, length, and the rate of invalid actions.
+task's minimum, dataset mean and maximum), success rate, length, and the rate of invalid actions.
 """
 
 INPUTS_DESCRIPTION = """
