@@ -54,7 +54,7 @@ def table(scores: Sequence[Score]) -> str:
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
     parts.append(
         f"± is half the width of the {' or '.join(levels)} bootstrap interval. 0, 50 and 100 are the minimum, the "
-        "dataset's mean and the maximum that the task's card names; `to optimum` puts 100 at the best possible return. "
+        "dataset's mean and the maximum that the task's card names; `to optimum` puts 100 at the best possible one. "
         "`length` and `invalid` count actions; `seeds` are the first episode's and, after the slash, the policy's."
     )
     return "\n\n".join(parts) + "\n"
