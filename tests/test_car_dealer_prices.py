@@ -420,6 +420,46 @@ NO_OFFERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The average car in this town goes for $34,000 these days.",
+        "Your payoff is $16,300, so you've got a little negative equity.",
+        "Your bank pre-approved you for $32,000, which is great news.",
+        "What do you still owe on your trade, around $14,000?",
+        "What's your budget? Are we talking around $25,000 or closer to $30,000?",
+        "I know the Ford store has one at $39,900, but theirs has no tow package.",
+        "Replacing that battery would run you 14,000 dollars at any other shop.",
+        "Prices go up on the first, and this one will be 35,500.",
+        "This car cost $62,000 when it was new in 2020.",
+        "The Silverado 1500 is over here, the 2500 is out back.",
+        "This engine was rebuilt at 85,000.",
+        "Our showroom has had 20,000 visitors.",
+        "The prize in the raffle next door, $25,000 in cash, is real.",
+    ],
+)
+def test_an_amount_without_a_sign_of_an_offer_is_none(text: str) -> None:
+    assert read(text).price is None
+
+
+@pytest.mark.parametrize(
+    ("text", "price", "list_price"),
+    [
+        ("27-five, and I'll throw in the mats.", 27_500, None),
+        ("Make it 33 and I'll wash it for you.", 33_000, None),
+        ("Full sticker of $42,800 is what we have to get on this one.", 42_800, 42_800),
+        ("This Wrangler is selling at MSRP, $49,995.", 49_995, 49_995),
+        ("I can shave $750 off the $26,750 asking, making it an even $26,000.", 26_000, None),
+        ("My pencil is sharp: $27,650.", 27_650, None),
+        ("The Explorer is sitting at $43,100.", 43_100, None),
+        ("$24,000 gets you the keys.", 24_000, None),
+    ],
+)
+def test_a_sign_of_an_offer_makes_an_amount_one(text: str, price: int, list_price: int | None) -> None:
+    act = read(text)
+    assert (act.price, act.list_price) == (price, list_price)
+
+
 @pytest.mark.parametrize(("text", "price"), OFFERS)
 def test_what_the_seller_asks_for_is_an_offer_whatever_stands_beside_it(text: str, price: int) -> None:
     assert read(text).price == price

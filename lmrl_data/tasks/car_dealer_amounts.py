@@ -132,6 +132,8 @@ def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
             if number.form == "@" and kind in ("offer", "firm", "hedged"):
                 value *= 1_000
             amounts.append(Amount(value, kind))
+            if kind == "list" and (_IN_FULL.search(" ".join(words[first:place])) or _NEEDED.match(right)):
+                amounts.append(Amount(value, "offer"))
     return amounts
 
 
@@ -219,6 +221,8 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
         return "offer"
     if R_LIST.match(right):
         return "list"
+    if right.startswith("asking"):
+        return "other"
     if R_THEIRS.match(right):
         return "theirs"
     if R_NOUN.match(right):
@@ -246,4 +250,109 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
         return "other" if right else "offer"
     if size == "tiny" and whole and not L_DEAL.search(left):
         return "other"
+    if not _is_shown(whole, AFTER_NUMBER.split(whole)[-1], before, right):
+        return "other"
     return "hedged" if L_HEDGE.search(left) else "offer"
+
+
+# What shows that an amount is an offer. There are endless ways to mention another number: without a sign, it is none.
+# The seller, the buyer or the car does something for it: I could let you have it for, would you be open to.
+_SUBJECT = (
+    r"(?:i|we|my|our|mine|let's|let|it|its|this|that|she|he|manager|boss|dealership|you|model|which|(?:the|this|that|"
+    r"our|my) "
+    r"(?:[a-z0-9'-]+ ){0,2}(?:one|trim|car|truck|suv|van|minivan|sedan|coupe|hybrid|beauty|baby|level|door))"
+)
+_SAID = re.compile(
+    rf"\b{_SUBJECT}(?:'[a-z]+)?(?: [^ ]+){{0,8}}? (?:at|for|to|is|be|costs?|runs?|sells?|on|than|with|about|like|"
+    rf"starts|"
+    r"leaves|makes|brings)"
+    r"(?: (?:you|it|us|me|an?|cool|even|like|exactly|say|only|just|about|around|your|back|now|out|at|the|roughly|"
+    r"in))*$|"
+    rf"\b{_SUBJECT}(?:'s|'ll be|'d be|'re| is| are)(?: [a-z]+){{0,2}}$|"
+    r"\bits$|^(?:the|this|that|our|a|your cost|(?:the|your) (?:[a-z-]+ )?(?:number|price|"
+    r"cost))(?: [a-z'-]+)?(?: [#N@~X])?"
+    r"(?: [a-z]+)? (?:is|'s|runs|costs)(?: only| just| a| an| about)*$|\b(?:above|over|under|below|"
+    r"within) your [a-z]+ at$|"
+    r"\b(?:makes it|(?:brings|puts) (?:it|you|that|us) (?:to|at)|leaves(?: you| us)?(?: at| with)?)$"
+)
+_SELLS = re.compile(
+    r"\b(?:i|we|me|us|you|manager|boss|he|she|dealership|it|this|that)(?:'[a-z]+)?\b(?: [^ ]+){0,9}? ?\b(?:do|take|"
+    r"took|come|go|meet|drop|lower|"
+    r"offer|let|sell|accept|make|made|give|giving|get|want|need|ask|asking|settle|say|said|says|call|charge|quote|"
+    r"quoted|"
+    r"propose|pay|paying|consider|reach|have|counter|thinking|hoping|set|cost|swing|manage|own|drive|put|wrote|write|"
+    r"try|squeeze|talked|live)(?: [^ ,]+){0,5}$|"
+    r"^(?:(?:ok|okay|fine|alright|so|then|well|just|and|please|deal|right|sure|or|ha)(?: ,)? ?)*(?:make|say|call|give|"
+    r"come|go|"
+    r"meet|drop|shake|split|settle|take|try|going|asking|priced|yours|available|selling|sold|deal|done|down|now|still|"
+    r"how about|what about|how does|how's|how is|does|would|will|isn't|could|honoring|halfway|why not|walk|sign|write|"
+    r"from [#N@]|cash|final|tell you|everything|comes?|brings?|minus|for|at|first|then|costs?|on sale|only)\b|"
+    r"\b(?:prices?|priced|pricing|offer|counter-?offer|best|lowest|least|final|bottom line|total|asking|altogether|"
+    r"out the door|otd|all[- ]in|halfway|middle|difference|making it|figure|deal|cost to you|yours|on sale|sale|"
+    r"available|special|only|now|down|plus|"
+    r"what if|(?:how|what) about|how (?:does|would)|and|or)\b(?: [^ ,]+){0,5}$|[#N@] to$"
+)
+# The number is what the rest speaks of, or what it comes with: and it's yours, out the door, would do, sounds fair.
+_SHOWN = re.compile(
+    r"(?:[,-] ?)?(?:(?:and|then) )?(?:(?:it's|it is|she's|he's|you|we|i|i'll|we'll|i'd|you're|you'd|(?:the|this|"
+    r"that) (?:~ )?model|"
+    r"has|comes|it (?:fits|comes))\b(?! (?:said|told|paid))|"
+    r"(?:cash|even|flat|firm|final|otd|obo|out the door|take it|takes|buys|gets (?:it|you (?:the|in|this|it|behind))|"
+    r"done|works?|deal|for (?:you|it|this|"
+    r"that|the|her|him)|if|plus|sharp|net|tops|straight|today|right now|tonight|all[- ](?:in|told)|on the nose|"
+    r"instead of|"
+    r"(?:a little )?sounds?|strike|fair|fit|do\b|get (?:it|us)|total|not a|before|approved|or best|ttl|too\b|okay|"
+    r"ok\b|then (?:[?.!]|$)|with|on the|price|"
+    r"that (?:is|'s)|that's|which is [#%]|(?:is|are|would|will|'s)\b(?! (?:a lot|what (?:you|they|he|she)|great|out|"
+    r"over|"
+    r"in|your)\b)))|\+"
+)
+# The same said before, with a comma or a colon: out the door, taxes and all, $30,000. And a car in a list of cars.
+_LED = re.compile(
+    r"\b(?:out the door|otd|all[- ]in|tell you what|you heard me|as i said|promised|special|for you|best|steal|"
+    r"bottom line|"
+    r"counter-?offer|until|cost to you|word|like (?:this|you)|given|price tag|total|optioned|loaded|equipped)\b|"
+    r"^(?:(?:the|this|that|so|a) )?(?:~ )?model\b.*[,:]$|"
+    r"\b(?:i|we|let's|you|my)\b[^,]*:$|\b(?:the|a|this|model) [a-z]+ @ is(?: an?)?$|"
+    r"[#N@] ?,? ?(?:and |or |but )*(?:the|your) (?:[^ ,#N@]+ ){0,4}?(?:(?:at|for|is|runs|price|trim)(?: for)?)$"
+)
+_BARE = re.compile(
+    r"(?:(?:ok|okay|fine|alright|right|so|then|well|hmm|even|just|only|at|for|an|a|cool|you|sir|now|or|make|and|no|"
+    r"yes|"
+    r"sure|here|all|flat|still|sold|deal|friend|buddy|today|cash|tops|firm|usd|eur|sorry|dollars|[-:]) ?)*"
+)
+# What is another's, of another time, or asked of the buyer's own money: what do you owe on it, around $14,000?
+_FOREIGN = re.compile(
+    r"\b(?:pre-?approved|pay-?off|owe|owed|bank|lender|union|(?:store|shop) (?:has|had|wants|sells)|next year(?:'s)?|"
+    r"(?:i|we) (?:know|saw|heard|noticed|found) (?!you|your|i|i'm)|loan|balance|repairs?|bill|income|invoice|"
+    r"(?:difference|gap) (?:is|would)|"
+    r"average|record|mileage|equity|engine|rebuilt|serviced|heard you|tried to|laugh|comes? out (?:in|next))\b|"
+    r"\bin [^ ]+ (?:years?|months?)\b|^(?:and |so )?(?:replacing|fixing|repairing|insuring|renting|leasing)\b"
+)
+_ASKED = re.compile(
+    r"^(?:and |so )?(?:what(?!'s wrong| if| about| say| would you say| do you (?:say|think)| did i want)|which|"
+    r"how much|do you|did you|"
+    r"is your|are we talking)\b|\bprices? (?:go|goes|going|are going|will go) up\b(?!.*\b(?:but|today|now)\b)"
+)
+_AWAY = re.compile(
+    r"(?:(?:at|from) (?:any|another|other|some|most)\b|elsewhere|anywhere|when (?:it|she|this) was|(?:back )?in ~|"
+    r"new in|"
+    r"last (?:week|month|year)|to (?:fix|repair|replace|repaint|rebuild|restore|insure|ship|build)\b|,? ?(?:i|"
+    r"we)(?:'d| would|"
+    r"'ll| will)? (?:be |have to |go )*(?:out of|close|fired|broke|under|starve|homeless))"
+)
+# A list price that is asked in full: the full sticker of $40,000 is what we need, it is selling at MSRP, $40,000.
+_IN_FULL = re.compile(
+    r"\b(?:sell(?:s|ing)?|go(?:es|ing)?|priced|sold|yours) (?:at|for) (?:full )?(?:msrp|sticker|"
+    r"list)(?: price)? [,:-]$"
+)
+_NEEDED = re.compile(r"is what (?:i|we) (?:have|need|want|ask|must|get)\b|is what (?:i'm|we're) asking\b")
+
+
+def _is_shown(whole: str, clause: str, before: str, right: str) -> bool:
+    """Whether something shows that an amount is an offer: its clause, what follows, or that it stands alone."""
+    if _FOREIGN.search(clause) or _ASKED.search(before) or _AWAY.match(right):
+        return False
+    if _SELLS.search(whole) or _SAID.search(whole) or _SHOWN.match(right) or _LED.search(before.rstrip()):
+        return True
+    return _BARE.fullmatch(whole) is not None and right[:1] in (".", "!", "?", ";", ",", "-", ":", "")

@@ -245,7 +245,7 @@ L_SMALL = _left(
     r"shake (?:hands )?(?:at|on)"
 )
 R_SMALL = _right(
-    r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a)|even|flat|otd|all[- ]in|cash|out the door|then|"
+    r"(?:$|[.,!?;)]|and (?:it's|we|you|not|that's|a|i'll)|even|flat|otd|all[- ]in|cash|out the door|then|"
     r"for (?:it|this|the|you)|if |today|but|drive|on |firm|or )"
 )
 L_PERCENT = re.compile(

@@ -97,6 +97,10 @@ def _number(
             return None, place
         value, place = spelled, start + used
         form = "@" if value < 100 else "#" if value >= 1_000 else "N"
+    if digits and form == "@" and 10 <= value < 200 and value == int(value) and follower == "-":  # 27-five
+        last = _ONES.get(keys[place + 1], 0) if place + 1 < size else 0
+        if 0 < last < 10:
+            value, form, place = value * 1_000 + 100 * last, "#", place + 2
     if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
         value, place = value + 0.5, place + 3
         if place < size and keys[place] in _SUFFIXES:

@@ -91,7 +91,9 @@ def plain(text: str) -> str:
 _SPELT = {word.replace("'", ""): word for word in (
     "that's", "can't", "don't", "won't", "doesn't", "isn't", "didn't", "couldn't", "wouldn't", "let's", "you're",
     "you'll", "you'd", "i'm", "i've", "what's", "how's", "there's", "they're", "he's",
-)} | {"u": "you", "ur": "your", "ya": "you", "ill": "i'll", "gotta": "have to", "wanna": "want to"}  # fmt: skip
+)} | {
+    "u": "you", "ur": "your", "ya": "you", "ill": "i'll", "id": "i'd", "gotta": "have to", "wanna": "want to",
+}  # fmt: skip
 
 
 class Sentence(NamedTuple):
