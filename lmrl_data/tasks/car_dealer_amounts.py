@@ -290,13 +290,13 @@ _SELLS = re.compile(
     r"\b(?:prices?|priced|pricing|offer|counter-?offer|best|lowest|least|final|bottom line|total|asking|altogether|"
     r"out the door|otd|all[- ]in|halfway|middle|difference|making it|figure|deal|cost to you|yours|on sale|sale|"
     r"available|special|only|now|down|plus|"
-    r"what if|(?:how|what) about|how (?:does|would)|and|or)\b(?: [^ ,]+){0,5}$|[#N@] to$"
+    r"what if|(?:how|what) about|how (?:does|would))\b(?: [^ ,]+){0,5}$|\b(?:and|or)(?: [^ ,]+){0,2}$|[#N@] to$"
 )
 # The number is what the rest speaks of, or what it comes with: and it's yours, out the door, would do, sounds fair.
 _SHOWN = re.compile(
     r"(?:[,-] ?)?(?:(?:and|then) )?(?:(?:it's|it is|she's|he's|you|we|i|i'll|we'll|i'd|you're|you'd|(?:the|this|"
     r"that) (?:~ )?model|"
-    r"has|comes|it (?:fits|comes))\b(?! (?:said|told|paid))|"
+    r"has|comes|it (?:fits|comes|can|could|will|would))\b(?! (?:said|told|paid))|"
     r"(?:cash|even|flat|firm|final|otd|obo|out the door|take it|takes|buys|gets (?:it|you (?:the|in|this|it|behind))|"
     r"done|works?|deal|for (?:you|it|this|"
     r"that|the|her|him)|if|plus|sharp|net|tops|straight|today|right now|tonight|all[- ](?:in|told)|on the nose|"
@@ -313,7 +313,7 @@ _LED = re.compile(
     r"bottom line|"
     r"counter-?offer|until|cost to you|word|like (?:this|you)|given|price tag|total|optioned|loaded|equipped)\b|"
     r"^(?:(?:the|this|that|so|a) )?(?:~ )?model\b.*[,:]$|"
-    r"\b(?:i|we|let's|you|my)\b[^,]*:$|\b(?:the|a|this|model) [a-z]+ @ is(?: an?)?$|"
+    r"\b(?:i|we|let's|you|my)\b[^,]*:$|\b(?:last|final) [a-z]+ ?:$|\b(?:the|a|this|model) [a-z]+ @ is(?: an?)?$|"
     r"[#N@] ?,? ?(?:and |or |but )*(?:the|your) (?:[^ ,#N@]+ ){0,4}?(?:(?:at|for|is|runs|price|trim)(?: for)?)$"
 )
 _BARE = re.compile(
@@ -327,7 +327,14 @@ _FOREIGN = re.compile(
     r"(?:i|we) (?:know|saw|heard|noticed|found) (?!you|your|i|i'm)|loan|balance|repairs?|bill|income|invoice|"
     r"(?:difference|gap) (?:is|would)|"
     r"average|record|mileage|equity|engine|rebuilt|serviced|heard you|tried to|laugh|comes? out (?:in|next))\b|"
-    r"\bin [^ ]+ (?:years?|months?)\b|^(?:and |so )?(?:replacing|fixing|repairing|insuring|renting|leasing)\b"
+    r"\bin [^ ]+ (?:years?|months?)\b|^(?:and |so )?(?:replacing|fixing|repairing|insuring|renting|leasing)\b|"
+    r"\b(?:years?|months?) (?:you|it)|\b(?:that|another|other|some|any) (?:dealer|dealership|guy|place|lot|store|"
+    r"shop)\b|\bremember when\b|"
+    r"\b(?:these|this|those|they|[a-z]+s) were\b|\b(?:when (?:i|we) said|risen|rose|fell|hear you|(?:i|we|you) saw|"
+    r"(?:paint|fix|repair|servic|clean|detail)(?:ed|ing)|the tax)\b|\b(?:my|your|his|her) (?!manager|"
+    r"boss)[a-z]+'s [a-z]+ (?:is|was|"
+    r"costs?)\b|"
+    r"^in (?!cash|total|all|full|the end)[a-z]+(?: [a-z]+)? (?:you'd|you would|you'll|it'd|they)\b"
 )
 _ASKED = re.compile(
     r"^(?:and |so )?(?:what(?!'s wrong| if| about| say| would you say| do you (?:say|think)| did i want)|which|"
@@ -335,9 +342,11 @@ _ASKED = re.compile(
     r"is your|are we talking)\b|\bprices? (?:go|goes|going|are going|will go) up\b(?!.*\b(?:but|today|now)\b)"
 )
 _AWAY = re.compile(
-    r"(?:(?:at|from) (?:any|another|other|some|most)\b|elsewhere|anywhere|when (?:it|she|this) was|(?:back )?in ~|"
+    r"(?:if you (?:ordered|built|bought) (?:it|one) (?:from|new|online)\b|(?:trucks|cars|suvs|vans|vehicles|sedans)\b|"
+    r"(?:at|from) (?:any|another|other|some|most)\b|elsewhere|anywhere|when (?:it|she|this) was|(?:back )?in ~|"
     r"new in|"
-    r"last (?:week|month|year)|to (?:fix|repair|replace|repaint|rebuild|restore|insure|ship|build)\b|,? ?(?:i|"
+    r"last (?:week|month|year)|,? ?(?:i'm|we're)(?: [a-z]+ly| just)* giving it away|to (?:fix|repair|replace|repaint|"
+    r"rebuild|restore|insure|ship|build)\b|,? ?(?:i|"
     r"we)(?:'d| would|"
     r"'ll| will)? (?:be |have to |go )*(?:out of|close|fired|broke|under|starve|homeless))"
 )

@@ -138,7 +138,8 @@ L_OTHERS = _left(
 L_FLOOR = re.compile(
     r"(?:(?:can't|cannot|can not|couldn't|won't|will not|wouldn't|never|unable|not|nothing|no|isn't|n't|anything|"
     r"wont|cant)\b[^,]{0,50}\b(?:below|under|lower than|less than|beneath|less|cheaper than|past|lower|"
-    r"better than|down from|off)|(?:lowest|minimum|least|bottom line|rock bottom|floor|firm|best|final|absolute|"
+    r"better than|down from|off)|(?:lowest|minimum|least|bottom line|rock bottom|floor(?! manager)|firm|best|final|"
+    r"absolute|"
     r"bottom)\b[^,]{0,40}|stand(?:ing)? at|stay(?:ing)? at|stick(?:ing)? (?:at|to|with)|"
     r"hold(?:ing)? (?:at|to|firm at)|"
     r"has to (?:be|stay at)|must be)(?: [^ ,]+){0,2} ?:?$"
@@ -442,7 +443,8 @@ L_EITHER = re.compile(
     r"[^#N@]*(?:[#N@] ,? ?or ?)?$"
 )
 L_TOOK = re.compile(
-    r"\bif (?:i|we) (?:took|accepted|agreed to|said yes to|did|(?:sold|sell) it (?:for|at)|let it go (?:for|"
+    r"\bif (?:i|we) (?:took|accepted|agreed to|said yes to|did|gave it to you (?:for|at)|(?:sold|sell) it (?:for|at)|"
+    r"let it go (?:for|"
     r"at))(?: [^ ,]+){0,2}$"
 )
 R_WOE = _right(r",? ?(?:then )?(?:my|i'd|we'd|the|he'd|she'd|they'd|i would|we would)\b(?!.*\byou\b)")
