@@ -508,3 +508,19 @@ def test_a_list_price_is_what_the_maker_or_the_list_says(text: str, list_price: 
 def test_a_discount_is_what_is_taken_off(text: str, discount: int | None, percent: float | None) -> None:
     act = read(text)
     assert (act.discount, act.percent) == (discount, percent)
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("I can do $46,500 on it.", 46_500),
+        ("It has 45,000 on it.", None),
+        ("The M340i is currently offered at $58,900.", 58_900),
+        ("The Silverado 1500 is going for $45,600 this weekend.", 45_600),
+        ("Our appraiser came back at $13,500 on your Accord.", None),
+        ("I have $22,500 in this car already.", None),
+        ("Where did you get the $27,000 figure?", None),
+    ],
+)
+def test_what_stands_beside_a_price_tells_whose_it_is(text: str, price: int | None) -> None:
+    assert read(text).price == price

@@ -192,7 +192,12 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
             if size != "large" and re.search(r"(?:knock|another|additional|save you|shave)$", left)
             else "year"
         )
-    if R_RATE.match(right) or R_UNIT.match(right) or R_DOWN.match(right) or R_TRADE.match(right):
+    if (
+        R_RATE.match(right)
+        or (R_UNIT.match(right) and not _ON_IT.search(f"{left} | {right}"))
+        or R_DOWN.match(right)
+        or R_TRADE.match(right)
+    ):
         return "other"
     if form == "@":
         if refused or L_OTHERS.search(left) or L_THEIRS.search(left) or L_MARKET.search(left) or L_TRADE.search(left):
@@ -255,6 +260,8 @@ def _kind(before: str, right: str, form: str, size: str) -> str:
     return "hedged" if L_HEDGE.search(left) else "offer"
 
 
+# The price on it, not the miles: I can do $20,000 on it.
+_ON_IT = re.compile(r"\b(?:do|go|take|offer|accept|give you) \| on it\b")
 # What shows that an amount is an offer. There are endless ways to mention another number: without a sign, it is none.
 # The seller, the buyer or the car does something for it: I could let you have it for, would you be open to.
 _SUBJECT = (
@@ -269,6 +276,7 @@ _SAID = re.compile(
     r"(?: (?:you|it|us|me|an?|cool|even|like|exactly|say|only|just|about|around|your|back|now|out|at|the|roughly|"
     r"in))*$|"
     rf"\b{_SUBJECT}(?:'s|'ll be|'d be|'re| is| are)(?: [a-z]+){{0,2}}$|"
+    r"\bprice\b(?: [^ ,#N@]+){0,6} is$|"
     r"\bits$|^(?:the|this|that|our|a|your cost|(?:the|your) (?:[a-z-]+ )?(?:number|price|"
     r"cost))(?: [a-z'-]+)?(?: [#N@~X])?"
     r"(?: [a-z]+)? (?:is|'s|runs|costs)(?: only| just| a| an| about)*$|\b(?:above|over|under|below|"
@@ -289,7 +297,7 @@ _SELLS = re.compile(
     r"from [#N@]|cash|final|tell you|everything|comes?|brings?|minus|for|at|first|then|costs?|on sale|only)\b|"
     r"\b(?:prices?|priced|pricing|offer|counter-?offer|best|lowest|least|final|bottom line|total|asking|altogether|"
     r"out the door|otd|all[- ]in|halfway|middle|difference|making it|figure|deal|cost to you|yours|on sale|sale|"
-    r"available|special|only|now|down|plus|"
+    r"available|special|only|now|down|plus|(?:is|are|being)(?: [a-z]+)? (?:offered|going)|"
     r"what if|(?:how|what) about|how (?:does|would))\b(?: [^ ,]+){0,5}$|\b(?:and|or)(?: [^ ,]+){0,2}$|[#N@] to$"
 )
 # The number is what the rest speaks of, or what it comes with: and it's yours, out the door, would do, sounds fair.
@@ -323,6 +331,7 @@ _BARE = re.compile(
 )
 # What is another's, of another time, or asked of the buyer's own money: what do you owe on it, around $14,000?
 _FOREIGN = re.compile(
+    r"\bapprais(?:er|al|ed)\b|"
     r"\b(?:pre-?approved|pay-?off|owe|owed|bank|lender|union|(?:store|shop) (?:has|had|wants|sells)|next year(?:'s)?|"
     r"(?:i|we) (?:know|saw|heard|noticed|found) (?!you|your|i|i'm)|loan|balance|repairs?|bill|income|invoice|"
     r"(?:difference|gap) (?:is|would)|"
@@ -337,12 +346,14 @@ _FOREIGN = re.compile(
     r"^in (?!cash|total|all|full|the end)[a-z]+(?: [a-z]+)? (?:you'd|you would|you'll|it'd|they)\b"
 )
 _ASKED = re.compile(
-    r"^(?:and |so )?(?:what(?!'s wrong| if| about| say| would you say| do you (?:say|think)| did i want)|which|"
+    r"^(?:and |so )?(?:where did you|"
+    r"what(?!'s wrong| if| about| say| would you say| do you (?:say|think)| did i want)|which|"
     r"how much|do you|did you|"
     r"is your|are we talking)\b|\bprices? (?:go|goes|going|are going|will go) up\b(?!.*\b(?:but|today|now)\b)"
 )
 _AWAY = re.compile(
     r"(?:if you (?:ordered|built|bought) (?:it|one) (?:from|new|online)\b|(?:trucks|cars|suvs|vans|vehicles|sedans)\b|"
+    r"in (?:this|that|the|it|her)\b(?: car| one| truck| suv| van)?(?: already| so far|[.!]|$)|"
     r"(?:at|from) (?:any|another|other|some|most)\b|elsewhere|anywhere|when (?:it|she|this) was|(?:back )?in ~|"
     r"new in|"
     r"last (?:week|month|year)|,? ?(?:i'm|we're)(?: [a-z]+ly| just)* giving it away|to (?:fix|repair|replace|repaint|"
