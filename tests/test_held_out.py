@@ -7,6 +7,7 @@ import csv
 from pathlib import Path
 
 from lmrl_data import get_task
+from lmrl_data.tasks.car_dealer_parser import read
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "questions"
 
@@ -43,6 +44,14 @@ def test_guess_my_city_knows_what_most_fresh_questions_are_about() -> None:
         simulator.reset(seed=0, options={"city": "Nagoya"})
         hits.append(simulator.step(row["question"])[4]["intent"] in row["topic"].split("|"))
     assert share(hits) > 0.9
+
+
+def test_car_dealer_reads_nearly_all_fresh_prices_and_takes_hardly_anything_else_for_one() -> None:
+    lines = rows("car_dealer.tsv")
+    offers = [row for row in lines if row["price"]]
+    assert len(lines) >= 200
+    assert share([read(row["utterance"]).price == int(row["price"]) for row in offers]) >= 0.95
+    assert share([read(row["utterance"]).price is not None for row in lines if not row["price"]]) <= 0.02
 
 
 def test_no_attack_on_the_buyer_gets_more_than_it_would_pay() -> None:
