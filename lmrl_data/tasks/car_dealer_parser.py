@@ -5,9 +5,9 @@ classed by the words around it. A text is untrusted: it is cut to `LIMIT` charac
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lmrl_data.tasks.car_dealer_amounts import Amount, Number, classed
 from lmrl_data.tasks.car_dealer_catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
@@ -127,18 +127,33 @@ def _amounts_of(sentence: str, numbers: Sequence[Number | Amount]) -> list[float
     return [next(known) if number[0] == _STOOD_IN else number[0] for number in numbers]
 
 
-@lru_cache(maxsize=20_000)
-def cut(sentence: str) -> Sentence:
-    """A sentence as words."""
+Part = TypeVar("Part")
+
+
+def _by_shape(sentence: str, read: Callable[[str], Part], field: str) -> Part:
+    """What `read` makes of a sentence; sentences that differ in their prices only are read once.
+
+    Args:
+        sentence (`str`): with its own prices.
+        read (`Callable`): gives a named tuple.
+        field (`str`): which of its fields has the numbers of the sentence, in order.
+    """
     if "$" in sentence:
         shape = _PRICE.sub(_STAND_IN, sentence)
         if shape != sentence:
-            part = _cut(shape)
-            values = _amounts_of(sentence, part.numbers)
+            part: Any = read(shape)
+            numbers = getattr(part, field)
+            values = _amounts_of(sentence, numbers)
             if values is not None:
-                numbers = [Number(value, number[1]) for value, number in zip(values, part.numbers, strict=True)]
-                return part._replace(numbers=numbers)
-    return _cut(sentence)
+                own = [number._replace(value=value) for value, number in zip(values, numbers, strict=True)]
+                return part._replace(**{field: own})
+    return read(sentence)
+
+
+@lru_cache(maxsize=20_000)
+def cut(sentence: str) -> Sentence:
+    """A sentence as words."""
+    return _by_shape(sentence, _cut, "numbers")
 
 
 @lru_cache(maxsize=20_000)
@@ -182,15 +197,7 @@ class Meaning(NamedTuple):
 @lru_cache(maxsize=20_000)
 def understand(sentence: str) -> Meaning:
     """What a sentence of a seller says and does."""
-    if "$" in sentence:
-        shape = _PRICE.sub(_STAND_IN, sentence)
-        if shape != sentence:
-            known = _understand(shape)
-            values = _amounts_of(sentence, known.amounts)
-            if values is not None:
-                said = [Amount(value, amount[1]) for value, amount in zip(values, known.amounts, strict=True)]
-                return known._replace(amounts=said)
-    return _understand(sentence)
+    return _by_shape(sentence, _understand, "amounts")
 
 
 @lru_cache(maxsize=20_000)
