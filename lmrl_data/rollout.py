@@ -19,7 +19,7 @@ class _Slot:
     def begin(self, index: int, seed: int, options: Mapping[str, Any]) -> None:
         self.index = index
         observation, info = self.simulator.reset(seed=seed, options=dict(options))
-        self.conversation = Conversation(seed, self.history, [Turn("user", observation)])
+        self.conversation = Conversation(seed, self.history, [Turn("user", observation)], index=index)
         self.info = {**info, "success": False, "invalid": 0}
 
     def record(self, action: str, step: Step) -> None:
@@ -41,6 +41,7 @@ def rollout(
     options: Sequence[Mapping[str, Any]] | None = None,
     batch_size: int = 32,
     max_turns: int | None = None,
+    cut: Callable[[Conversation], bool] | None = None,
     oracle: Oracle[Any] | None = None,
     simulator_options: Mapping[str, Any] | None = None,
     on_episode: Callable[[Episode], None] | None = None,
@@ -55,6 +56,7 @@ def rollout(
         options (`Sequence[Mapping]`, *optional*): reset options, one per episode.
         batch_size (`int`, *optional*, defaults to `32`): how many episodes run at the same time.
         max_turns (`int`, *optional*): cuts an episode (truncated) after so many actions.
+        cut (`Callable`, *optional*): asked after every turn whether to cut the episode there (truncated).
         oracle (`Oracle`, *optional*): answers for all dialogue simulators; theirs otherwise.
         simulator_options (`Mapping`, *optional*): reset options of all episodes; `options` go before them.
         on_episode (`Callable`, *optional*): called with each episode as it ends, e.g. to move a progress bar.
@@ -82,7 +84,9 @@ def rollout(
             slot.record(action, step)
             turns = slot.conversation.turns
             terminated, truncated = step[2:4]
-            if terminated or truncated or (max_turns is not None and len(turns) // 2 >= max_turns):
+            truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
+            truncated = truncated or (cut is not None and cut(slot.conversation))
+            if terminated or truncated:
                 episode = Episode(
                     task.id, config, tuple(turns), terminated, not terminated, slot.conversation.seed,
                     policy.name, slot.info,

@@ -134,12 +134,14 @@ class Conversation:
         history (`int`, *optional*): how many of the latest texts are visible (the paper's `last_k`); `None`: all.
         turns (`list[Turn]`): everything said so far.
         start (`int`): texts before this index are hidden for good.
+        index (`int`): which of a rollout's episodes it is.
     """
 
     seed: int
     history: int | None
     turns: list[Turn] = field(default_factory=list)
     start: int = 0
+    index: int = 0
 
     @property
     def visible(self) -> list[Turn]:

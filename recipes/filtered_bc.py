@@ -9,13 +9,15 @@ Every action is learned from exactly what the policy will see before it. `--filt
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from datasets import Dataset
-from offline import finish, language_model_callback, load_language_model, load_rows, make_items, resume_path
+from offline import finish, load_language_model, load_rows, make_items, policy_callback, resume_path
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
+from lmrl_eval.policies.language_model import LanguageModelPolicy
 
 FILTERS = ("success", "top", "all")
 LIMITATIONS = (
@@ -90,12 +92,12 @@ def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: Model
         processing_class=tokenizer,
         peft_config=get_peft_config(model_args),
     )
-    language_model_callback(trainer, rows)
+    policy = partial(LanguageModelPolicy, tokenizer=tokenizer, name="bc", seed=args.seed)
+    policy_callback(trainer, rows[0]["task"], rows[0]["config"], policy)
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(
-        trainer, rows, "filtered_bc", str(script_args.dataset_name), str(model_args.model_name_or_path), LIMITATIONS
-    )
+    names = (str(script_args.dataset_name), str(model_args.model_name_or_path))
+    finish(trainer, rows[0]["task"], rows[0]["config"], "filtered_bc", *names, LIMITATIONS)
 
 
 if __name__ == "__main__":

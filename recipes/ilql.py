@@ -200,7 +200,8 @@ def main(script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig
     )
     simulator_callback(trainer, rows)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(trainer, rows, "ilql", str(script_args.dataset_name), str(model_args.model_name_or_path), LIMITATIONS)
+    names = (str(script_args.dataset_name), str(model_args.model_name_or_path))
+    finish(trainer, rows[0]["task"], rows[0]["config"], "ilql", *names, LIMITATIONS)
 
 
 if __name__ == "__main__":

@@ -333,16 +333,18 @@ def resume_path(args: Any) -> str | None:
     return path
 
 
-def finish(trainer: Any, rows: Dataset, algorithm: str, dataset_name: str, base_model: str, limitations: str) -> None:
+def finish(
+    trainer: Any, task: str, config: str, algorithm: str, dataset_name: str, base_model: str, limitations: str
+) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
     trainer.save_model(str(trainer.args.output_dir))
     card = render_model_card(
-        get_task(rows[0]["task"]),
+        get_task(task),
         algorithm=algorithm,
         base_model=base_model,
         dataset=dataset_name,
         dataset_revision=None,
-        hyperparameters={"dataset_config": rows[0]["config"], **changed_settings(trainer.args)},
+        hyperparameters={"dataset_config": config, **changed_settings(trainer.args)},
         scores=[],
         limitations=limitations,
     )
@@ -383,30 +385,19 @@ def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:
         guided = guide(behavior, values.eval(), trainer.args.beta)
         return LanguageModelPolicy(guided, trainer.processing_class, name=trainer._name, seed=trainer.args.seed)
 
-    _add_callback(trainer, rows, make_policy)
+    policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)
 
 
-def language_model_callback(trainer: Any, rows: Dataset) -> None:
-    """Scores the language model itself in the simulator during training, if the config asks for it."""
-
-    def make_policy(model: Any) -> LanguageModelPolicy:
-        return LanguageModelPolicy(model, trainer.processing_class, name="bc", seed=trainer.args.seed)
-
-    _add_callback(trainer, rows, make_policy)
-
-
-def _add_callback(trainer: Any, rows: Dataset, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:
+def policy_callback(
+    trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]
+) -> None:
+    """Scores what `make_policy` makes of the model in the simulator during training, if the config asks for it."""
     from lmrl_eval.callback import SimulatorEvalCallback
 
     args = trainer.args
     if args.simulator_episodes:
-        trainer.add_callback(
-            SimulatorEvalCallback(
-                trainer,
-                rows[0]["task"],
-                rows[0]["config"],
-                make_policy,
-                n_episodes=args.simulator_episodes,
-                eval_every=args.simulator_steps or None,
-            )
+        every = args.simulator_steps or None
+        callback = SimulatorEvalCallback(
+            trainer, task, config, make_policy, n_episodes=args.simulator_episodes, eval_every=every
         )
+        trainer.add_callback(callback)

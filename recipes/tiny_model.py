@@ -18,6 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
     "deep": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4},
     "small": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
+    "wide": {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4},
     "medium": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2},
     "large": {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4},
 }
@@ -33,7 +34,7 @@ class TinyModelArguments:
     output_dir: str = field(metadata={"help": "Where the checkpoint goes."})
     dataset_config: str | None = field(default=None, metadata={"help": "The dataset's config."})
     dataset_split: str = field(default="train", metadata={"help": "The split, or a part such as train[:10000]."})
-    size: str = field(default="small", metadata={"help": "tiny, deep, small, medium or large."})
+    size: str = field(default="small", metadata={"help": "tiny, deep, small, wide, medium or large."})
     vocab_size: int = field(default=512, metadata={"help": "At most so many tokens; 256 are single bytes."})
     max_length: int = field(default=2048, metadata={"help": "The longest sequence the model is meant for."})
     seed: int = field(default=0, metadata={"help": "Decides the initial weights."})

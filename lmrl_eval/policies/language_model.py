@@ -115,16 +115,27 @@ class LanguageModelPolicy(Policy):
         self.model.eval()
         try:
             prompts = [self._prompt(conversation) for conversation in conversations]
-            self._seat(conversations)
-            logits = self._encode(prompts)
-            written = self._write(conversations, prompts, logits)
+            written = self._sample(conversations, prompts)
         finally:
             self.model.train(training)
         actions = [self._decode(tuple(ids)) for ids in written]
-        for conversation, action, ids in zip(conversations, actions, written, strict=True):
+        for conversation, prompt, action, ids in zip(conversations, prompts, actions, written, strict=True):
             by_text = self._written.setdefault(conversation, {})
             by_text[_num_actions(conversation), action] = ids + self._missing_end(ids[-1])
+            self._record(conversation, prompt.ids, ids)
         return actions
+
+    def _sample(self, conversations: Sequence[Conversation], prompts: Sequence[_Prompt]) -> list[list[int]]:
+        """The sampled ids of each action, up to the one that ends it."""
+        self._seat(conversations)
+        return self._write(conversations, prompts, self._encode(prompts))
+
+    def _record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
+        """Called for every action with what was read and what was sampled; for subclasses that train on it."""
+
+    def _stream(self, conversation: Conversation) -> np.random.Generator:
+        """The noise of a conversation's next action: no other turn, row or retry shifts it."""
+        return np.random.default_rng([self.seed, conversation.seed, _num_actions(conversation)])
 
     def _prompt(self, conversation: Conversation) -> _Prompt:
         """What the conversation shows, as ids: as sampled where this policy wrote it, else as tokenised."""
@@ -233,9 +244,7 @@ class LanguageModelPolicy(Policy):
         self, conversations: Sequence[Conversation], prompts: Sequence[_Prompt], logits: Tensor
     ) -> list[list[int]]:
         """Samples every action to its end, from the logits of its first token."""
-        # A stream for every turn of every episode, so that no other turn, row or retry shifts it.
-        streams = [np.random.default_rng([self.seed, c.seed, _num_actions(c)]) for c in conversations]
-        noise = np.stack([stream.random(self.max_new_tokens) for stream in streams])
+        noise = np.stack([self._stream(conversation).random(self.max_new_tokens) for conversation in conversations])
         written: list[list[int]] = [[] for _ in prompts]
         writing = list(range(len(prompts)))
         for step in range(self.max_new_tokens):

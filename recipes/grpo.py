@@ -1,0 +1,74 @@
+# /// script
+# dependencies = ["lmrl[train]"]
+# ///
+"""GRPO over whole episodes: several begin alike, and each is judged by what the others earned.
+
+accelerate launch recipes/grpo.py --config recipes/maze/grpo.yaml
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+from online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from trl import ModelConfig, ScriptArguments
+
+LIMITATIONS = (
+    "Every action of an episode was judged by the episode's return: in long episodes good and bad actions share it."
+)
+
+
+@dataclass
+class OnlineGRPOConfig(OnlineConfig):
+    """Settings of GRPO; the paper has no such baseline (Shao et al. 2024, arXiv 2402.03300)."""
+
+    num_generations: int | None = field(default=8, metadata={"help": "Episodes per start."})
+    beta: float = field(default=0.0, metadata={"help": "Weight of the KL from the initial policy, in the loss."})
+
+
+def group_advantages(starts: np.ndarray, returns: np.ndarray, scale: str) -> np.ndarray:
+    """How much better an episode did than those that began alike, `[episodes]`.
+
+    Args:
+        starts (`np.ndarray`): `[episodes]`, equal for episodes of one group.
+        returns (`np.ndarray`): `[episodes]`.
+        scale (`str`): divide by the deviation of the `"group"`, of the `"batch"`, or `"none"` (TRL's `scale_rewards`).
+    """
+    groups = defaultdict(list)
+    for index, start in enumerate(starts):
+        groups[start].append(index)
+    advantages = np.zeros(len(returns))
+    for members in groups.values():
+        spread = returns[members].std(ddof=1) if len(members) > 1 else 0.0
+        advantages[members] = (returns[members] - returns[members].mean()) / (spread + 1e-4 if scale == "group" else 1)
+    return advantages / (returns.std(ddof=1) + 1e-4) if scale == "batch" else advantages
+
+
+class OnlineGRPOTrainer(OnlineTrainer):
+    """Group-relative advantages, the same for all action tokens of an episode."""
+
+    _tag_names = ["trl", "grpo"]  # noqa: RUF012
+    _name = "GRPO"
+    args: OnlineGRPOConfig
+    shares_starts = True
+
+    def assign(self, episodes: list[PlayedEpisode]) -> list[PlayedEpisode]:
+        starts = np.array([episode.start for episode in episodes])
+        returns = np.array([episode.total_reward for episode in episodes])
+        advantages = group_advantages(starts, returns, str(self.args.scale_rewards))
+        # A group that agrees says nothing.
+        self.record("frac_reward_zero_std", float(np.mean(np.abs(advantages) < 1e-6)))
+        for episode, advantage in zip(episodes, advantages, strict=True):
+            for sequence in episode.sequences:
+                sequence.advantages = np.where(sequence.action_mask, advantage, 0.0).astype(np.float32)
+        return episodes
+
+
+def main(script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: ModelConfig) -> None:
+    train(OnlineGRPOTrainer, args, model_args, "grpo", LIMITATIONS)
+
+
+if __name__ == "__main__":
+    from command import run
+
+    run(main, ScriptArguments, OnlineGRPOConfig, ModelConfig)

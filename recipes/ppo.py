@@ -1,0 +1,343 @@
+# /// script
+# dependencies = ["lmrl[train]"]
+# ///
+"""Multi-turn PPO: rewards at every turn, a value for every action token, and advantages over the whole episode.
+
+accelerate launch recipes/ppo.py --config recipes/maze/ppo.yaml
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from offline import load_rows, make_items
+from online import OFFLINE, Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of, train
+from rollout import Trajectory
+from torch import nn
+from transformers import AutoModel, set_seed
+from trl import ModelConfig, ScriptArguments
+
+from lmrl_data.errors import UserError, unknown
+
+CRITICS = ("head", "model")
+STATE_FILE = "ppo_state.json"
+LIMITATIONS = (
+    "It learned from its own episodes in the simulator and from nothing else: what never happened there it does not "
+    "know, and whatever the simulator rewards by mistake it may have found."
+)
+
+
+@dataclass
+class PPOConfig(OnlineConfig):
+    """Settings of PPO; the defaults are the paper's (Table 3) and those of its code."""
+
+    gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
+    gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalized advantage estimation."})
+    beta: float = field(default=0.01, metadata={"help": "Weight of the KL from the initial policy, in the reward."})
+    kl_target: float | None = field(default=None, metadata={"help": "Adapt beta towards this KL per token; off."})
+    kl_horizon: float = field(default=10_000.0, metadata={"help": "Episodes over which beta adapts."})
+    kl_stop: float | None = field(default=None, metadata={"help": "Leave a round once the KL from its policy is above."})
+    value_coef: float = field(default=0.5, metadata={"help": "Weight of the value loss."})
+    value_clip: float | None = field(default=0.2, metadata={"help": "Clip of the value's change; null: none."})
+    value_bias: float = field(default=0.0, metadata={"help": "What all values start at."})
+    critic: str = field(default="head", metadata={"help": "head (on the policy's trunk) or model (a trunk of its own)."})
+    whiten_advantages: bool = field(default=True, metadata={"help": "Mean 0 and variance 1 over a round's tokens."})
+    bc_weight: float = field(default=0.0, metadata={"help": "Weight of cloning on episodes of --dataset_name."})
+    bc_batch_size: int = field(default=32, metadata={"help": "Offline items per micro-batch, over all processes."})
+    window_stride: int = field(default=10, metadata={"help": "New actions per offline window, with a full history."})
+
+    num_iterations: int = field(default=4, metadata={"help": "Passes over a round (PPO's epochs)."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.critic not in CRITICS:
+            raise unknown("critic", self.critic, CRITICS)
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is from 0 to 1, got {getattr(self, name)}")
+
+
+def gae(
+    rewards: np.ndarray, values: np.ndarray, next_value: float, *, gamma: float, lam: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Advantages and returns of an episode's action tokens, in order; observation tokens take no time.
+
+    delta_t = r_t + gamma V_{t+1} - V_t and A_t = delta_t + gamma lambda A_{t+1} (Schulman et al. 2016, equation 16).
+
+    Args:
+        rewards (`np.ndarray`): `[tokens]`.
+        values (`np.ndarray`): `[tokens]`, of the state in which each token was chosen.
+        next_value (`float`): of the state after the last token; 0 where the episode terminated.
+    """
+    advantages = np.zeros(len(rewards))
+    following, advantage = float(next_value), 0.0
+    for t in range(len(rewards) - 1, -1, -1):
+        advantage = float(rewards[t]) + gamma * following - float(values[t]) + gamma * lam * advantage
+        advantages[t] = advantage
+        following = float(values[t])
+    return advantages, advantages + values
+
+
+def value_loss(
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, clip: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half the squared error per token, the worse one of the value and of its change clipped (the original's code);
+    and where the clip decides."""
+    error = (values - returns).square()
+    if clip is None:
+        return 0.5 * error, torch.zeros_like(values)
+    clipped = old_values + (values - old_values).clamp(-clip, clip)
+    clipped_error = (clipped - returns).square()
+    return 0.5 * torch.maximum(error, clipped_error), (clipped_error > error).float()
+
+
+def adapted(beta: float, kl: float, target: float, count: int, horizon: float) -> float:
+    """The adaptive KL coefficient after `count` more episodes (Ziegler et al. 2019, section 2.2)."""
+    return beta * (1 + float(np.clip(kl / target - 1, -0.2, 0.2)) * count / horizon)
+
+
+def explained_variance(values: np.ndarray, returns: np.ndarray) -> float:
+    """1 for perfect values, 0 for a constant, NaN where there is nothing to explain."""
+    spread = returns.var()
+    return float("nan") if spread == 0 else float(1 - (returns - values).var() / spread)
+
+
+def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float) -> None:
+    """Gives a language model a linear value head, and with `"model"` a trunk for it that is trained apart.
+
+    They are parts of the model, so that whatever trains, wraps, saves or resumes the model takes them along.
+    """
+    text = model.config.get_text_config()  # type: ignore[operator, union-attr]
+    model.v_head = nn.Linear(text.hidden_size, 1)
+    nn.init.zeros_(model.v_head.weight)
+    nn.init.constant_(model.v_head.bias, bias)
+    if kind == "model":
+        model.critic = AutoModel.from_pretrained(checkpoint, dtype=model.dtype)
+
+
+def is_critic(name: str) -> bool:
+    """Whether a parameter of the model is no part of the policy."""
+    return any(part in ("v_head", "critic") for part in name.split("."))
+
+
+class PPOTrainer(OnlineTrainer):
+    """PPO with a critic, KL in the reward, and advantages that reach over all turns of an episode."""
+
+    _tag_names = ["trl", "ppo"]  # noqa: RUF012
+    _name = "PPO"
+    args: PPOConfig
+
+    def __init__(self, *, offline: Dataset | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # TRL made the reference model, or not, by the config's beta. The KL stands in the reward, not in the loss.
+        self.kl_coef, self.beta = self.beta, 0.0
+        self.offline = offline
+        self.values: torch.Tensor | None = None
+        self.kl_from_old = 0.0
+        model = self.accelerator.unwrap_model(self.model)
+        self.policy_model = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.policy_model.base_model.register_forward_hook(self._keep_states)
+        if self.use_vllm:
+            named = self.vllm_generation._iter_named_params
+            # vLLM knows the policy alone.
+            self.vllm_generation._iter_named_params = lambda: (pair for pair in named() if not is_critic(pair[0]))
+
+    @property
+    def needs_reference(self) -> bool:
+        return self.kl_coef != 0.0
+
+    # --- values
+
+    def _keep_states(self, module: Any, args: Any, output: Any) -> None:
+        self.states = output.last_hidden_state
+
+    def networks_ran(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, inverse: torch.Tensor) -> None:
+        if model is not self.ref_model:
+            self.values = self.values_of(ids, mask, self.states)[:, :-1][inverse]
+
+    def values_of(self, ids: torch.Tensor, mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """`[rows, time]`, the value after each token; `states` are the policy trunk's."""
+        if self.args.critic == "model":
+            states = self.policy_model.critic(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        head = self.policy_model.v_head
+        return head(states.to(next(head.parameters()).dtype)).squeeze(-1)
+
+    def score_group(self, members: Sequence[Experience]) -> None:
+        self.read(members, "values", self.values)
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[PlayedEpisode]:
+        episodes = super().score(trajectories)
+        cut = [index for index, trajectory in enumerate(trajectories) if trajectory.next_ids]
+        seen = [np.array(trajectories[index].next_ids) for index in cut]
+        for group in groups_of([len(ids) for ids in seen]):
+            ids, mask = self.right_padded([seen[place] for place in group])
+            self.policy_model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+            values = self.values_of(ids, mask, self.states)
+            for place, value in zip(group, values.gather(1, mask.sum(1, keepdim=True) - 1)[:, 0], strict=True):
+                episodes[cut[place]].next_value = float(value)
+        return episodes
+
+    # --- advantages
+
+    def assign(self, episodes: list[PlayedEpisode]) -> list[PlayedEpisode]:
+        kls = []
+        for episode in episodes:
+            acted = [sequence.action_mask for sequence in episode.sequences]
+
+            def tokens(name: str, episode: PlayedEpisode = episode) -> np.ndarray:
+                return np.concatenate([getattr(each, name)[each.action_mask] for each in episode.sequences])
+
+            rewards, values = tokens("rewards").astype(float), tokens("values")
+            if self.needs_reference:
+                kls.append(tokens("logps") - tokens("ref_logps"))
+                rewards -= self.kl_coef * kls[-1]
+            found = gae(rewards, values, episode.next_value, gamma=self.args.gamma, lam=self.args.gae_lambda)
+            ends = np.cumsum([mask.sum() for mask in acted])[:-1]
+            for sequence, *parts in zip(episode.sequences, *(np.split(each, ends) for each in found), strict=True):
+                for name, part in zip(("advantages", "returns"), parts, strict=True):
+                    array = np.zeros(len(sequence.input_ids), dtype=np.float32)
+                    array[sequence.action_mask] = part
+                    setattr(sequence, name, array)
+        sequences = [sequence for episode in episodes for sequence in episode.sequences]
+
+        def everywhere(name: str) -> np.ndarray:
+            return np.concatenate([getattr(each, name)[each.action_mask] for each in sequences])
+
+        advantages, values, returns = everywhere("advantages"), everywhere("values"), everywhere("returns")
+        self.record("explained_variance", explained_variance(values, returns))
+        self.record("value/mean", values.mean())
+        self.record("value/target", returns.mean())
+        self.record("advantage/std", advantages.std())
+        if self.args.whiten_advantages:
+            mean, scale = advantages.mean(), np.sqrt(advantages.var() + 1e-8)
+            for sequence in sequences:
+                sequence.advantages = np.where(sequence.action_mask, (sequence.advantages - mean) / scale, 0.0)
+        if kls:
+            log_ratio = np.concatenate(kls)
+            kl = float(np.mean(np.exp(-log_ratio) - 1 + log_ratio))
+            self.record("kl/initial", kl)
+            self.record("kl/coef", self.kl_coef)
+            if self.args.kl_target is not None:
+                self.kl_coef = adapted(self.kl_coef, kl, self.args.kl_target, len(episodes), self.args.kl_horizon)
+        self.kl_from_old = 0.0
+        return episodes
+
+    def should_stop(self) -> bool:
+        return self.args.kl_stop is not None and self.kl_from_old > self.args.kl_stop
+
+    # --- losses
+
+    def collate(self, members: Sequence[Experience], spare: int = 0) -> dict[str, torch.Tensor]:
+        batch = super().collate(members, spare)
+        rows = [*members, *[self.experience[0]] * spare]
+        batch["old_values"] = self.padded([row.values for row in rows])
+        batch["returns"] = self.padded([row.returns for row in rows])
+        return self.with_offline(batch) if self.offline is not None and self.args.bc_weight else batch
+
+    def with_offline(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Adds offline rows, which only the cloning loss sees: one forward pass does for both."""
+        rng = np.random.default_rng([self.args.seed, OFFLINE, self._step])
+        drawn = rng.integers(len(self.offline), size=self.args.bc_batch_size)  # type: ignore[arg-type]
+        items = [self.offline[int(index)] for index in drawn]  # type: ignore[index]
+        tokens = sum(sum(item["action_mask"]) for item in items)
+        mine = items[self.accelerator.process_index :: self.accelerator.num_processes]
+        ids, mask = self.right_padded([np.array(item["input_ids"]) for item in mine])
+        acted = self.padded([np.array(item["action_mask"]) for item in mine])
+        width = max(ids.shape[1] - 1, batch["completion_ids"].shape[1])
+
+        def stacked(online: torch.Tensor, offline: torch.Tensor) -> torch.Tensor:
+            parts = [nn.functional.pad(each, (0, width - each.shape[1])) for each in (online, offline)]
+            return torch.cat(parts)
+
+        none = torch.zeros_like(acted)
+        rows = {"completion_ids": ids[:, 1:], "completion_mask": mask[:, 1:]}
+        joined = {
+            name: stacked(value, rows.get(name, none.to(value.dtype)))
+            for name, value in batch.items()
+            if name not in ("prompt_ids", "prompt_mask", "num_items_in_batch")
+        }
+        joined["prompt_ids"] = torch.cat([batch["prompt_ids"], ids[:, :1]])
+        joined["prompt_mask"] = torch.cat([batch["prompt_mask"], mask[:, :1]])
+        # A mean over the items of all processes; gradients are averaged over processes.
+        weight = self.args.bc_weight * self.accelerator.num_processes / max(1, tokens)
+        joined["bc_weights"] = stacked(torch.zeros_like(batch["advantages"]), weight * acted)
+        return joined
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        self.latest_logps = found[0]
+        return found
+
+    def _compute_loss(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = super()._compute_loss(model, inputs)
+        accumulation = self.current_gradient_accumulation_steps
+        mask = inputs["completion_mask"] * inputs["tool_mask"]
+        errors, clipped = value_loss(self.values, inputs["old_values"], inputs["returns"], self.args.value_clip)
+        tokens = inputs["num_items_in_batch"] * accumulation / self.args.steps_per_generation
+        critic = (errors * mask).sum() * self.accelerator.num_processes / tokens
+        loss = loss + self.args.value_coef * critic
+        with torch.no_grad():
+            log_ratio = self.latest_logps - inputs["old_per_token_logps"]
+            kl = (log_ratio.exp() - 1 - log_ratio) * mask
+            sums = torch.stack([kl.sum(), (errors * mask).sum(), (clipped * mask).sum(), mask.sum().float()])
+            kl_sum, error_sum, clipped_sum, count = self.accelerator.reduce(sums, "sum").tolist()
+        self.kl_from_old = kl_sum / max(1.0, count)
+        self.record("kl/old", self.kl_from_old)
+        self.record("loss/value", error_sum / max(1.0, count))
+        self.record("clip_ratio/value", clipped_sum / max(1.0, count))
+        if "bc_weights" in inputs:
+            cloning = -(self.latest_logps * inputs["bc_weights"]).sum()
+            loss = loss + cloning / accumulation
+            self.record("loss/bc", cloning.item() / self.args.bc_weight)
+        return loss
+
+    # --- checkpoints
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(str(output_dir or self.args.output_dir))
+        if folder == Path(self.args.output_dir) and self.policy_model is self.accelerator.unwrap_model(self.model):
+            # What is published is the policy.
+            state_dict = state_dict if state_dict is not None else self.policy_model.state_dict()
+            state_dict = {name: tensor for name, tensor in state_dict.items() if not is_critic(name)}
+        super()._save(output_dir, state_dict)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+            (folder / STATE_FILE).write_text(json.dumps({"kl_coef": self.kl_coef}) + "\n")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and (path := Path(checkpoint) / STATE_FILE).is_file():
+            self.kl_coef = float(json.loads(path.read_text())["kl_coef"])
+
+
+def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs: Any) -> PPOTrainer:
+    """The trainer of a recipe: a model with a critic, and offline items if the settings ask for cloning."""
+    args: PPOConfig = kwargs["args"]
+    set_seed(args.seed)
+    add_critic(kwargs["model"], str(model_args.model_name_or_path), args.critic, args.value_bias)
+    if kwargs.get("peft_config") is not None:
+        kwargs["peft_config"].modules_to_save = ["v_head"] + (["critic"] if args.critic == "model" else [])
+    offline = None
+    if args.bc_weight:
+        rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+        offline = make_items(rows, kwargs["processing_class"], gamma=1.0, stride=args.window_stride)
+    return PPOTrainer(offline=offline, **kwargs)
+
+
+def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig) -> None:
+    train(partial(make_trainer, script_args, model_args), args, model_args, "ppo", LIMITATIONS)
+
+
+if __name__ == "__main__":
+    from command import run
+
+    run(main, ScriptArguments, PPOConfig, ModelConfig)
