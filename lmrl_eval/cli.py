@@ -205,15 +205,36 @@ def compare_oracle(
 
 @app.command()
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Results folders that `lmrl-eval run` wrote.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Results folders that `lmrl-eval run` wrote; with --curves, output folders of training."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for report.md and the figures.")] = Path("report"),
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Draw the learning curves of training runs instead.")
+    ] = False,
 ) -> None:
-    """Make a table, a figure and pictures of several results.
+    """Make a table, a figure and pictures of several results, or of what training runs logged.
+
+    With --curves it reads trainer_state.json, in the folder or its newest checkpoint, and writes curves.png,
+    curves.csv and curves.md. Of runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, the mean is
+    drawn too.
 
     \b
-    Example:
+    Examples:
       lmrl-eval report results/*
+      lmrl-eval report --curves runs/maze/ppo_seed* runs/maze/grpo --out report/maze
     """
+    if curves:
+        from lmrl_eval.curves import write_curves
+        from lmrl_eval.report import plain
+
+        written = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
+        for folder in written.skipped:
+            typer.echo(f"skipped {plain(str(folder), 500)}: no log of a training run", err=True)
+        typer.echo(written.table)
+        typer.echo(f"wrote {out / 'curves.md'}")
+        return
     from lmrl_eval.report import write_report
     from lmrl_eval.results import read_results
 

@@ -119,15 +119,15 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
     return text
 
 
-def figure_of(width: float, height: float, rows: int = 1) -> tuple["Figure", Any]:
-    """A new figure with its panels, from top to bottom."""
+def figure_of(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", Any]:
+    """A new figure with its panels, from left to right and top to bottom."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise UserError('matplotlib is not installed; run: pip install "lmrl[eval]"') from None
     # A figure of its own, not pyplot's: no display and no global state.
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
-    return figure, figure.subplots(rows, 1, squeeze=False)[:, 0]
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
 def scores_figure(scores: Sequence[Score]) -> "Figure":
