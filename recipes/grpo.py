@@ -8,6 +8,7 @@ accelerate launch recipes/grpo.py --config recipes/maze/grpo.yaml
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
@@ -49,7 +50,7 @@ class OnlineGRPOTrainer(OnlineTrainer):
 
     _tag_names = ["trl", "grpo"]  # noqa: RUF012
     _name = "GRPO"
-    args: OnlineGRPOConfig
+    args: Any  # an `OnlineGRPOConfig`
     shares_starts = True
 
     def assign(self, episodes: list[PlayedEpisode]) -> list[PlayedEpisode]:

@@ -388,9 +388,7 @@ def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)
 
 
-def policy_callback(
-    trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]
-) -> None:
+def policy_callback(trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:
     """Scores what `make_policy` makes of the model in the simulator during training, if the config asks for it."""
     from lmrl_eval.callback import SimulatorEvalCallback
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class OnlineConfig(GRPOConfig):
     beta: float = field(default=0.0, metadata={"help": "Weight of the KL divergence from the initial policy."})
     disable_dropout: bool = field(default=True)
     gradient_checkpointing: bool = field(default=False)
-    bf16: bool | None = field(default=False)
+    bf16: bool | None = field(default=False)  # type: ignore[assignment]
     # Old log-probabilities are the training model's own, whichever engine sampled.
     vllm_importance_sampling_correction: bool = field(default=False)
 
@@ -64,9 +64,10 @@ class OnlineConfig(GRPOConfig):
         once_a_round = not self.logging_steps
         self.logging_steps = self.logging_steps or 1
         super().__post_init__()
-        if self.steps_per_generation % self.gradient_accumulation_steps:
+        steps = self.steps_per_generation or 1
+        if steps % self.gradient_accumulation_steps:
             raise UserError(
-                f"steps_per_generation ({self.steps_per_generation}) is a multiple of gradient_accumulation_steps "
+                f"steps_per_generation ({steps}) is a multiple of gradient_accumulation_steps "
                 f"({self.gradient_accumulation_steps})"
             )
         if self.loss_type != "dapo":
@@ -85,7 +86,7 @@ class OnlineConfig(GRPOConfig):
 
     @property
     def updates_per_round(self) -> int:
-        return self.num_iterations * self.steps_per_generation // self.gradient_accumulation_steps
+        return self.num_iterations * (self.steps_per_generation or 1) // self.gradient_accumulation_steps
 
 
 @dataclass
@@ -156,19 +157,23 @@ class OnlineTrainer(GRPOTrainer):
     Subclasses write `assign`, which gives every sequence its advantages.
     """
 
-    args: OnlineConfig
+    args: Any  # an `OnlineConfig`
+    model: Any
+    processing_class: Any
+    shares_starts = False  # whether `num_generations` episodes begin alike
+    uses_old_logps = True  # or those of the policy as it learns
 
-    def __init__(self, *, model: Any, args: OnlineConfig, processing_class: Any, peft_config: Any = None) -> None:
+    def __init__(self, *, model: Any, args: Any, processing_class: Any, peft_config: Any = None) -> None:
         self.task = get_task(args.task)
         self.task_config = args.task_config or self.task.default_config
         self.task.config(self.task_config)
         turns = TurnTokenizer(processing_class)
         model.generation_config.eos_token_id = sorted(turns.stop_ids)
         if args.use_vllm:
-            args.generation_kwargs = {"stop_token_ids": sorted(turns.stop_ids)} | (args.generation_kwargs or {})
+            args.generation_kwargs = {"stop_token_ids": sorted(turns.stop_ids), **(args.generation_kwargs or {})}
         super().__init__(
             model=model,
-            reward_funcs=total_reward,
+            reward_funcs=[total_reward],
             args=args,
             # Rows stand for episodes; what is played follows from the seed and the number of the round.
             train_dataset=Dataset.from_dict({"prompt": ["-"] * (args.generation_batch_size // args.num_generations)}),
@@ -225,14 +230,13 @@ class OnlineTrainer(GRPOTrainer):
     def play_round(self, round_: int) -> list[PlayedEpisode]:
         """All episodes of a round, on every process: each plays and scores its share."""
         args = self.args
-        groups = args.generation_batch_size // args.num_generations
+        alike = args.num_generations if self.shares_starts else 1
         rng = np.random.default_rng([args.seed, STARTS, round_])
-        starts = rng.choice(TEST_SEED - TRAIN_SEED, groups, replace=False) + TRAIN_SEED
-        starts = starts.repeat(args.num_generations) if self.shares_starts else self._single_starts(rng)
+        starts = TRAIN_SEED + rng.choice(TEST_SEED - TRAIN_SEED, args.generation_batch_size // alike, replace=False)
+        starts = starts.repeat(alike)
         mine = range(self.accelerator.process_index, args.generation_batch_size, self.accelerator.num_processes)
-        policy = self.rollout_policy()
         played = play(
-            policy,
+            self.rollout_policy,
             self.task,
             self.task_config,
             [int(starts[index]) for index in mine],
@@ -250,11 +254,7 @@ class OnlineTrainer(GRPOTrainer):
         pairs = gather_object(list(zip(mine, episodes, strict=True)))
         return [episode for _, episode in sorted(pairs, key=lambda pair: pair[0])]
 
-    shares_starts = False  # whether `num_generations` episodes begin alike
-
-    def _single_starts(self, rng: np.random.Generator) -> np.ndarray:
-        return rng.choice(TEST_SEED - TRAIN_SEED, self.args.generation_batch_size, replace=False) + TRAIN_SEED
-
+    @cached_property
     def rollout_policy(self) -> RolloutPolicy:
         """The current model as a policy; with vLLM, sharded weights or `reuse_cache: false` it samples as TRL does."""
         sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled
@@ -368,8 +368,6 @@ class OnlineTrainer(GRPOTrainer):
         """Returns the episodes to learn from; all their sequences have advantages then."""
         raise NotImplementedError
 
-    uses_old_logps = True
-
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, torch.Tensor]:
         """This process's part of the micro-batch that is due; TRL would generate here."""
         args = self.args
@@ -420,7 +418,7 @@ class OnlineTrainer(GRPOTrainer):
 
     # --- numbers
 
-    def record(self, name: str, value: float) -> None:
+    def record(self, name: str, value: Any) -> None:
         self._metrics["train"][name].append(float(value))
 
     def log_round(self, round_: int) -> None:
@@ -445,7 +443,7 @@ class OnlineTrainer(GRPOTrainer):
         super().log(logs, start_time)
 
 
-def total_reward(completions: list[Any], total_reward: list[float], **_: Any) -> list[float]:
+def total_reward(completions: list[Any], total_reward: list[float | None], **_: Any) -> list[float | None]:
     """The episodes' returns, for TRL, which wants to name a reward; advantages are made from the turns' rewards."""
     return total_reward
 
@@ -465,16 +463,14 @@ def train(
 ) -> None:
     """What every online recipe's `main` does: loads, trains, saves."""
     model, tokenizer = load_language_model(model_args.model_name_or_path)
-    trainer = make_trainer(
-        model=model, args=args, processing_class=tokenizer, peft_config=get_peft_config(model_args)
-    )
+    trainer = make_trainer(model=model, args=args, processing_class=tokenizer, peft_config=get_peft_config(model_args))
     policy = partial(
         LanguageModelPolicy,
         tokenizer=tokenizer,
         name=algorithm,
         seed=args.seed,
         temperature=args.temperature,
-        max_new_tokens=trainer.max_completion_length,
+        max_new_tokens=int(trainer.max_completion_length or 32),
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
     trainer.train(resume_from_checkpoint=resume_path(args))

@@ -7,6 +7,7 @@ accelerate launch recipes/online_filtered_bc.py --config recipes/maze/online_fil
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from filtered_bc import FILTERS, kept
@@ -16,7 +17,8 @@ from trl import ModelConfig, ScriptArguments
 from lmrl_data.errors import UserError, unknown
 
 LIMITATIONS = (
-    "It imitates the best of its own episodes: it sharpens what it sometimes did well and finds nothing that it never did."
+    "It imitates the best of its own episodes: it sharpens what it sometimes did well and finds nothing that it "
+    "never did."
 )
 
 
@@ -40,7 +42,7 @@ class OnlineFilteredBCTrainer(OnlineTrainer):
 
     _tag_names = ["trl", "online-filtered-bc"]  # noqa: RUF012
     _name = "online filtered BC"
-    args: OnlineFilteredBCConfig
+    args: Any  # an `OnlineFilteredBCConfig`
     # Without them the ratio is 1 and its gradient that of the log-probability: the clip never bites.
     uses_old_logps = False
 
@@ -49,7 +51,7 @@ class OnlineFilteredBCTrainer(OnlineTrainer):
         success = np.array([episode.success for episode in episodes])
         # A round without a success teaches nothing, which is no reason to stop.
         nothing = self.args.filter == "success" and not success.any()
-        indices = [] if nothing else kept(returns, success, self.args.filter, self.args.top_fraction)
+        indices: Any = [] if nothing else kept(returns, success, self.args.filter, self.args.top_fraction)
         chosen = [episodes[index] for index in indices]
         self.record("kept", len(chosen) / len(episodes))
         for episode in chosen:

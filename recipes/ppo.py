@@ -25,7 +25,7 @@ from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError, unknown
 
-CRITICS = ("head", "model")
+CRITICS = ("model", "detached", "head")
 STATE_FILE = "ppo_state.json"
 LIMITATIONS = (
     "It learned from its own episodes in the simulator and from nothing else: what never happened there it does not "
@@ -42,11 +42,17 @@ class PPOConfig(OnlineConfig):
     beta: float = field(default=0.01, metadata={"help": "Weight of the KL from the initial policy, in the reward."})
     kl_target: float | None = field(default=None, metadata={"help": "Adapt beta towards this KL per token; off."})
     kl_horizon: float = field(default=10_000.0, metadata={"help": "Episodes over which beta adapts."})
-    kl_stop: float | None = field(default=None, metadata={"help": "Leave a round once the KL from its policy is above."})
+    kl_stop: float | None = field(
+        default=None, metadata={"help": "Leave a round once the KL from its policy is above."}
+    )
     value_coef: float = field(default=0.5, metadata={"help": "Weight of the value loss."})
     value_clip: float | None = field(default=0.2, metadata={"help": "Clip of the value's change; null: none."})
     value_bias: float = field(default=0.0, metadata={"help": "What all values start at."})
-    critic: str = field(default="head", metadata={"help": "head (on the policy's trunk) or model (a trunk of its own)."})
+    critic: str = field(
+        default="model",
+        metadata={"help": "model (a trunk of its own), head (on the policy's trunk) or detached (not training it)."},
+    )
+    critic_learning_rate: float | None = field(default=None, metadata={"help": "Of the critic; learning_rate's."})
     whiten_advantages: bool = field(default=True, metadata={"help": "Mean 0 and variance 1 over a round's tokens."})
     bc_weight: float = field(default=0.0, metadata={"help": "Weight of cloning on episodes of --dataset_name."})
     bc_batch_size: int = field(default=32, metadata={"help": "Offline items per micro-batch, over all processes."})
@@ -131,14 +137,14 @@ class PPOTrainer(OnlineTrainer):
 
     _tag_names = ["trl", "ppo"]  # noqa: RUF012
     _name = "PPO"
-    args: PPOConfig
+    args: Any  # a `PPOConfig`
 
     def __init__(self, *, offline: Dataset | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         # TRL made the reference model, or not, by the config's beta. The KL stands in the reward, not in the loss.
         self.kl_coef, self.beta = self.beta, 0.0
         self.offline = offline
-        self.values: torch.Tensor | None = None
+        self.values = torch.zeros(0)
         self.kl_from_old = 0.0
         model = self.accelerator.unwrap_model(self.model)
         self.policy_model = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -146,7 +152,19 @@ class PPOTrainer(OnlineTrainer):
         if self.use_vllm:
             named = self.vllm_generation._iter_named_params
             # vLLM knows the policy alone.
-            self.vllm_generation._iter_named_params = lambda: (pair for pair in named() if not is_critic(pair[0]))
+            policy = lambda: (pair for pair in named() if not is_critic(pair[0]))  # noqa: E731
+            setattr(self.vllm_generation, "_iter_named_params", policy)  # noqa: B010
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        optimizer = super().create_optimizer(*args, **kwargs)
+        rate = self.args.critic_learning_rate
+        parameters = {id(p) for name, p in self.model.named_parameters() if is_critic(name)}
+        for group in list(optimizer.param_groups) if rate is not None else []:
+            mine = [parameter for parameter in group["params"] if id(parameter) in parameters]
+            if mine:
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in parameters]
+                optimizer.add_param_group({**group, "params": mine, "lr": rate})
+        return optimizer
 
     @property
     def needs_reference(self) -> bool:
@@ -165,6 +183,8 @@ class PPOTrainer(OnlineTrainer):
         """`[rows, time]`, the value after each token; `states` are the policy trunk's."""
         if self.args.critic == "model":
             states = self.policy_model.critic(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        if self.args.critic == "detached":
+            states = states.detach()
         head = self.policy_model.v_head
         return head(states.to(next(head.parameters()).dtype)).squeeze(-1)
 
@@ -243,8 +263,8 @@ class PPOTrainer(OnlineTrainer):
     def with_offline(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Adds offline rows, which only the cloning loss sees: one forward pass does for both."""
         rng = np.random.default_rng([self.args.seed, OFFLINE, self._step])
-        drawn = rng.integers(len(self.offline), size=self.args.bc_batch_size)  # type: ignore[arg-type]
-        items = [self.offline[int(index)] for index in drawn]  # type: ignore[index]
+        drawn = rng.integers(len(self.offline), size=self.args.bc_batch_size).tolist()  # type: ignore[arg-type]
+        items = [self.offline[index] for index in drawn]  # type: ignore[index]
         tokens = sum(sum(item["action_mask"]) for item in items)
         mine = items[self.accelerator.process_index :: self.accelerator.num_processes]
         ids, mask = self.right_padded([np.array(item["input_ids"]) for item in mine])
@@ -310,7 +330,7 @@ class PPOTrainer(OnlineTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+            folder = Path(str(self._get_output_dir(trial))) / f"checkpoint-{self.state.global_step}"
             (folder / STATE_FILE).write_text(json.dumps({"kl_coef": self.kl_coef}) + "\n")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:

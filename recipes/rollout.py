@@ -58,7 +58,7 @@ class RolloutPolicy(LanguageModelPolicy):
     belongs to the episode: which other episodes run beside it, and on which process, changes nothing.
 
     Args:
-        generate (`Generate`, *optional*): samples in place of the model, such as TRL's `_generate_single_turn` on vLLM.
+        generate (`Generate`, *optional*): samples in place of the model, such as TRL's own generation on vLLM.
     """
 
     def __init__(self, *args: Any, generate: Generate | None = None, **kwargs: Any) -> None:
