@@ -9,90 +9,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import FakeServer, Reaction, completion
 from toy_dialogue import FRUITS, TASK, Asker
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, UserError, rollout
 from lmrl_data.episode import Turn
 from lmrl_eval import Evaluator, load_oracle
+from lmrl_eval.chat import ChatError, parse_endpoint, retry_after
 from lmrl_eval.cli import main
-from lmrl_eval.oracles.chat import ChatOracle, parse_endpoint, retry_after
+from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.oracles.model import OracleError
 
 TOKEN = "sk-very-secret-0123456789"
-Reaction = tuple[int, dict[str, str], bytes]
-
-
-def completion(content: Any, **more: Any) -> Reaction:
-    message = {"role": "assistant", "content": content}
-    usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
-    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "system_fingerprint": "",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}  # fmt: skip
-    return 200, {}, json.dumps(body | more).encode()
-
-
-class FakeServer:
-    """Answers each request with what `react` makes of its body and number; remembers what it was sent."""
-
-    def __init__(self) -> None:
-        self.react: Callable[[dict[str, Any], int], Reaction | None] = lambda body, number: completion("Yes.")
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self.active = self.most_active = 0
-        self.lock = threading.Lock()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with fake.lock:
-                    number = len(fake.requests)
-                    fake.requests.append(body)
-                    fake.headers.append({name.lower(): value for name, value in self.headers.items()})
-                    fake.paths.append(self.path)
-                    fake.active += 1
-                    fake.most_active = max(fake.most_active, fake.active)
-                try:
-                    reaction = fake.react(body, number)
-                finally:
-                    with fake.lock:
-                        fake.active -= 1
-                if reaction is None:
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    self.close_connection = True
-                    return
-                status, headers, content = reaction
-                with contextlib.suppress(OSError):
-                    self.send_response(status)
-                    for name, value in ({"Content-Length": str(len(content))} | headers).items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None: ...  # clients of ours hang up, which is no news
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(autouse=True)
@@ -257,8 +193,9 @@ def test_pauses_grow_and_are_the_seeds(server: FakeServer) -> None:
     waits = []
     for seed in (0, 0, 1):
         stop = Impatient()
-        with contextlib.suppress(OracleError):
-            ChatOracle(f"chat:m@{server.url}", seed=seed)._reply(view(), 0, stop)
+        asked = ChatOracle(f"chat:m@{server.url}", seed=seed)
+        with contextlib.suppress(ChatError):
+            asked.client._ask(asked.question(view(), 0), stop)
         waits.append(stop.waits)
     assert waits[0] == waits[1] != waits[2]
     assert len(waits[0]) == 5
@@ -467,7 +404,7 @@ def test_without_a_key_none_is_sent_even_if_one_lies_on_disk(
 def test_a_key_never_goes_unencrypted_over_a_network(
     url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmrl_eval.oracles.chat.is_offline_mode", lambda: False)
+    monkeypatch.setattr("lmrl_eval.chat.is_offline_mode", lambda: False)
     monkeypatch.setenv("LMRL_API_KEY", "ours")
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert parse_endpoint(f"chat:m@{url}").key == expected
@@ -488,7 +425,7 @@ def test_a_key_never_goes_unencrypted_over_a_network(
 def test_the_token_of_the_hub_goes_to_the_hub_only(
     url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmrl_eval.oracles.chat.is_offline_mode", lambda: False)
+    monkeypatch.setattr("lmrl_eval.chat.is_offline_mode", lambda: False)
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert parse_endpoint(f"chat:m@{url}").key == expected
 

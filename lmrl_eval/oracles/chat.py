@@ -1,189 +1,15 @@
 """The chat oracle: an OpenAI-compatible endpoint answers, asked with patience and within a budget."""
 
-import contextlib
-import json
-import os
-import queue
-import re
-import threading
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-import httpx2
-import numpy as np
-from huggingface_hub import InferenceClient, is_offline_mode
-from huggingface_hub.errors import HfHubHTTPError
-
-from lmrl_data.errors import UserError
 from lmrl_data.task import Conversation
+from lmrl_eval.chat import CONCURRENCY, FIRST_WAIT, TIMEOUT, ChatClient, ChatError, Question
 from lmrl_eval.oracles.model import ModelOracle, OracleError, attempt_seed
-from lmrl_eval.report import plain
-
-CONCURRENCY = 8
-TRIES = 6  # of one request: with these waits an endpoint may be away for half a minute
-FIRST_WAIT, LONGEST_WAIT = 0.5, 20.0  # seconds, doubled from try to try
-LONGEST_RETRY_AFTER = 300.0  # what an endpoint may ask for; beyond that the run had better be continued later
-TIMEOUT = 120.0  # seconds for one answer
-LONGEST_ANSWER = 1_000_000  # bytes
-HINTS = {
-    401: "set LMRL_API_KEY to its key, which is sent over https only",
-    403: "set LMRL_API_KEY to a key that may use this model",
-    404: "check the model and the URL, which mostly ends on /v1",
-}
-HF_HOSTS = re.compile(r"(.+\.)?(huggingface\.co|hf\.co|huggingface\.cloud)")
-
-
-class Endpoint(NamedTuple):
-    """Where a chat oracle is.
-
-    Args:
-        model (`str`): the model's name there.
-        url (`str`): begins with http:// or https:// and holds no credentials.
-        local (`bool`): whether it is on this machine.
-        key (`str`, *optional*): what it is sent as a bearer token.
-    """
-
-    model: str
-    url: str
-    local: bool
-    key: str | None
-
-
-def parse_endpoint(spec: str) -> Endpoint:
-    """The endpoint of a `chat:MODEL@URL`, with a key from the environment.
-
-    `LMRL_API_KEY` goes to any address, `HF_TOKEN` to Hugging Face's own only, and neither goes unencrypted over a
-    network. Messages never repeat the URL of a bad one: it may hold a password.
-
-    Raises:
-        UserError: for anything but a model and a plain URL, or another machine's address in offline mode.
-    """
-    model, found, rest = spec.removeprefix("chat:").partition("@http")
-    url = f"http{rest}".rstrip("/")
-    if not found or not model or not spec.isascii() or not spec.isprintable() or " " in spec or len(spec) > 500:
-        raise UserError(
-            "a chat oracle is chat:MODEL@URL with an http or https URL, e.g. chat:me/m@http://localhost:8000/v1"
-        )
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise UserError("the URL of a chat oracle begins with http:// or https:// and names a host")
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        raise UserError("the URL of a chat oracle has no user, query or fragment; put the key into LMRL_API_KEY")
-    local = _is_loopback(host)
-    if is_offline_mode() and not local:
-        raise UserError("HF_HUB_OFFLINE is set, so a chat oracle must be on this machine; unset it to use another one")
-    key = None
-    if parts.scheme == "https" or local:
-        key = os.environ.get("LMRL_API_KEY") or None
-        if key is None and parts.scheme == "https" and HF_HOSTS.fullmatch(host):
-            key = os.environ.get("HF_TOKEN") or None
-    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise UserError("the key of the chat oracle holds a space or a character that is not ASCII; set it again")
-    return Endpoint(model, url, local, key)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _RequestError(Exception):
-    """One request that failed; `wait` is how long the endpoint asked us to, `final` says that no retry helps."""
-
-    def __init__(self, reason: str, wait: float | None = None, final: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.final = final
-
-
-class _StoppedError(Exception):
-    """Another request has ended the run."""
-
-
-class _Client(InferenceClient):
-    """`InferenceClient` over a connection of its own.
-
-    The library's own would refuse even this machine in offline mode, follow redirects with the whole dialogue, use
-    proxies for local addresses, and send a token it finds on disk where none was given.
-    """
-
-    def __init__(self, endpoint: Endpoint, timeout: float, connections: int) -> None:
-        super().__init__(base_url=endpoint.url, api_key=endpoint.key or "none", timeout=timeout)
-        self.anonymous = endpoint.key is None
-        self.http = httpx2.Client(
-            follow_redirects=False,
-            trust_env=not endpoint.local,
-            timeout=timeout,
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
-
-    def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
-        headers = {name.lower(): value for name, value in request_parameters.headers.items()}
-        if self.anonymous:
-            headers.pop("authorization", None)
-        deadline = time.monotonic() + (self.timeout or TIMEOUT)
-        body = bytearray()
-        with self.http.stream(
-            "POST", request_parameters.url, json=request_parameters.json, headers=headers
-        ) as response:
-            for block in response.iter_bytes():
-                body += block
-                if len(body) > LONGEST_ANSWER:
-                    raise _RequestError("its answer is endless", final=True)
-                # The client's timeout is for each read: a slow trickle would never reach it.
-                if time.monotonic() > deadline:
-                    raise _RequestError("its answer did not come in time")
-            if response.status_code != 200:
-                raise _refusal(response, bytes(body))
-        return bytes(body)
-
-
-def _refusal(response: httpx2.Response, body: bytes) -> _RequestError:
-    status = response.status_code
-    if status in (408, 409, 425, 429) or status >= 500:
-        return _RequestError(f"it answers {status}", wait=retry_after(response.headers.get("retry-after")))
-    if 300 <= status < 400:
-        return _RequestError(f"it redirects ({status}); give the address it leads to", final=True)
-    try:
-        error = json.loads(body)
-        error = error.get("error", error.get("detail", "")) if isinstance(error, dict) else ""
-        said = plain(str(error.get("message", "") if isinstance(error, dict) else error), 100)
-    except (ValueError, RecursionError):
-        said = ""
-    hint = HINTS.get(status, "check the model and the URL")
-    return _RequestError(f"it answers {status}{f' ({said})' if said else ''}; {hint}", final=True)
-
-
-def retry_after(header: str | None) -> float | None:
-    """The seconds a `Retry-After` header asks for, be it a number or a date; `None` where it says nothing."""
-    if header is None or len(header) > 40:
-        return None
-    try:
-        seconds = float(header) if re.fullmatch(r"\s*\d+(\.\d+)?\s*", header) else None
-        if seconds is None:
-            date = parsedate_to_datetime(header)
-            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    except ValueError:
-        return None
-    return max(0.0, seconds)
 
 
 class ChatOracle(ModelOracle):
-    """Asks an endpoint for each reply, a few at a time; temperature 0 first, 1 when it is asked again.
-
-    Busy or broken servers, timeouts and cut connections are tried again with growing pauses; what a server refuses
-    ends the run at once. Whether the same seed gives the same reply is up to the endpoint.
+    """Asks an endpoint for each reply; temperature 0 first, 1 when it is asked again. See `ChatClient`.
 
     Args:
         spec (`str`): `chat:MODEL@URL`.
@@ -210,125 +36,32 @@ class ChatOracle(ModelOracle):
         first_wait: float = FIRST_WAIT,
     ) -> None:
         super().__init__(spec, seed)
-        if budget is not None and budget < 1:
-            raise UserError(f"an oracle's budget is at least 1 request, got {budget}")
-        self.endpoint = parse_endpoint(spec)
         self.max_tokens = max_tokens
-        self.budget = budget
-        self.concurrency = self.batch_size = concurrency
-        self.first_wait = first_wait
-        self._work: dict[str, float] = dict.fromkeys(
-            ("requests", "retries", "errors", "prompt_tokens", "completion_tokens"), 0.0
+        self.batch_size = concurrency
+        self.client = ChatClient(
+            spec,
+            "oracle",
+            max_tokens=max_tokens,
+            budget=budget,
+            concurrency=concurrency,
+            timeout=timeout,
+            first_wait=first_wait,
         )
-        self._lock = threading.Lock()
-        self._client = _Client(self.endpoint, timeout, concurrency)
 
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "seed": self.seed, "reply_tokens": self.max_tokens}
 
     def work(self) -> dict[str, float]:
-        return dict(self._work)
+        return self.client.work()
 
     def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
-        stop = threading.Event()
-        todo = queue.SimpleQueue[int]()
-        done = queue.SimpleQueue[tuple[int, str | BaseException]]()
-
-        def work() -> None:
-            with contextlib.suppress(queue.Empty, _StoppedError):
-                while True:
-                    index = todo.get_nowait()
-                    try:
-                        done.put((index, self._reply(views[index], attempt, stop)))
-                    except _StoppedError:
-                        raise
-                    except BaseException as error:
-                        done.put((index, error))
-
-        for index in range(len(views)):
-            todo.put(index)
-        # Daemons and no pool: after Ctrl-C the program must not wait for slow answers.
-        for _ in range(min(self.concurrency, len(views))):
-            threading.Thread(target=work, daemon=True).start()
-        texts = [""] * len(views)
         try:
-            for _ in views:
-                index, outcome = done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                texts[index] = outcome
-        finally:
-            stop.set()
-        return texts
+            return self.client.ask([self.question(view, attempt) for view in views])
+        except ChatError as error:
+            raise OracleError(str(error)) from None
 
-    def _reply(self, view: Conversation, attempt: int, stop: threading.Event) -> str:
+    def question(self, view: Conversation, attempt: int) -> Question:
+        """What is sent for a dialogue."""
         messages = [{"role": turn.role, "content": turn.content} for turn in view.visible]
-        # A stream for every turn of every episode: other requests shift neither the reply nor the pauses.
-        stream = np.random.default_rng([attempt_seed(self.seed, attempt), view.seed, len(view.turns)])
-        seed = int(stream.integers(2**31))
-        failure = _RequestError("")
-        for number in range(TRIES):
-            if number:
-                wait = min(LONGEST_WAIT, self.first_wait * 2 ** (number - 1)) * (0.5 + stream.random())
-                if failure.wait is not None and failure.wait > LONGEST_RETRY_AFTER:
-                    self._give_up(f"it asks to wait {failure.wait:.0f} s; try again then", stop)
-                if stop.wait(max(wait, failure.wait or 0.0)):
-                    raise _StoppedError
-            self._spend(retry=number > 0, stop=stop)
-            try:
-                return self._request(messages, seed, attempt)
-            except _RequestError as error:
-                failure = error
-            with self._lock:
-                self._work["errors"] += 1
-            if stop.is_set():
-                raise _StoppedError
-            if failure.final:
-                self._give_up(str(failure), stop)
-        return self._give_up(f"{failure}, {TRIES} times in a row", stop)
-
-    def _spend(self, *, retry: bool, stop: threading.Event) -> None:
-        with self._lock:
-            spent = self.budget is not None and self._work["requests"] >= self.budget
-            if not spent and not stop.is_set():
-                self._work["requests"] += 1
-                self._work["retries"] += retry
-        if stop.is_set():
-            raise _StoppedError
-        if spent:
-            stop.set()
-            raise OracleError(f"the oracle's budget of {self.budget} requests is spent")
-
-    def _give_up(self, reason: str, stop: threading.Event) -> str:
-        stop.set()
-        if self.endpoint.key:
-            # Some servers repeat the key they were sent.
-            reason = reason.replace(self.endpoint.key, "…")
-        raise OracleError(f"the oracle at {plain(self.endpoint.url, 80)} gives no answer: {reason}")
-
-    def _request(self, messages: list[dict[str, str]], seed: int, attempt: int) -> str:
-        try:
-            # A plain dictionary goes out and comes in; what the library makes of the answer is checked below.
-            output = self._client.chat_completion(
-                messages,
-                model=self.endpoint.model,
-                max_tokens=self.max_tokens,
-                temperature=0.0 if attempt == 0 else 1.0,
-                seed=seed,
-            )
-            content = output.choices[0].message.content
-            usage = output.usage
-            counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        except _RequestError:
-            raise
-        except httpx2.TimeoutException:
-            raise _RequestError("its answer did not come in time") from None
-        except (httpx2.HTTPError, HfHubHTTPError, OSError, RuntimeError) as error:
-            raise _RequestError(f"the connection fails ({type(error).__name__})") from None
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            raise _RequestError("its answer is no chat completion") from None
-        with self._lock:
-            for name, number in zip(("prompt_tokens", "completion_tokens"), counted, strict=True):
-                self._work[name] += number if isinstance(number, int) and 0 <= number < 2**31 else 0
-        # No text is no reply: then it is asked again.
-        return content if isinstance(content, str) else ""
+        noise = (attempt_seed(self.seed, attempt), view.seed, len(view.turns))
+        return Question(messages, 0.0 if attempt == 0 else 1.0, noise)
