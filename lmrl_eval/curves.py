@@ -146,13 +146,13 @@ def read_run(folder: Path, label: str = "") -> TrainingRun | None:
 def _read_state(path: Path) -> dict[str, Series]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-        history = state["log_history"]
+        history = state.get("log_history") if isinstance(state, dict) else None
         if not isinstance(history, list):
-            raise TypeError("log_history is no list")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        detail = plain(f"no {error}" if isinstance(error, KeyError) else str(error), 100)
+            raise ValueError("it has no log_history")
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{_shown(path)} is damaged ({detail}); leave this run out, or try again if it is being written"
+            f"{_shown(path)} is damaged ({plain(str(error), 100)}); leave this run out, or try again if it is being "
+            "written"
         ) from None
     return series_of(history)
 
@@ -257,7 +257,7 @@ def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
         axes.tick_params(labelsize=8)
         if name == SCORE:
             for mark in (0, 50, 100):
-                axes.axhline(mark, color="0.6", linewidth=1, zorder=1)
+                axes.axhline(mark, color="0.6", linewidth=1, zorder=1.6)
         low, high = axes.get_ylim()
         if name == "explained_variance" and high > -1:
             # Values that know nothing begin at any depth, and would flatten what they come to.

@@ -1,0 +1,345 @@
+"""Learning curves: what a run's log says is read, joined and drawn as it stands, and nothing else is."""
+
+import csv
+import io
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmrl_data import UserError
+from lmrl_eval.cli import main
+from lmrl_eval.curves import (
+    Curve,
+    TrainingRun,
+    band,
+    curve,
+    curves_csv,
+    curves_figure,
+    curves_table,
+    families,
+    labels,
+    read_run,
+    series_of,
+    shown_panels,
+    write_curves,
+)
+
+# Two rounds of 100 episodes and two updates each; the policy is scored in the middle of a round and at the end.
+ONLINE = [
+    {"step": 2, "return/mean": -80.0, "episodes": 100, "kl/initial": 0.1, "time/simulator": 5.0, "time/training": 9.0},
+    {"step": 3, "eval_normalized": 40.0, "eval_return": -60.0},
+    {"step": 4, "eval_normalized": 55.0, "eval_return": -45.0},
+    {"step": 4, "return/mean": -50.0, "episodes": 200, "kl/initial": 0.2, "time/simulator": 25, "time/training": 45},
+]  # fmt: skip
+
+
+def write_state(folder: Path, history: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    return folder
+
+
+def load(folder: Path) -> TrainingRun:
+    run = read_run(folder)
+    assert run is not None
+    return run
+
+
+def cells(markdown: str) -> dict[str, list[str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if "|" in line]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_a_history_becomes_series_by_name_in_the_order_of_the_steps() -> None:
+    history = [{"step": 20, "loss": 1, "epoch": 0.2}, {"step": 10, "loss": 2.5}, {"step": 10, "eval_return": -7.0}]
+    assert series_of(history) == {"loss": [(10, 2.5), (20, 1.0)], "eval_return": [(10, -7.0)]}
+
+
+def test_what_is_logged_twice_for_a_step_counts_as_it_was_last() -> None:
+    assert series_of([{"step": 1, "loss": 5.0}, {"step": 1, "loss": 3.0}]) == {"loss": [(1, 3.0)]}
+
+
+@pytest.mark.parametrize("value", [None, "1.0", True, [1], {}, math.nan, math.inf, -math.inf, 10**400, 1e31])
+def test_a_value_that_is_no_finite_number_is_left_out(value: Any) -> None:
+    assert series_of([{"step": 1, "loss": value, "entropy": 0.5}]) == {"entropy": [(1, 0.5)]}
+
+
+@pytest.mark.parametrize("step", [None, "1", -1, 1.5, math.nan, 10**16, True])
+def test_an_entry_without_a_real_step_is_left_out(step: Any) -> None:
+    assert series_of([{"step": step, "loss": 1.0}, {"loss": 1.0}, "junk", None, {"step": 2, "loss": 4.0}]) == {
+        "loss": [(2, 4.0)]
+    }
+
+
+def test_a_name_from_the_log_is_one_plain_line_and_no_formula() -> None:
+    names = list(series_of([{"step": 1, "a\nb\u202e\ud800": 1, "=1+1": 1, "-x": 1, "@x": 1, "": 1, "y" * 500: 1}]))
+    assert names == ["a b", "y" * 79 + "…"]
+
+
+def test_scores_are_placed_at_the_episodes_played_by_then(tmp_path: Path) -> None:
+    run = load(write_state(tmp_path / "ppo", ONLINE))
+    assert [run.episodes_at(step) for step in (0, 1, 2, 3, 4, 9)] == [0.0, 50.0, 100.0, 150.0, 200.0, 200.0]
+    found = curve(run, "eval_normalized", by_episodes=True)
+    assert found is not None
+    assert found.x.tolist() == [150.0, 200.0]
+    assert found.y.tolist() == [40.0, 55.0]
+
+
+def test_a_run_that_plays_nothing_is_placed_by_steps(tmp_path: Path) -> None:
+    run = load(write_state(tmp_path / "bc", [{"step": 7, "loss": 1.0}]))
+    assert run.episodes_at(7) is None
+    found = curve(run, "loss", by_episodes=False)
+    assert found is not None
+    assert found.x.tolist() == [7.0]
+
+
+def test_the_newest_checkpoint_is_read_where_the_run_has_no_end(tmp_path: Path) -> None:
+    for step in (90, 1000, 200):
+        write_state(tmp_path / f"checkpoint-{step}", [{"step": step, "loss": float(step)}])
+    write_state(tmp_path / "checkpoint-best", [{"step": 5000, "loss": 5000.0}])
+    assert load(tmp_path).series == {"loss": [(1000, 1000.0)]}
+
+
+def test_the_log_that_goes_furthest_counts_of_a_run_that_was_taken_up_again(tmp_path: Path) -> None:
+    write_state(tmp_path, [{"step": 100, "loss": 1.0}])
+    write_state(tmp_path / "checkpoint-50", [{"step": 50, "loss": 2.0}])
+    assert load(tmp_path).steps == 100
+    write_state(tmp_path / "checkpoint-150", [{"step": 100, "loss": 1.0}, {"step": 150, "loss": 0.5}])
+    assert load(tmp_path).steps == 150
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["/r/ppo_seed0", "/r/ppo_seed1", "/r/grpo"], ["ppo_seed0", "ppo_seed1", "grpo"]),
+        (["/r/maze/ppo", "/r/wordle/ppo", "/r/wordle/bc"], ["maze/ppo", "wordle/ppo", "wordle/bc"]),
+        (["/r/ppo/seed0", "/r/ppo/seed1"], ["ppo/seed0", "ppo/seed1"]),
+        # Seeds of different runs: their names must not make them one.
+        (["/r/maze/ppo_seed0", "/r/chess/ppo_seed1"], ["maze/ppo_seed0", "chess/ppo_seed1"]),
+        (["/r/one"], ["one"]),
+    ],
+)
+def test_labels_are_the_shortest_names_that_tell_runs_apart(paths: list[str], expected: list[str]) -> None:
+    assert labels(paths) == expected
+
+
+def test_only_neighbours_that_differ_in_a_trailing_seed_are_one_family(tmp_path: Path) -> None:
+    names = ["a/ppo_seed0", "a/ppo-seed10", "a/ppo_Seed_2", "b/ppo_seed1", "a/beta_0", "a/beta_4", "a/seed3_ppo"]
+    runs = [load(write_state(tmp_path / name, ONLINE)) for name in names]
+    assert [[run.label for run in members] for members in families(runs)] == [
+        ["ppo_seed0", "ppo-seed10", "ppo_Seed_2"], ["ppo_seed1"], ["beta_0"], ["beta_4"], ["seed3_ppo"],
+    ]  # fmt: skip
+
+
+def test_a_band_is_mean_lowest_and_highest_where_all_lines_are() -> None:
+    found = band([
+        Curve(np.array([0.0, 10.0, 20.0]), np.array([0.0, 10.0, 20.0])),
+        Curve(np.array([5.0, 15.0]), np.array([25.0, 35.0])),
+    ])  # fmt: skip
+    assert found is not None
+    # At 10 the first says 10, and the second is halfway from 25 to 35.
+    assert found.x.tolist() == [5.0, 10.0, 15.0]
+    assert found.mean.tolist() == [15.0, 20.0, 25.0]
+    assert found.low.tolist() == [5.0, 10.0, 15.0]
+    assert found.high.tolist() == [25.0, 30.0, 35.0]
+
+
+def test_lines_that_never_meet_have_no_band() -> None:
+    assert band([Curve(np.array([0.0, 1.0]), np.zeros(2)), Curve(np.array([2.0, 3.0]), np.zeros(2))]) is None
+
+
+def test_a_panel_shows_one_quantity_and_only_what_is_logged(tmp_path: Path) -> None:
+    online = load(write_state(tmp_path / "ppo", ONLINE))
+    other = load(write_state(tmp_path / "trl", [{"step": 1, "reward": 0.5, "kl": 0.1, "eval_return": 3.0}]))
+    assert [name for _, name in shown_panels([online, other])] == ["eval_normalized", "return/mean", "kl/initial"]
+    assert [name for _, name in shown_panels([other])] == ["eval_return", "reward", "kl"]
+
+
+def test_the_figure_is_against_episodes_only_if_all_runs_count_them(tmp_path: Path) -> None:
+    online = load(write_state(tmp_path / "ppo", ONLINE))
+    offline = load(write_state(tmp_path / "bc", [{"step": 3, "eval_normalized": 50.0}]))
+    assert curves_figure([online]).get_supxlabel() == "episodes played"
+    assert curves_figure([online, offline]).get_supxlabel() == "optimizer steps"
+
+
+def test_the_score_is_drawn_with_lines_at_0_50_and_100(tmp_path: Path) -> None:
+    figure = curves_figure([load(write_state(tmp_path / "ppo", ONLINE))])
+    score = next(axes for axes in figure.axes if axes.get_title("left") == "score in the simulator")
+    lines = [list(line.get_ydata()) for line in score.get_lines()]
+    assert lines == [[40.0, 55.0], [0, 0], [50, 50], [100, 100]]
+
+
+def test_seeds_are_drawn_each_and_as_their_mean(tmp_path: Path) -> None:
+    runs = []
+    for seed, values in enumerate(([1.0, 2.0], [3.0, 6.0])):
+        history = [{"step": step, "entropy": value} for step, value in zip((1, 2), values, strict=True)]
+        runs.append(load(write_state(tmp_path / f"ppo_seed{seed}", history)))
+    figure = curves_figure(runs)
+    lines = [list(line.get_ydata()) for line in figure.axes[0].get_lines()]
+    assert lines == [[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ppo, mean of 2 seeds"]
+
+
+def test_values_that_know_nothing_at_first_do_not_flatten_their_curve(tmp_path: Path) -> None:
+    history = [{"step": 1, "explained_variance": -500.0}, {"step": 2, "explained_variance": 0.9}]
+    assert curves_figure([load(write_state(tmp_path / "a", history))]).axes[0].get_ylim()[0] == -1.05
+    assert curves_figure([load(write_state(tmp_path / "b", history[:1]))]).axes[0].get_ylim()[0] < -500
+
+
+def test_a_row_says_steps_episodes_scores_divergence_and_time(tmp_path: Path) -> None:
+    history = [{"step": 1, "eval_normalized": 55.0}, *ONLINE, {"step": 1200, "eval_normalized": 40.0}]
+    assert cells(curves_table([load(write_state(tmp_path / "ppo", history))]))["ppo"] == [
+        "1,200", "200", "55.0", "55.0 (step 1)", "40.0", "0.2", "1 min",
+    ]  # fmt: skip
+
+
+def test_a_row_leaves_empty_what_was_not_logged(tmp_path: Path) -> None:
+    run = load(write_state(tmp_path / "bc", [{"step": 10, "loss": 1.0}]))
+    assert cells(curves_table([run]))["bc"] == ["10", "", "", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(59.4, "59 s"), (60, "1 min"), (3_900, "1 h 05 min"), (-1, ""), (1e29, "")]
+)
+def test_the_trainers_own_time_goes_before_the_sum_of_its_parts(tmp_path: Path, seconds: float, shown: str) -> None:
+    run = load(write_state(tmp_path / "ppo", [*ONLINE, {"step": 4, "train_runtime": seconds}]))
+    assert cells(curves_table([run]))["ppo"][-1] == shown
+
+
+def test_seeds_have_a_row_of_their_mean(tmp_path: Path) -> None:
+    runs = []
+    for seed, (first, last) in enumerate([(10.0, 60.0), (30.0, 90.0)]):
+        history = [{"step": 1, "eval_normalized": first}, {"step": 2, "eval_normalized": last}]
+        runs.append(load(write_state(tmp_path / f"ppo_seed{seed}", history)))
+    row = cells(curves_table(runs))["ppo, mean of 2 seeds"]
+    assert row == ["", "", "20.0", "", "75.0 (60.0 to 90.0)", "", ""]
+
+
+def test_the_csv_holds_all_that_was_logged(tmp_path: Path) -> None:
+    runs = [
+        load(write_state(tmp_path / "ppo", [*ONLINE[:2], {"step": 1, "strange/metric": 1 / 3}])),
+        load(write_state(tmp_path / "bc", [{"step": 5, "loss": 2.0, "epoch": 0.5}])),
+    ]
+    rows = list(csv.reader(io.StringIO(curves_csv(runs))))
+    assert rows == [
+        ["run", "step", "episodes", "name", "value"],
+        # Before the first log it is a straight line from 0; behind the last one, what is known.
+        ["ppo", "3", "100", "eval_normalized", "40"],
+        ["ppo", "3", "100", "eval_return", "-60"],
+        ["ppo", "2", "100", "kl/initial", "0.1"],
+        ["ppo", "2", "100", "return/mean", "-80"],
+        ["ppo", "1", "50", "strange/metric", "0.3333333333333333"],
+        ["ppo", "2", "100", "time/simulator", "5"],
+        ["ppo", "2", "100", "time/training", "9"],
+        ["bc", "5", "", "loss", "2"],
+    ]
+
+
+def test_the_same_logs_make_the_same_bytes(tmp_path: Path) -> None:
+    folders = [write_state(tmp_path / f"ppo_seed{seed}", ONLINE) for seed in range(2)]
+    for name in ("one", "two"):
+        write_curves(folders, tmp_path / name, command="c")
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["curves.csv", "curves.md", "curves.png"]
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "name", ["_x", "$\\frac{", "a|b", "<b>", "-x", "=1", "a\nb", "![x](y)", "\x1b[31m", "y" * 200]
+)
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    written = write_curves([write_state(tmp_path / name, ONLINE)], tmp_path / "out", command=name)
+    table = written.table.partition("\n\n")[0]
+    assert len(table.splitlines()) == 3
+    assert "<b>" not in table
+    assert "](" not in table
+    assert all(line.isprintable() for line in table.splitlines())
+    assert len((tmp_path / "out/curves.csv").read_text().splitlines()) == 1 + 12
+
+
+def test_every_run_is_in_the_legend_as_it_is_called(tmp_path: Path) -> None:
+    runs = [load(write_state(tmp_path / name, ONLINE)) for name in ("_hidden", "$x$")]
+    assert [text.get_text() for text in curves_figure(runs).legends[0].get_texts()] == ["_hidden", "$x$"]
+
+
+def test_a_log_of_one_number_and_numbers_of_any_size_are_drawn(tmp_path: Path) -> None:
+    for index, history in enumerate(
+        ([{"step": 0, "loss": 0.0}], [{"step": 10**15, "loss": s * 9e29} for s in (1, -1)])
+    ):
+        write_curves([write_state(tmp_path / str(index), history)], tmp_path / "out", command="c")
+
+
+def test_the_command_draws_prints_and_says_what_it_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_state(Path("runs/ppo"), ONLINE)
+    Path("runs/base").mkdir()
+    Path("runs/ppo.log").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main(["report", "--curves", "runs/ppo", "runs/base", "runs/ppo.log", "runs/ppo/", "--out", "made"])
+    printed = capsys.readouterr()
+    assert caught.value.code == 0
+    assert cells(printed.out)["ppo"][0] == "4"
+    assert printed.err.splitlines() == [
+        "skipped runs/base: no log of a training run",
+        "skipped runs/ppo.log: no log of a training run",
+    ]
+    page = Path("made/curves.md").read_text()
+    assert page.startswith(printed.out.partition("\n\nwrote")[0])
+    assert "    lmrl-eval report --curves runs/ppo runs/base runs/ppo.log runs/ppo/ --out made\n" in page
+    assert Path("made/curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "run holds no log of a training run (trainer_state.json, in it or in a checkpoint-*)"),
+        ('{"log_history": []}', "run holds no log of a training run"),
+        ("{", "run/trainer_state.json is damaged (Expecting property name"),
+        ("[]", "run/trainer_state.json is damaged (it has no log_history)"),
+        ('{"log_history": 3}', "run/trainer_state.json is damaged (it has no log_history)"),
+        ("[" * 100_000, "run/trainer_state.json is damaged (maximum recursion depth"),
+        ('{"log_history": [{"step": 1, "foo": 2}]}', "nothing to draw: the runs log only foo"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_one_line_and_leaves_nothing(
+    text: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    if text is not None:
+        Path("run/trainer_state.json").write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        main(["report", "--curves", "run"])
+    printed = capsys.readouterr()
+    assert (caught.value.code, printed.out) == (2, "")
+    assert printed.err.startswith(f"error: {message}")
+    assert len(printed.err.splitlines()) == 1
+    assert len(printed.err) < 300
+    assert list(Path().iterdir()) == [Path("run")]
+
+
+def test_a_folder_that_does_not_exist_is_not_skipped(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gone does not exist"):
+        write_curves([write_state(tmp_path / "ppo", ONLINE), tmp_path / "gone"], tmp_path / "out", command="c")
+
+
+def test_curves_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the curves"):
+        write_curves([write_state(tmp_path / "ppo", ONLINE)], tmp_path / "file", command="c")
+
+
+def test_a_missing_matplotlib_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match="matplotlib is not installed"):
+        write_curves([write_state(tmp_path / "ppo", ONLINE)], tmp_path / "out", command="c")
