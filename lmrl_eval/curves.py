@@ -326,8 +326,8 @@ def curves_table(runs: Sequence[TrainingRun]) -> str:
         f"{lines}\n\nScores are the normalized returns (`{SCORE}`) that were logged during training, by few episodes "
         "and without an interval; 0, 50 and 100 are the minimum, the dataset's mean and the maximum that the task's "
         "card names. The best of many is a lucky one: what to report is what `lmrl-eval run` measures. `KL` is from "
-        "the initial policy, at the last log. `time` is the trainer's own; a run that was taken up again counts from "
-        "there.\n"
+        "the initial policy, at the last log. `time` is the trainer's own, with what it spent on scores; a run that "
+        "was taken up again counts from there. Episodes played between two logs are interpolated.\n"
     )
 
 
