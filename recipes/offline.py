@@ -338,6 +338,7 @@ def finish(
 ) -> None:
     """Saves the policy and its card; the final folder needs nothing to resume from."""
     trainer.save_model(str(trainer.args.output_dir))
+    trainer.save_state()  # the log, for `lmrl-eval report --curves`
     card = render_model_card(
         get_task(task),
         algorithm=algorithm,

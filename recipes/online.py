@@ -474,6 +474,5 @@ def train(
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    trainer.save_state()
     names = (f"lmrl/{trainer.task.id}", str(model_args.model_name_or_path))
     finish(trainer, trainer.task.id, trainer.task_config, algorithm, *names, limitations)

@@ -263,7 +263,7 @@ class PPOTrainer(OnlineTrainer):
     def with_offline(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Adds offline rows, which only the cloning loss sees: one forward pass does for both."""
         rng = np.random.default_rng([self.args.seed, OFFLINE, self._step])
-        drawn = rng.integers(len(self.offline), size=self.args.bc_batch_size).tolist()  # type: ignore[arg-type]
+        drawn: Any = rng.integers(len(self.offline), size=self.args.bc_batch_size).tolist()  # type: ignore[arg-type]
         items = [self.offline[index] for index in drawn]  # type: ignore[index]
         tokens = sum(sum(item["action_mask"]) for item in items)
         mine = items[self.accelerator.process_index :: self.accelerator.num_processes]
