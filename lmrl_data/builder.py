@@ -15,12 +15,12 @@ import logging
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from multiprocessing import connection, get_context
+from multiprocessing import connection, parent_process, resource_tracker
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -190,10 +190,13 @@ def _sizes(task: Task, config: str, num_episodes: int | None) -> dict[str, int]:
 # --- playing
 
 
-def _play(
-    task: Task, options: Mapping[str, Any], config: str, split: str, start: int, stop: int
-) -> tuple[Dataset, ...]:
-    """The episodes `start` to `stop` of a split, one dataset per file of a shard."""
+Chunk = tuple[str, str, int, int]  # config, split, start, stop
+Part = tuple[Dataset, ...]  # what was played, one dataset per file of a shard
+Workers = dict[connection.Connection, SpawnProcess]  # by the pipe to each; not forked, because Arrow has threads
+
+
+def _play(task: Task, options: Mapping[str, Any], config: str, split: str, start: int, stop: int) -> Part:
+    """The episodes `start` to `stop` of a split."""
     simulator = task.simulator(config=config, options=options)
     rules: Config = task.config(config)
     seeds = range(FIRST_SEED[split] + start, FIRST_SEED[split] + stop)
@@ -211,63 +214,90 @@ def _play(
         return shard_datasets(rules, episodes, start)
 
 
-def _play_by_id(
-    task_id: str, options: Mapping[str, Any], config: str, split: str, start: int, stop: int
-) -> tuple[Dataset, ...]:
-    return _play(get_task(task_id), options, config, split, start, stop)
-
-
-def _start_worker(leash: connection.Connection) -> None:
-    """A worker leaves Ctrl-C to its parent, and dies as soon as the other end of `leash` is gone."""
+def _work(pipe: connection.Connection, task_id: str, options: Mapping[str, Any]) -> None:
+    """A worker: plays the chunks that come through `pipe`, leaves Ctrl-C to its parent, and dies with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        connection.wait([leash])
+        parent_process().join()  # type: ignore[union-attr]
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    with suppress(EOFError, OSError):  # the parent is gone
+        while True:
+            chunk = pipe.recv()
+            try:
+                part: Part | Exception = _play(get_task(task_id), options, *chunk)
+            except Exception as error:
+                error.add_note(traceback.format_exc())  # a traceback cannot be sent
+                part = error
+            pipe.send(part)
 
 
-Player = Callable[[Shard], Iterator[tuple[Dataset, ...]]]
+def _start_workers(workers: Workers, number: int, task: Task, options: Mapping[str, Any]) -> None:
+    """Starts so many more."""
+    resource_tracker.ensure_running()  # or the first worker starts it, which unblocks Ctrl-C
+    # A worker inherits that Ctrl-C is blocked, which protects it until it ignores it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for _ in range(number):
+            pipe, end = connection.Pipe()
+            with end:
+                worker = SpawnProcess(target=_work, args=(end, task.id, options), daemon=True)
+                worker.start()
+            workers[pipe] = worker
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _results(workers: Iterable[connection.Connection], chunks: Sequence[Chunk]) -> Iterator[Part]:
+    """Hands the chunks to the workers and yields what they made, in the chunks' order."""
+    todo = iter(chunks)
+    playing: dict[Any, Chunk] = {}
+    made: dict[Chunk, Part | Exception] = {}
+    for wanted in chunks:
+        while wanted not in made:
+            try:
+                ready: list[Any] = connection.wait(playing) if playing else list(workers)
+                for pipe in ready:
+                    if pipe in playing:
+                        made[playing.pop(pipe)] = pipe.recv()
+                    if chunk := next(todo, None):
+                        playing[pipe] = chunk
+                        pipe.send(chunk)
+            except (EOFError, OSError):
+                reason = "a building process died, perhaps for want of memory"
+                raise UserError(f"{reason}; the same command with a smaller --num-proc continues") from None
+        part = made.pop(wanted)
+        if isinstance(part, Exception):
+            raise part
+        yield part
 
 
 @contextmanager
-def _players(task: Task, options: Mapping[str, Any], num_proc: int) -> Iterator[Player]:
+def _players(task: Task, options: Mapping[str, Any], num_proc: int) -> Iterator[Callable[[Shard], Iterator[Part]]]:
     """What turns a shard into the datasets of its chunks, in order, here or in `num_proc` processes."""
 
-    def chunks(shard: Shard) -> list[tuple[str, str, int, int]]:
+    def chunks(shard: Shard) -> list[Chunk]:
         size = max(1, task.shard_episodes // CHUNKS)
-        starts = range(shard.start, shard.stop, size)
-        return [(shard.config, shard.split, i, min(i + size, shard.stop)) for i in starts]
+        return [(*shard[:2], i, min(i + size, shard.stop)) for i in range(shard.start, shard.stop, size)]
 
     if num_proc == 1:
         yield lambda shard: (_play(task, options, *chunk) for chunk in chunks(shard))
         return
 
-    # Spawned, not forked: Arrow has threads.
-    leash, end = connection.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(
-        num_proc, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(leash,)
-    )  # fmt: skip
-
-    def submit(shard: Shard) -> Iterator[tuple[Dataset, ...]]:
-        # Workers start here, and inherit that Ctrl-C is blocked until they ignore it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return pool.map(_play_by_id, *zip(*((task.id, options, *chunk) for chunk in chunks(shard)), strict=True))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
+    # No `ProcessPoolExecutor`: its workers share a pipe, so it waits for ever for the rest of a message whose writer
+    # was killed. Here each worker has a pipe that ends with it.
+    workers: Workers = {}
     try:
-        yield submit
-    except BrokenProcessPool:
-        raise UserError(
-            "a building process died, perhaps for want of memory; the same command with a smaller --num-proc continues"
-        ) from None
+        with late_interrupt():
+            _start_workers(workers, num_proc, task, options)
+        yield lambda shard: _results(workers, chunks(shard))
     finally:
-        end.close()
-        leash.close()
-        pool.shutdown(cancel_futures=True)
+        with late_interrupt():
+            for worker in workers.values():
+                worker.kill()
+                worker.join()
 
 
 # --- files
@@ -428,7 +458,7 @@ def build_dataset(
             episodes = sum(shard.stop - shard.start for shard in missing)
             with tqdm(total=episodes, desc=task.id, unit=" episodes", disable=None) as bar:
                 for shard in missing:
-                    parts: list[tuple[Dataset, ...]] = []
+                    parts = []
                     for part in play(shard):
                         parts.append(part)
                         bar.update(len(part[0]))
@@ -436,6 +466,8 @@ def build_dataset(
                         if path not in manifest["shards"]:
                             manifest["shards"][path] = write_shard(folder / path, files)
                             write_manifest(folder, manifest)
+                    with late_interrupt():  # `Dataset.__del__` would swallow it
+                        del files, part, parts
                     done += 1
             write_text(folder / "eval.yaml", cards.render_eval_yaml(task))
             write_text(folder / "README.md", _card(task, folder, manifest))

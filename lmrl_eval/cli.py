@@ -42,7 +42,9 @@ def _main(
 @app.command()
 def run(
     task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
-    policy: Annotated[str, typer.Option(help="scripted:NAME, human, a checkpoint folder, or a model id of the Hub.")],
+    policy: Annotated[
+        str, typer.Option(help="scripted:NAME, human, chat:MODEL@URL, a checkpoint folder, or a model id.")
+    ],
     config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
     protocol: Annotated[
         str | None,
@@ -59,8 +61,22 @@ def run(
         list[str] | None,
         typer.Option(help="Weight of the values; several, or 0,4,16, make a sweep.", metavar="NUMBER"),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest action in tokens.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Episodes that run at the same time; 64 by default, 8 of a chat policy.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(help="Successful episodes that a chat policy is shown; 0 by default.")
+    ] = None,
+    shots_dataset: Annotated[
+        str | None, typer.Option(help="The dataset these are from; lmrl/TASK by default.", metavar="NAME")
+    ] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="What a chat policy writes: plain (the default), or json.", metavar="FORM")
+    ] = None,
+    policy_budget: Annotated[int | None, typer.Option(help="The most requests a chat policy may send.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
     ] = None,
@@ -75,7 +91,8 @@ def run(
     """Play a task with a policy and write the score and the episodes.
 
     Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name. The same command goes on
-    with a run that was interrupted. A chat oracle is sent the key in LMRL_API_KEY, over https or to this machine only.
+    with a run that was interrupted. A chat oracle or policy is sent the key in LMRL_API_KEY (of both at once: in
+    LMRL_ORACLE_API_KEY and LMRL_POLICY_API_KEY), over https or to this machine only.
 
     \b
     Examples:
@@ -86,6 +103,9 @@ def run(
       lmrl-eval run --task maze --policy human --protocol quick --episodes 2
       lmrl-eval run --task twenty_questions --policy runs/bc --oracle lm:runs/oracle
       lmrl-eval run --task car_dealer --policy runs/bc --oracle chat:my/model@http://localhost:8000/v1
+      lmrl-eval run --task wordle --policy chat:my/model@http://localhost:8000/v1 --episodes 64 --temperature 0
+      lmrl-eval run --task maze --policy chat:my/model@http://localhost:8000/v1 --shots 1 --answers json
+      lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 --protocol quick --policy-budget 500
     """
     from lmrl_data.errors import UserError
     from lmrl_data.options import parse_options
@@ -104,6 +124,10 @@ def run(
     betas = _betas(beta or [])
     # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
     human = policy == "human"
+    # Nor is an endpoint, which may cost money; more episodes at a time than requests are only lost when it fails.
+    asked = policy.startswith("chat:")
+    batch_size = (8 if asked else 64) if batch_size is None else batch_size
+    chat = {"shots": shots, "dataset": shots_dataset, "answers": answers, "budget": policy_budget}
     speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
     scores, folders = [], []
     for value in betas:
@@ -116,6 +140,7 @@ def run(
             beta=value,
             max_new_tokens=max_new_tokens,
             device=device,
+            chat=chat | {"concurrency": batch_size} if asked else chat,
         )
         folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
         if out is not None:
@@ -142,7 +167,7 @@ def run(
                 seed=seed,
                 batch_size=1 if human else batch_size,
                 progress=not human,
-                move_accuracy=not human,
+                move_accuracy=not human and not asked,
                 policy_seed=None if human else policy_seed,
                 checkpoint=checkpoint,
                 oracle=speaker,

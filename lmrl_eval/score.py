@@ -40,7 +40,8 @@ class Score:
         policy_seed (`int`, *optional*): the seed of the policy's own noise.
         versions (`dict[str, str]`): of the libraries that took part.
         dataset_revision (`str`, *optional*): of the data the policy was trained on, where it is known.
-        checkpoint (`dict`, *optional*): where the weights are from and how they were sampled.
+        checkpoint (`dict`, *optional*): where the weights are from and how they were sampled; of a chat model, its
+            name and host and digests of what it was told.
         statistics (`dict[str, float]`): what the policy counted while it played, e.g. tokens.
         oracle (`dict`, *optional*): the model that spoke for the other side of a dialogue (`spec`), and how often it
             was `asked`, asked again (`regenerated`) and not understood (`replaced`); `None` for the simulator itself.

@@ -22,7 +22,7 @@ MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60
 # The command with shards small enough for a test; the arguments follow.
 COMMAND = """
-import dataclasses, os, signal, sys
+import dataclasses, os, signal, sys, time
 from lmrl_data import builder, store
 from lmrl_data.tasks import maze
 maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=25)
@@ -59,6 +59,16 @@ def command(*arguments, patch="", **kwargs):
         [sys.executable, "-c", COMMAND.format(patch=patch), "build", "maze", *arguments],
         env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs,
     )  # fmt: skip
+
+
+def children(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+def stat(pid):
+    """The state of a process, S for one that waits, and the time it has run."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], int(fields[11]) + int(fields[12])
 
 
 # --- what a build holds
@@ -185,14 +195,14 @@ def test_workers_die_with_a_build_that_is_killed_from_outside(built, tmp_path):
     while not (manifest.is_file() and json.loads(manifest.read_text())["shards"]):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) >= 2
+    born = children(process)
+    assert len(born) >= 2
     process.kill()
     process.communicate()
     limit = time.monotonic() + 20
-    while any(Path("/proc", child).exists() for child in children) and time.monotonic() < limit:
+    while any(Path("/proc", child).exists() for child in born) and time.monotonic() < limit:
         time.sleep(0.05)
-    assert not [child for child in children if Path("/proc", child).exists()]
+    assert not [child for child in born if Path("/proc", child).exists()]
     assert contents(rebuild(tmp_path / "maze")) == contents(built)
 
 
@@ -209,6 +219,73 @@ def test_ctrl_c_ends_a_build_with_one_line_and_a_rerun_goes_on(tmp_path, process
     assert process.returncode == 130
     assert errors == "interrupted; run the same command again to go on\n"
     assert not list(tmp_path.rglob(".*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_of_a_message_ends_the_build_with_one_line(built, tmp_path):
+    patch = "maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=400)\nbuilder.CHUNKS = 2"
+    process = command("--episodes", "100000", "--num-proc", "2", "--out", str(tmp_path), patch=patch)
+    manifest = tmp_path / "maze" / "manifest.json"
+    while not (manifest.is_file() and json.loads(manifest.read_text())["shards"]):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    # A command that does not read: its workers play on to a message larger than a pipe, and wait in the middle of it.
+    process.send_signal(signal.SIGSTOP)
+    workers = [child for child in children(process) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    assert len(workers) == 2
+    before = None
+    while before != (now := [stat(worker) for worker in workers]) or {state for state, _ in now} != {"S"}:
+        before = now
+        time.sleep(0.5)
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    process.send_signal(signal.SIGCONT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors == (
+        "error: a building process died, perhaps for want of memory; "
+        "the same command with a smaller --num-proc continues\n"
+    )
+    assert not list(tmp_path.rglob(".*.tmp"))
+    assert contents(rebuild(tmp_path / "maze")) == contents(built)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_workers_start_is_one_line(tmp_path):
+    patch = (
+        "start = builder.SpawnProcess.start\n"
+        "def press(worker):\n"
+        "    start(worker)\n"
+        "    for _ in range(20):\n"
+        "        time.sleep(0.02)\n"
+        "        os.killpg(0, signal.SIGINT)\n"
+        "builder.SpawnProcess.start = press"
+    )
+    process = command("--num-proc", "2", "--out", str(tmp_path), patch=patch, start_new_session=True)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "interrupted; run the same command again to go on\n")
+
+
+def test_ctrl_c_while_a_dataset_is_freed_is_not_lost(tmp_path, monkeypatch):
+    freed = []
+
+    def press(dataset):
+        # An exception in a `__del__` goes nowhere. The datasets of whole shards have other fingerprints.
+        if dataset._fingerprint == "episodes" and not freed:
+            freed.append(dataset._fingerprint)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(builder.Dataset, "__del__", press)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(tmp_path / "maze")
+    assert freed
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_worker_is_what_the_build_raises(tmp_path):
+    with pytest.raises(UserError, match="unknown task 'nowhere'") as raised:  # here it is not looked up
+        build_dataset(dataclasses.replace(MAZE, id="nowhere"), num_episodes=60, num_proc=2, output_dir=tmp_path)
+    assert "in _work" in raised.value.__notes__[0]
 
 
 def test_an_interrupt_is_put_off_and_not_lost():

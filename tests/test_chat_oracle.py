@@ -135,11 +135,11 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_answer_is_asked_for_again_and_ends_in_one_line(server: FakeServer, name: str) -> None:
     broken = BROKEN[name]
-    server.react = lambda body, number: broken if number == 0 else completion("No.")  # type: ignore[return-value]
+    server.react = lambda body, number: broken if number == 0 else completion("No.")
     asked = oracle(server, timeout=0.3)  # where a body is cut, the server keeps the connection open
     assert asked.write([view()], 0) == ["No."]
     assert asked.work()["errors"] == 1
-    server.react = lambda body, number: broken  # type: ignore[return-value]
+    server.react = lambda body, number: broken
     with pytest.raises(OracleError, match="6 times in a row") as caught:
         asked.write([view()], 0)
     assert len(str(caught.value)) < 300

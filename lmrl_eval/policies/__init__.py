@@ -1,7 +1,7 @@
-"""Policies by name: `scripted:optimal`, `human`, a checkpoint folder or a model on the Hub."""
+"""Policies by name: `scripted:optimal`, `human`, `chat:MODEL@URL`, a checkpoint folder or a model on the Hub."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ from lmrl_data.task import Policy, Task
 from lmrl_eval.policies.human import HumanPolicy
 from lmrl_eval.policies.scripted import PREFIX, load_scripted
 
+CHAT = "chat:"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "value_model/*"]
 
@@ -24,45 +25,62 @@ def load_policy(
     seed: int = 0,
     temperature: float = 1.0,
     beta: float | None = None,
-    max_new_tokens: int = 32,
+    max_new_tokens: int | None = None,
     device: str = "cpu",
+    chat: Mapping[str, Any] | None = None,
 ) -> Policy:
     """The policy that `spec` names.
 
     Args:
-        spec (`str`): `scripted:NAME`, `human`, a checkpoint folder, or a model id of the Hub. A folder with
-            `value_model/` is value-guided, one with `adapter_config.json` is merged into its base model.
+        spec (`str`): `scripted:NAME`, `human`, `chat:MODEL@URL` (an OpenAI-compatible endpoint), a checkpoint folder,
+            or a model id of the Hub. A folder with `value_model/` is value-guided, one with `adapter_config.json` is
+            merged into its base model.
         task (`Task`): what it will play.
         config (`str`): the task's config.
         seed (`int`, *optional*, defaults to `0`): of the policy's own noise.
         temperature (`float`, *optional*, defaults to `1.0`): of a language model's sampling; `0` is greedy.
         beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; its own otherwise.
-        max_new_tokens (`int`, *optional*, defaults to `32`): the longest action.
+        max_new_tokens (`int`, *optional*): the longest action; 32 tokens by default, 256 of a chat model.
         device (`str`, *optional*, defaults to `"cpu"`): where a model runs.
+        chat (`Mapping`, *optional*): settings that only chat models have (`shots`, `dataset`, `answers`, `budget`,
+            `concurrency`): see `ChatPolicy`.
 
     Raises:
         UserError: for an unknown config or policy, a path that is no checkpoint, or a missing library.
     """
     task.config(config)
+    chat = {name: value for name, value in (chat or {}).items() if value is not None}
+    if chat and not spec.startswith(CHAT):
+        raise UserError(f"{spec[:80]} has no {next(iter(chat))}; that is for a policy chat:MODEL@URL")
     if is_checkpoint(spec):
+        longest = 32 if max_new_tokens is None else max_new_tokens
         return _load_checkpoint(
-            spec, seed=seed, temperature=temperature, beta=beta, max_new_tokens=max_new_tokens, device=device
+            spec, seed=seed, temperature=temperature, beta=beta, max_new_tokens=longest, device=device
         )
     if beta is not None:
-        raise UserError(f"{spec} has no beta; it belongs to value-guided checkpoints (mc, ilql)")
+        raise UserError(f"{spec[:80]} has no beta; it belongs to value-guided checkpoints (mc, ilql)")
+    if spec.startswith(CHAT):
+        from lmrl_eval.policies.chat import ChatPolicy
+
+        if max_new_tokens is not None:
+            chat["max_new_tokens"] = max_new_tokens
+        return ChatPolicy(spec, task, config, seed=seed, temperature=temperature, **chat)
     return HumanPolicy() if spec == HumanPolicy.name else load_scripted(spec, task, config, seed=seed)
 
 
 def is_checkpoint(spec: str) -> bool:
-    """Whether `spec` names weights, and not a script or a human."""
-    return spec != HumanPolicy.name and not spec.startswith(PREFIX)
+    """Whether `spec` names weights, and not a script, a human or an endpoint."""
+    return spec != HumanPolicy.name and not spec.startswith((PREFIX, CHAT))
 
 
 def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
-    """What a score tells about a checkpoint: where it is from, a digest of its weights, and how it was sampled."""
+    """What a score tells about a checkpoint or a chat model: where it is from, a digest of its weights or of what it
+    was told, and how it was sampled."""
+    player: Any = policy
+    if spec.startswith(CHAT):
+        return player.describe()
     if not is_checkpoint(spec):
         return None
-    player: Any = policy
     settings = {
         "temperature": player.temperature,
         "beta": getattr(player.model, "beta", None),
@@ -88,7 +106,9 @@ def checkpoint_folder(spec: str) -> Path:
     if not folder.exists() and HUB_ID.fullmatch(spec):
         folder = _download(spec)
     if not folder.exists():
-        raise UserError(f"{spec} does not exist; give a checkpoint folder, a model id, scripted:NAME or human")
+        raise UserError(
+            f"{spec} does not exist; give a checkpoint folder, a model id, chat:MODEL@URL, scripted:NAME or human"
+        )
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         raise UserError(
             f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"
