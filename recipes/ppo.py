@@ -35,7 +35,7 @@ LIMITATIONS = (
 
 @dataclass
 class PPOConfig(OnlineConfig):
-    """Settings of PPO; the defaults are the paper's (Table 3) and those of its code."""
+    """Settings of PPO; the defaults are the paper's (Table 3) and its code's, but for `critic` and `kl_stop` (see README.md)."""
 
     gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
     gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalized advantage estimation."})
@@ -43,7 +43,8 @@ class PPOConfig(OnlineConfig):
     kl_target: float | None = field(default=None, metadata={"help": "Adapt beta towards this KL per token; off."})
     kl_horizon: float = field(default=10_000.0, metadata={"help": "Episodes over which beta adapts."})
     kl_stop: float | None = field(
-        default=None, metadata={"help": "Leave a round once the KL from its policy is above."}
+        default=0.02,
+        metadata={"help": "Leave a round once the KL from the policy that played it is above; null: never."},
     )
     value_coef: float = field(default=0.5, metadata={"help": "Weight of the value loss."})
     value_clip: float | None = field(default=0.2, metadata={"help": "Clip of the value's change; null: none."})
