@@ -58,7 +58,8 @@ class OnlineGRPOTrainer(OnlineTrainer):
         returns = np.array([episode.total_reward for episode in episodes])
         advantages = group_advantages(starts, returns, str(self.args.scale_rewards))
         # A group that agrees says nothing.
-        self.record("frac_reward_zero_std", float(np.mean(np.abs(advantages) < 1e-6)))
+        agree = [np.ptp(returns[starts == start]) == 0 for start in starts]
+        self.record("frac_reward_zero_std", np.mean(agree))
         for episode, advantage in zip(episodes, advantages, strict=True):
             for sequence in episode.sequences:
                 sequence.advantages = np.where(sequence.action_mask, advantage, 0.0).astype(np.float32)

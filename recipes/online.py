@@ -199,7 +199,10 @@ class OnlineTrainer(GRPOTrainer):
             self.begin_round(round_)
         if step % self.args.gradient_accumulation_steps == 0:
             self.stopped = self.stopped or self.should_stop()
-        if self.stopped or not self.experience:
+        index = step % self.args.steps_per_generation
+        window = index - index % self.args.gradient_accumulation_steps
+        # Parts of a round get smaller, see `_prepare_inputs`; from here on all are empty.
+        if self.stopped or window >= len(self.experience):
             # No gradients: the optimizer leaves the weights as they are.
             self._step += 1
             return torch.zeros((), device=self.accelerator.device)
