@@ -60,6 +60,8 @@ class PPOConfig(OnlineConfig):
     window_stride: int = field(default=10, metadata={"help": "New actions per offline window, with a full history."})
 
     num_iterations: int = field(default=4, metadata={"help": "Passes over a round (PPO's epochs)."})
+    # The critic runs beside the forward pass in which torch looks for unused parameters; it would be taken for one.
+    ddp_find_unused_parameters: bool | None = field(default=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

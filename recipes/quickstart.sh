@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a task's dataset, trains four policies on it, scores them in the simulator and prints the table.
+# Builds a task's dataset, trains policies on it and (in the maze) in the simulator, scores them and prints the table.
 #
 #   bash recipes/quickstart.sh maze
 #   bash recipes/quickstart.sh maze partially_observed
@@ -11,10 +11,11 @@ cd "$(dirname "$0")/.."
 export HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1 PYTHONWARNINGS=ignore
 
 # What differs between tasks: how much data, what of it the tokenizer is made from, the model's size, and how to score.
-task="${1:-maze}" name="${1:-maze}" data=() split="train[:2000]" size=deep vocab=512
+task="${1:-maze}" name="${1:-maze}" data=() split="train[:2000]" size=deep vocab=512 online=()
 case "$task ${2:-}" in
   "maze " | "maze fully_observed")
     config=fully_observed size=tiny split=train score=(--batch-size 200 --max-new-tokens 8)
+    online=(ppo online_filtered_bc grpo)
     ;;
   "maze partially_observed")
     config=partially_observed name=maze_partially_observed size=tiny split=train score=(--batch-size 200 --max-new-tokens 8)
@@ -98,8 +99,21 @@ both
 train mc bc &
 train ilql bc &
 both
-echo "Scores"
-{ score bc && score mc; } &
-{ score filtered_bc && score ilql; } &
+# in_turn COMMAND ALGORITHM...: the command for one algorithm after the other.
+in_turn() {
+  local command="$1" algorithm
+  shift
+  for algorithm in "$@"; do "$command" "$algorithm" || return 1; done
+}
+from_bc() { train "$1" bc; }
+in_turn from_bc "${online[@]:0:1}" &
+in_turn from_bc "${online[@]:1}" &
 both
-lmrl-eval report "$results"/{bc,filtered_bc,mc,ilql} --out "$results/report"
+echo "Scores"
+in_turn score bc mc "${online[@]:0:1}" &
+in_turn score filtered_bc ilql "${online[@]:1}" &
+both
+lmrl-eval report "$results"/{bc,filtered_bc,mc,ilql} "${online[@]/#/"$results/"}" --out "$results/report"
+if ((${#online[@]})); then
+  lmrl-eval report --curves "${online[@]/#/"$runs/"}" --out "$results/curves"
+fi
