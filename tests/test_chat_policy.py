@@ -378,6 +378,14 @@ def test_whatever_an_endpoint_writes_is_played_and_stored(server: FakeServer, co
     assert not played.success
 
 
+def test_half_a_surrogate_pair_never_leaves_the_policy(server: FakeServer) -> None:
+    said = iter(["\ud83d up", '{"action": "\\ud83d up"}', "\ud83d", "\ud83d"])
+    server.react = lambda *_: completion(next(said))
+    assert policy(server).act([conversation("go")]) == ["? up"]
+    assert policy(server, answers="json").act([conversation("go")]) == ["? up"]
+    assert policy(server, answers="json").act([conversation("go")]) == ["?"]
+
+
 # --- all of the tasks
 
 
