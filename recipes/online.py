@@ -16,6 +16,7 @@ from offline import finish, load_language_model, policy_callback, resume_path
 from rollout import Generate, RolloutPolicy, TokenSequence, Trajectory, play
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, get_peft_config
+from trl.import_utils import is_vllm_available
 from trl.trainer.utils import use_adapter
 
 from lmrl_data import UserError, get_task
@@ -72,17 +73,21 @@ class OnlineConfig(GRPOConfig):
             )
         if self.loss_type != "dapo":
             raise UserError("loss_type is dapo: a mean over the action tokens of an update, on all processes")
+        if not self.temperature > 0:
+            raise UserError(
+                f"temperature is above 0 where a policy learns from what it samples, got {self.temperature}"
+            )
         if self.top_p != 1.0 or self.top_k or self.min_p or self.repetition_penalty != 1.0:
             raise UserError("online recipes sample from the whole distribution: leave top_p, top_k, min_p and so on")
         if self.vllm_importance_sampling_correction:
             raise UserError("vllm_importance_sampling_correction is not used here; leave it out")
         if once_a_round:
             self.logging_steps = self.updates_per_round
-        # Between two rounds there is nothing to remember but the weights.
-        if self.save_steps >= 1:
-            self.save_steps = self.updates_per_round * math.ceil(self.save_steps / self.updates_per_round)
         if self.max_steps <= 0:
             self.max_steps = self.rounds * self.updates_per_round
+        # Between two rounds there is nothing to remember but the weights. Below 1 it is a share of all steps.
+        steps = self.save_steps if self.save_steps >= 1 else self.save_steps * self.max_steps
+        self.save_steps = self.updates_per_round * math.ceil(steps / self.updates_per_round)
 
     @property
     def updates_per_round(self) -> int:
@@ -170,6 +175,12 @@ class OnlineTrainer(GRPOTrainer):
         turns = TurnTokenizer(processing_class)
         model.generation_config.eos_token_id = sorted(turns.stop_ids)
         if args.use_vllm:
+            if not is_vllm_available():
+                raise UserError("vllm is not installed; run: pip install 'trl[vllm]', or leave use_vllm out")
+            if args.world_size > 1:
+                raise UserError(
+                    "with vLLM these recipes run in one training process; start one, or leave use_vllm out"
+                )
             args.generation_kwargs = {"stop_token_ids": sorted(turns.stop_ids), **(args.generation_kwargs or {})}
         super().__init__(
             model=model,
@@ -180,9 +191,7 @@ class OnlineTrainer(GRPOTrainer):
             processing_class=processing_class,
             peft_config=peft_config,
         )
-        if args.use_vllm and self.accelerator.num_processes > 1:
-            raise UserError("with vLLM these recipes run in one training process; start one, or leave use_vllm out")
-        self.oracle = load_oracle(args.oracle, self.task, seed=args.seed)
+        self.oracle = load_oracle(args.oracle, self.task, seed=args.seed, device=str(args.device))
         self.seconds = dict.fromkeys(("generation", "simulator", "training"), 0.0)
         self.add_callback(StepClock(self.seconds))
         self.episodes: list[PlayedEpisode] | None = None
