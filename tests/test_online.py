@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {
     "task": "maze", "task_config": "fully_observed", "max_turns": 3, "max_completion_length": 3, "rounds": 1,
     "per_device_train_batch_size": 8, "steps_per_generation": 1, "max_grad_norm": 0.0, "weight_decay": 0.0,
 }  # fmt: skip
-HISTORY = {"task_config": "partially_observed"}
+HISTORY: dict[str, Any] = {"task_config": "partially_observed"}
 
 
 class PlainTrainer(OnlineTrainer):
@@ -301,7 +301,10 @@ def test_every_update_is_the_gradient_of_a_mean_over_its_own_tokens(
 @pytest.mark.parametrize("accumulation", [2, 4])
 def test_accumulation_does_not_change_an_update(base: Path, tmp_path: Path, accumulation: int) -> None:
     whole, _ = watched(make_trainer(base, tmp_path, **HISTORY))
-    parts = {"per_device_train_batch_size": 8 // accumulation, "gradient_accumulation_steps": accumulation}
+    parts: dict[str, Any] = {
+        "per_device_train_batch_size": 8 // accumulation,
+        "gradient_accumulation_steps": accumulation,
+    }
     split, _ = watched(make_trainer(base, tmp_path, steps_per_generation=accumulation, **parts, **HISTORY))
     assert len(whole.gradients) == len(split.gradients) == 1
     for name, gradient in whole.gradients[0].items():
