@@ -72,7 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def policy(server: FakeServer, task: Any = MAZE, config: str | None = None, **settings: Any) -> ChatPolicy:
-    settings = {"first_wait": 0.01, "timeout": 5.0, **settings}
+    settings = {"first_wait": 0.01, "timeout": 60.0, **settings}
     return ChatPolicy(f"chat:me/model@{server.url}", task, config or task.default_config, **settings)
 
 
@@ -358,7 +358,6 @@ def test_only_the_unread_are_asked_for_again_and_actions_stay_in_order(server: F
     player = policy(server)
     assert player.act([conversation(str(i), seed=i) for i in range(20)]) == [f"act {i}" for i in range(20)]
     assert player.statistics()["requests"] == 24
-    assert server.most_active == 8
 
 
 @pytest.mark.parametrize("answers", ["plain", "json"])
@@ -438,9 +437,9 @@ def test_a_slow_endpoint_is_asked_again(server: FakeServer) -> None:
         return completion("move up")
 
     server.react = react
-    begun = time.monotonic()
-    assert policy(server, timeout=0.2).act([conversation("go")]) == ["move up"]
-    assert time.monotonic() - begun < 1
+    player = policy(server, timeout=0.2)
+    assert player.act([conversation("go")]) == ["move up"]
+    assert player.statistics()["retries"] >= 1
 
 
 def test_tokens_are_counted_only_where_the_endpoint_says_them(server: FakeServer) -> None:
@@ -468,17 +467,17 @@ def guesses(body: dict[str, Any], number: int) -> Reaction:
 
 
 def run_wordle(server: FakeServer, *more: str) -> tuple[str, ...]:
-    return ("run", "--task", "wordle", "--policy", f"chat:m@{server.url}", "--episodes", "30", *more)
+    return ("run", "--task", "wordle", "--policy", f"chat:m@{server.url}", "--episodes", "20", *more)
 
 
 def test_a_run_on_a_budget_ends_like_one_without(lmrl_eval: Run, server: FakeServer) -> None:
     server.react = guesses
     assert lmrl_eval(*run_wordle(server, "--out", "whole"))[0] == 0
     tries = 1
-    while (result := lmrl_eval(*run_wordle(server, "--out", "budget", "--policy-budget", "100")))[0]:
+    while (result := lmrl_eval(*run_wordle(server, "--out", "budget", "--policy-budget", "80")))[0]:
         said = result[2].splitlines()[-1]
-        assert said.startswith("error: the policy's budget of 100 requests is spent; ")
-        assert said.endswith("of 30 episodes are saved; the same command goes on from there")
+        assert said.startswith("error: the policy's budget of 80 requests is spent; ")
+        assert said.endswith("of 20 episodes are saved; the same command goes on from there")
         tries += 1
         assert tries < 10
     assert tries > 1
@@ -493,12 +492,12 @@ def test_a_run_on_a_budget_ends_like_one_without(lmrl_eval: Run, server: FakeSer
 
 def test_an_endpoint_that_dies_costs_no_finished_episode(lmrl_eval: Run, server: FakeServer) -> None:
     def react(body: dict[str, Any], number: int) -> Reaction:
-        return guesses(body, number) if number < 100 else (401, {}, b"{}")
+        return guesses(body, number) if number < 80 else (401, {}, b"{}")
 
     server.react = react
     code, _, errors = lmrl_eval(*run_wordle(server, "--out", "r"))
     assert code == 2
-    assert "of 30 episodes are saved; the same command goes on from there" in errors
+    assert "of 20 episodes are saved; the same command goes on from there" in errors
     server.react = guesses
     assert "another checkpoint" in lmrl_eval(*run_wordle(server, "--out", "r", "--temperature", "0"))[2]
     assert "another policy (chat:m)" in lmrl_eval(*run_wordle(server, "--out", "r", "--answers", "json"))[2]
@@ -548,27 +547,33 @@ def test_a_score_tells_who_played_and_what_it_was_told(
 
 
 def test_an_endpoint_is_asked_for_nothing_but_its_actions(lmrl_eval: Run, server: FakeServer) -> None:
-    server.react = lambda *_: completion("move up")
-    code, _, errors = lmrl_eval("run", "--task", "maze", "--policy", f"chat:/m/tiny@{server.url}", "--episodes", "2")
+    server.react = lambda *_: completion("go east")
+    command = ("run", "--task", "text_nav", "--policy", f"chat:/m/tiny@{server.url}", "--episodes", "2")
+    code, _, errors = lmrl_eval(*command)
     assert code == 0, errors
-    results = read_results("results/maze-fully_observed-chat_tiny")
+    results = read_results("results/text_nav-fully_observed-chat_tiny")
     assert len(server.requests) == sum(each.num_turns for each in results.episodes)
     assert results.score.move_accuracy is None
     # By the library it can be measured.
-    score = Evaluator().compute(policy(server), MAZE, n_episodes=2).score
-    assert score.move_accuracy is not None
+    task = get_task("text_nav")
+    assert Evaluator().compute(policy(server, task), task, n_episodes=2).score.move_accuracy is not None
 
 
-def test_as_many_episodes_run_as_requests(lmrl_eval: Run, server: FakeServer) -> None:
+@pytest.mark.parametrize(("more", "expected"), [((), 8), (("--batch-size", "3"), 3)])
+def test_as_many_episodes_run_as_requests(
+    lmrl_eval: Run, server: FakeServer, more: tuple[str, ...], expected: int
+) -> None:
     def react(body: dict[str, Any], number: int) -> Reaction:
-        time.sleep(0.02)
+        # Nobody is answered before as many have asked; a machine that is busy may take its time.
+        deadline = time.monotonic() + 10
+        while server.most_active < expected and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.005)
         return completion("s h i r e")
 
     server.react = react
-    for more, expected in (((), 8), (("--batch-size", "3"), 3)):
-        server.most_active = 0
-        lmrl_eval(*run_wordle(server, *more))
-        assert server.most_active == expected
+    assert lmrl_eval(*run_wordle(server, *more))[0] == 0
+    assert server.most_active == expected
 
 
 def test_a_chat_model_is_no_checkpoint_but_described() -> None:
@@ -615,12 +620,13 @@ def test_the_key_is_sent_and_appears_nowhere_else(
     # A server that repeats what it was sent, in its answers and in the middle of its errors.
     server.react = lambda body, number: completion(f"{TOKEN} s h i r e")
     output = "".join(map(str, lmrl_eval(*run_wordle(server, "--out", "r"))))
+    refused = policy(server)
     for padding in range(60, 110):
         server.react = lambda *_, padding=padding: (
             401, {}, json.dumps({"error": {"message": f"{'x' * padding}{TOKEN}"}}).encode(),
         )  # fmt: skip
         with pytest.raises(ChatError) as caught:
-            policy(server).act([conversation("go")])
+            refused.act([conversation("go")])
         output += str(caught.value) + repr(caught.value.__context__)
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {TOKEN}"}
     output += caplog.text + json.dumps([body["messages"] for body in server.requests])
