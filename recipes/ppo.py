@@ -19,6 +19,7 @@ from datasets import Dataset
 from offline import load_rows, make_items
 from online import OFFLINE, Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of, train
 from rollout import Trajectory
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, set_seed
 from trl import ModelConfig, ScriptArguments
@@ -35,7 +36,8 @@ LIMITATIONS = (
 
 @dataclass
 class PPOConfig(OnlineConfig):
-    """Settings of PPO; the defaults are the paper's (Table 3) and its code's, but for `critic` and `kl_stop` (see README.md)."""
+    """Settings of PPO; the defaults are the paper's (Table 3) and its code's, but for `critic` and `kl_stop` (see
+    README.md)."""
 
     gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
     gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalized advantage estimation."})
@@ -133,6 +135,15 @@ def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float) -> Non
 def is_critic(name: str) -> bool:
     """Whether a parameter of the model is no part of the policy."""
     return any(part in ("v_head", "critic") for part in name.split("."))
+
+
+def leave_critic_out(folder: Path) -> None:
+    """Makes saved adapters those of the policy alone: peft saves what else was trained with them."""
+    weights, settings = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+    tensors = {name: tensor for name, tensor in load_file(weights).items() if not is_critic(name)}
+    save_file(tensors, weights, metadata={"format": "pt"})
+    config = json.loads(settings.read_text()) | {"modules_to_save": None}
+    settings.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 class PPOTrainer(OnlineTrainer):
@@ -324,17 +335,22 @@ class PPOTrainer(OnlineTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(str(output_dir or self.args.output_dir))
-        if folder == Path(self.args.output_dir) and self.policy_model is self.accelerator.unwrap_model(self.model):
-            # What is published is the policy.
+        # What is published is the policy.
+        published = folder == Path(self.args.output_dir)
+        if published and self.policy_model is self.accelerator.unwrap_model(self.model):
             state_dict = state_dict if state_dict is not None else self.policy_model.state_dict()
             state_dict = {name: tensor for name, tensor in state_dict.items() if not is_critic(name)}
         super()._save(output_dir, state_dict)
+        if published and (folder / "adapter_config.json").is_file():
+            leave_critic_out(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         if self.args.should_save:
+            # Before the rest: a checkpoint whose last file is there is whole.
             folder = Path(str(self._get_output_dir(trial))) / f"checkpoint-{self.state.global_step}"
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / STATE_FILE).write_text(json.dumps({"kl_coef": self.kl_coef}) + "\n")
+        super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
