@@ -86,8 +86,8 @@ class OnlineConfig(GRPOConfig):
         if self.max_steps <= 0:
             self.max_steps = self.rounds * self.updates_per_round
         # Between two rounds there is nothing to remember but the weights. Below 1 it is a share of all steps.
-        steps = self.save_steps if self.save_steps >= 1 else self.save_steps * self.max_steps
-        self.save_steps = self.updates_per_round * math.ceil(steps / self.updates_per_round)
+        asked = self.save_steps if self.save_steps >= 1 else self.save_steps * self.max_steps
+        self.save_steps = self.updates_per_round * math.ceil(asked / self.updates_per_round)
 
     @property
     def updates_per_round(self) -> int:
