@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate.accelerator import Accelerator
 from offline import load_language_model
 from online import Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, TrainerCallback
@@ -48,10 +48,8 @@ def played(trainer: Any, round_: int = 0) -> list[PlayedEpisode]:
     return trainer.episodes
 
 
-def plain_logps(checkpoint: Path | Any, sequence: Experience, temperature: float = 1.0) -> torch.Tensor:
+def plain_logps(model: Any, sequence: Experience, temperature: float = 1.0) -> torch.Tensor:
     """`[tokens]`, of one sequence alone in one plain forward pass, 0 off the mask."""
-    known = isinstance(checkpoint, Path)
-    model = AutoModelForCausalLM.from_pretrained(checkpoint).eval() if known else checkpoint
     ids = torch.tensor(sequence.input_ids)[None]
     log_probs = (model(input_ids=ids).logits[0] / temperature).log_softmax(-1)
     found = torch.cat([torch.zeros(1), log_probs[:-1].gather(1, ids[0, 1:, None])[:, 0]])
@@ -239,7 +237,8 @@ class Watch(TrainerCallback):
         self.weights: list[dict[str, torch.Tensor]] = []
         self.gradients: list[dict[str, torch.Tensor]] = []
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        model = kwargs["model"]
         self.weights.append({name: each.detach().clone() for name, each in model.named_parameters()})
         self.gradients.append({name: each.grad.clone() for name, each in model.named_parameters()})
 
