@@ -1,13 +1,21 @@
 """Runs of the online recipes that tests look into: every update's gradients, weights and optimizer state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import online
+import pytest
 import torch
+from gymnasium import spaces
 from offline import load_language_model
 from online import Experience, OnlineConfig, OnlineTrainer
+from test_ilql import GOAL, see
 from transformers import AutoModelForCausalLM, TrainerCallback
+
+from lmrl_data import get_task
+from lmrl_data.task import Config, ReferenceReturns, Simulator, Step
 
 State = dict[str, torch.Tensor]
 QUIET = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
@@ -29,18 +37,31 @@ class Watch(TrainerCallback):
         self.experience: list[list[Experience]] = []
         self.trainer: Any = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
-        self.weights.append(copied(model.state_dict()))
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.weights.append(copied(kwargs["model"].state_dict()))
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, *, model: Any, **kwargs: Any) -> None:
-        found = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        found = {name: each.grad for name, each in kwargs["model"].named_parameters() if each.grad is not None}
         self.gradients.append(copied(found))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, *, model: Any, optimizer: Any, **kwargs: Any) -> None:
-        self.weights.append(copied(model.state_dict()))
-        slots = optimizer.state_dict()["state"].values()
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.weights.append(copied(kwargs["model"].state_dict()))
+        slots = kwargs["optimizer"].state_dict()["state"].values()
         self.momentum.append([torch.as_tensor(value).clone() for slot in slots for value in slot.values()])
         self.experience.append(self.trainer.experience)
+
+
+def batches_of(trainer: Any) -> list[list[Experience]]:
+    """What will be in the trainer's batches."""
+    seen: list[list[Experience]] = []
+    collate = trainer.collate
+
+    def seeing(members: list[Experience], spare: int) -> Any:
+        seen.append(members)
+        return collate(members, spare)
+
+    trainer.collate = seeing
+    return seen
 
 
 def copied(state: State) -> State:
@@ -101,3 +122,49 @@ def largest_difference(found: State, expected: State) -> float:
 
 def same(first: State, second: State) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --- learning
+
+
+class Chain(Simulator):
+    """The ILQL tests' chain as a simulator: a step costs 1, the last one nothing, and there are at most twelve."""
+
+    observation_space = spaces.Text(99)
+    action_space = spaces.Text(99)
+
+    def _reset(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        self.state, self.steps = 0, 0
+        return see(0), {}
+
+    def _step(self, action: str) -> Step:
+        self.steps += 1
+        self.state = self.state + 1 if action == "right" else max(0, self.state - 1)
+        over = self.state == GOAL
+        info = {"valid": action in ("left", "right"), "success": over}
+        return "Success" if over else see(self.state), float(over) - 1, over, not over and self.steps == 12, info
+
+
+CHAIN = replace(
+    get_task("maze"),
+    id="chain",
+    configs={"chain": Config("", history=1, reference=ReferenceReturns(-12, -8, -3, -3, "made up"))},
+    simulator=lambda config, options=None: Chain(),
+)
+
+
+def on_the_chain(
+    monkeypatch: pytest.MonkeyPatch, trainer: type[OnlineTrainer], config: type[OnlineConfig], *args: Any, **more: Any
+) -> Any:
+    """A trainer that plays eight rounds of 64 episodes on the chain."""
+    monkeypatch.setattr(online, "get_task", lambda task: CHAIN)
+    settings = {
+        "task": "chain", "rounds": 8, "max_turns": None, "per_device_train_batch_size": 32, "learning_rate": 1e-3,
+        "max_grad_norm": 1.0,
+    }  # fmt: skip
+    return make(trainer, config, *args, **{**settings, **more})[0]
+
+
+def returns_of(trainer: Any) -> list[float]:
+    """The mean return of each round."""
+    return [entry["return/mean"] for entry in trainer.state.log_history if "return/mean" in entry]

@@ -91,9 +91,14 @@ def test_a_group_begins_alike_and_goes_on_by_chance(base: Path, tmp_path: Path) 
 
 def test_the_next_round_begins_elsewhere(base: Path, tmp_path: Path) -> None:
     trainer, _ = make_grpo(base, tmp_path, rounds=2, learning_rate=0.0)
-    seen = []
+    seen: list[list[PlayedEpisode]] = []
     play = trainer.play_round
-    trainer.play_round = lambda round_: seen.append(play(round_)) or seen[-1]
+
+    def played(round_: int) -> list[PlayedEpisode]:
+        seen.append(play(round_))
+        return seen[-1]
+
+    trainer.play_round = played
     trainer.train()
     starts = [{episode.start for episode in episodes} for episodes in seen]
     assert len(starts) == 2

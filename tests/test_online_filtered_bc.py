@@ -4,15 +4,28 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from online import PlayedEpisode
 from online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
-from online_play import Watch, gradients_of, largest_difference, logps_of, make, policy_with, same
+from online_play import (
+    Watch,
+    batches_of,
+    gradients_of,
+    largest_difference,
+    logps_of,
+    make,
+    on_the_chain,
+    policy_with,
+    returns_of,
+    same,
+)
+from test_ilql import chain  # noqa: F401 (a fixture)
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
 
-from lmrl_data import UserError, get_task
+from lmrl_data import Episode, UserError, get_task
 from lmrl_eval.policies import load_policy
 
 
@@ -102,9 +115,7 @@ def test_the_gradient_is_that_of_cloning_however_often_the_policy_moved(base: Pa
 
 def test_every_update_clones_its_own_part_of_what_was_kept(base: Path, tmp_path: Path) -> None:
     trainer, watch = make_bc(base, tmp_path, num_iterations=2, learning_rate=1e-2, filter="all")
-    seen = []
-    collate = trainer.collate
-    trainer.collate = lambda members, spare: seen.append(members) or collate(members, spare)
+    seen = batches_of(trainer)
     trainer.train()
     everything = sorted(id(each) for each in trainer.experience)
     for first, second in (seen[:2], seen[2:]):
@@ -156,14 +167,29 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: dict[s
 
 
 @pytest.mark.slow
-def test_cloning_its_own_best_episodes_makes_it_better(
+def test_cloning_its_own_best_episodes_finds_the_path_that_its_data_do_not_have(
+    chain: tuple[Path, list[Episode]],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = on_the_chain(
+        monkeypatch, OnlineFilteredBCTrainer, OnlineFilteredBCConfig, chain[0], tmp_path, filter="top",
+        top_fraction=0.1, num_iterations=4,
+    )  # fmt: skip
+    trainer.train()
+    returns = returns_of(trainer)
+    assert returns[0] < -10
+    assert np.mean(returns[-3:]) > -7
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workshop)
     args = OnlineFilteredBCConfig(
-        output_dir=str(tmp_path), task="maze", rounds=6, max_turns=40, per_device_train_batch_size=32,
-        steps_per_generation=2, num_iterations=4, learning_rate=1e-3, filter="top", top_fraction=0.3,
-        max_completion_length=8, use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no",
+        output_dir=str(tmp_path), task="maze", rounds=2, max_turns=8, per_device_train_batch_size=8, filter="top",
+        learning_rate=1e-3, max_completion_length=8, use_cpu=True, report_to="none", disable_tqdm=True,
     )  # fmt: skip
     main(ScriptArguments(dataset_name="unused"), args, ModelConfig(model_name_or_path="bc"))
     assert load_policy(str(tmp_path), get_task("maze"), "fully_observed").name == tmp_path.name

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import torch
 from online import Experience, PlayedEpisode
-from online_play import Watch, acted, gradients_of, largest_difference, logps_of, make, policy_with, same
+from online_play import (
+    Watch,
+    acted,
+    batches_of,
+    gradients_of,
+    largest_difference,
+    logps_of,
+    make,
+    on_the_chain,
+    policy_with,
+    returns_of,
+    same,
+)
 from ppo import (
     PPOConfig,
     PPOTrainer,
@@ -20,11 +32,12 @@ from ppo import (
     main,
     value_loss,
 )
+from test_ilql import chain  # noqa: F401 (a fixture)
 from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, ScriptArguments
 
-from lmrl_data import UserError, get_task
+from lmrl_data import Episode, UserError, get_task
 from lmrl_eval.policies import load_policy
 
 # --- advantages
@@ -171,7 +184,7 @@ def set_up(trainer: Any, monkeypatch: pytest.MonkeyPatch, kl_coef: float = 0.0, 
 
 
 HALF = {"gamma": 0.5, "gae_lambda": 0.5, "whiten_advantages": False}
-_ = None
+_: Any = None
 
 
 def test_tokens_that_were_read_take_no_time(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,9 +315,7 @@ def test_a_rounds_gradient_is_that_of_the_clipped_objective(
 
 def test_every_update_of_a_round_is_a_mean_over_its_own_tokens(base: Path, tmp_path: Path) -> None:
     trainer, watch = make_ppo(base, tmp_path, value_clip=None, beta=0.0, whiten_advantages=False)
-    seen = []
-    collate = trainer.collate
-    trainer.collate = lambda members, spare: seen.append(members) or collate(members, spare)
+    seen = batches_of(trainer)
     trainer.train()
     assert sorted(id(each) for members in seen for each in members) == sorted(map(id, trainer.experience))
     for members, gradients, weights in zip(seen, watch.gradients, watch.weights, strict=False):
@@ -378,7 +389,7 @@ def test_the_critic_has_its_own_learning_rate(base: Path, tmp_path: Path) -> Non
     assert not torch.equal(first["critic.norm.weight"], last["critic.norm.weight"])
 
 
-class Recording(list):  # type: ignore[type-arg]
+class Recording(list[dict[str, Any]]):
     """Offline items that know which were drawn."""
 
     def __init__(self, items: list[dict[str, Any]]) -> None:
@@ -401,7 +412,7 @@ def test_cloning_adds_the_cross_entropy_of_the_offline_rows_and_nothing_else(bas
         {"input_ids": random.integers(2, 250, length).tolist(), "action_mask": [0, 0, 0] + [1] * (length - 3)}
         for length in (5, 9, 40)
     ]
-    settings = {"gradient_accumulation_steps": 2, "bc_batch_size": 4, "beta": 0.0}
+    settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "bc_batch_size": 4, "beta": 0.0}
     without, plain_watch = make_ppo(base, tmp_path / "without", **settings)
     without.train()
     offline = Recording(items)
@@ -445,6 +456,30 @@ def test_without_a_limit_no_update_is_left_out(base: Path, tmp_path: Path) -> No
     assert all(not same(*pair) for pair in zip(watch.weights, watch.weights[1:], strict=False))
 
 
+# --- learning
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "critic_learning_rate"), [("head", None), ("model", 1e-2)])
+def test_ppo_finds_the_path_that_its_data_do_not_have(
+    chain: tuple[Path, list[Episode]],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    critic_learning_rate: float | None,
+) -> None:
+    trainer = on_the_chain(
+        monkeypatch, PPOTrainer, PPOConfig, chain[0], tmp_path,
+        prepare=critic_of(chain[0], kind, bias=-6.0, scale=0.0), critic=kind,
+        critic_learning_rate=critic_learning_rate, value_clip=None, num_iterations=4,
+    )  # fmt: skip
+    trainer.train()
+    returns = returns_of(trainer)
+    # Two of three steps of the cloned policy lead away: it hardly ever arrives.
+    assert returns[0] < -10
+    assert np.mean(returns[-3:]) > -7
+
+
 # --- runs
 
 
@@ -467,7 +502,8 @@ def test_what_is_published_is_a_plain_policy_and_what_is_resumed_has_a_critic(
         tmp_path, critic=kind, rounds=2, max_turns=5, per_device_train_batch_size=4, save_steps=1, learning_rate=1e-3,
         num_iterations=1, bc_weight=0.1, bc_batch_size=4,
     )  # fmt: skip
-    model, found = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    model, found = loaded
     assert not any(found[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     trained, before = model.state_dict(), AutoModelForCausalLM.from_pretrained("bc").state_dict()
     assert any(not torch.equal(trained[name], before[name]) for name in before)
@@ -475,7 +511,8 @@ def test_what_is_published_is_a_plain_policy_and_what_is_resumed_has_a_critic(
     assert AutoTokenizer.from_pretrained(tmp_path).chat_template
     for step in (1, 2):
         folder = tmp_path / f"checkpoint-{step}"
-        _, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+        loaded = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+        found = loaded[1]
         assert {"v_head.weight", "v_head.bias"} <= set(found["unexpected_keys"])
         assert ("critic.norm.weight" in found["unexpected_keys"]) == (kind == "model")
         assert json.loads((folder / "ppo_state.json").read_text()) == {"kl_coef": 0.01}
