@@ -39,7 +39,10 @@ class OnlineConfig(GRPOConfig):
 
     task: str = field(default="maze", metadata={"help": "What is played."})
     task_config: str | None = field(default=None, metadata={"help": "The task's config; its default otherwise."})
-    rounds: int = field(default=50, metadata={"help": "Rounds of playing and learning; --max_steps goes before it."})
+    rounds: int = field(
+        default=50,
+        metadata={"help": "Rounds of playing and learning; --max_steps, rounded up to whole ones, goes before it."},
+    )
     rollout_batch_size: int = field(default=64, metadata={"help": "Episodes that run at the same time, per process."})
     max_turns: int | None = field(default=None, metadata={"help": "Truncates an episode after so many actions."})
     max_tokens: int | None = field(default=None, metadata={"help": "Truncates an episode after so many tokens."})
@@ -83,9 +86,14 @@ class OnlineConfig(GRPOConfig):
             raise UserError("vllm_importance_sampling_correction is not used here; leave it out")
         if once_a_round:
             self.logging_steps = self.updates_per_round
-        if self.max_steps <= 0:
-            self.max_steps = self.rounds * self.updates_per_round
-        # Between two rounds there is nothing to remember but the weights. Below 1 it is a share of all steps.
+        if self.max_completion_length is None or self.max_completion_length < 1:
+            raise UserError(f"max_completion_length is at least 1 token, got {self.max_completion_length}")
+        if self.eval_strategy != "no":
+            raise UserError("eval_strategy is not used here: score in the simulator, with simulator_episodes")
+        # Runs end and are saved between rounds, where there is nothing to remember but the weights.
+        rounds = self.rounds if self.max_steps <= 0 else math.ceil(self.max_steps / self.updates_per_round)
+        self.max_steps = rounds * self.updates_per_round
+        # Below 1 it is a share of all steps.
         asked = self.save_steps if self.save_steps >= 1 else self.save_steps * self.max_steps
         self.save_steps = self.updates_per_round * math.ceil(asked / self.updates_per_round)
 

@@ -69,6 +69,8 @@ class PPOConfig(OnlineConfig):
         super().__post_init__()
         if self.critic not in CRITICS:
             raise unknown("critic", self.critic, CRITICS)
+        if self.bc_batch_size < self.world_size:
+            raise UserError(f"bc_batch_size is at least 1 item per process, got {self.bc_batch_size}")
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is from 0 to 1, got {getattr(self, name)}")
