@@ -358,7 +358,8 @@ def write_card(trainer: Any, card: str) -> None:
     # Also what `push_to_hub` calls before it uploads, which would put TRL's card in the place of ours.
     trainer.create_model_card = lambda *_, **__: (folder / "README.md").write_text(card, encoding="utf-8")
     if trainer.accelerator.is_main_process:
-        (folder / "trainer_state.safetensors").unlink(missing_ok=True)
+        for name in ("trainer_state.safetensors", "training_args.bin"):  # only for resuming; the latter is a pickle
+            (folder / name).unlink(missing_ok=True)
         trainer.create_model_card()
     trainer.accelerator.wait_for_everyone()
     if trainer.args.push_to_hub:
