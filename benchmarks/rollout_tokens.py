@@ -36,7 +36,7 @@ from lmrl_data import get_task
 from lmrl_data.task import Config, Simulator, Step
 
 EPISODES, TURNS, SAMPLED, READ = 32, 20, 10, 11
-REPEATS = {"small": 3, "medium": 1}
+REPEATS = {"small": 2, "medium": 1}
 WORDS = [f" {first}{vowel}{last}" for first in "bdfgklm" for vowel in "aeiou" for last in "nrt"]
 TEMPLATE = Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja"
 Play = Callable[[int], int]  # plays so many turns, returns how many tokens were sampled
