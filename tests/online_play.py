@@ -115,9 +115,11 @@ def acted(sequence: Experience, name: str) -> torch.Tensor:
 
 
 def largest_difference(found: State, expected: State) -> float:
+    """Between two gradients, as a share of the largest entry of the expected one."""
     assert set(expected) <= set(found)
     rest = [found[name].abs().max().item() for name in found if name not in expected]
-    return max([(found[name] - expected[name]).abs().max().item() for name in expected] + rest)
+    apart = [(found[name] - expected[name]).abs().max().item() for name in expected]
+    return float(max(apart + rest) / max(each.abs().max().item() for each in expected.values()))
 
 
 def same(first: State, second: State) -> bool:

@@ -320,7 +320,7 @@ def test_every_update_of_a_round_is_a_mean_over_its_own_tokens(base: Path, tmp_p
     assert sorted(id(each) for members in seen for each in members) == sorted(map(id, trainer.experience))
     for members, gradients, weights in zip(seen, watch.gradients, watch.weights, strict=False):
         plain = Plain(base, weights, "head")
-        assert largest_difference(gradients, plain.gradients(ppo_loss(plain, members, None)[0])) < 1e-4
+        assert largest_difference(gradients, plain.gradients(ppo_loss(plain, members, None)[0])) < 1e-5
 
 
 @pytest.mark.parametrize(("kind", "reaches"), [("head", True), ("detached", False), ("model", False)])
@@ -427,7 +427,7 @@ def test_cloning_adds_the_cross_entropy_of_the_offline_rows_and_nothing_else(bas
     expected = gradients_of(0.3 * cloning, model)
     (gradients,), (before,) = watch.gradients, plain_watch.gradients
     added = {name: gradients[name] - before[name] for name in gradients}
-    assert largest_difference(added, expected) < 1e-6
+    assert largest_difference(added, expected) < 1e-4
     assert max(each.abs().max().item() for each in expected.values()) > 1e-2
 
 
