@@ -1,8 +1,8 @@
 """What a round of PPO spends its time on: sampling actions, the simulator, or learning.
 
-With the settings of recipes/maze/ppo.yaml and recipes/wordle/ppo.yaml, but that no round is left early, and models of
-the sizes those train, cloned for some seconds: what matters is that they write actions, not how good they are. The
-first round is for warming up. One thread; wall time, as the trainer counts it.
+With the settings of recipes/maze/ppo.yaml and recipes/wordle/ppo.yaml, but with a quarter of a round's episodes and
+no round left early, and models of the sizes those train, cloned for some seconds: what matters is that they write
+actions, not how good they are. The first round is for warming up. One thread; wall time, as the trainer counts it.
 """
 
 import contextlib
@@ -74,6 +74,7 @@ def measure(task_id: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         clone(task_id, settings["task_config"], folder)
         settings |= {"output_dir": f"{folder}/out", "rounds": ROUNDS, "simulator_episodes": 0, "kl_stop": None}
+        settings["per_device_train_batch_size"] //= 4
         del settings["model_name_or_path"]
         args = PPOConfig(**settings)
         model, tokenizer = load_language_model(folder)
