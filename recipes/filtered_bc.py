@@ -41,6 +41,14 @@ class FilteredBCConfig(SFTConfig):
     bf16: bool | None = field(default=False)  # type: ignore[assignment]
 
 
+def check_filter(how: str, top_fraction: float) -> None:
+    """Raises a `UserError` for an unknown filter, or a fraction outside (0, 1]."""
+    if how not in FILTERS:
+        raise unknown("filter", how, FILTERS)
+    if not 0 < top_fraction <= 1:
+        raise UserError(f"top_fraction is above 0 and at most 1, got {top_fraction}")
+
+
 def kept(returns: np.ndarray, success: np.ndarray, how: str, top_fraction: float) -> np.ndarray:
     """Indices of the episodes to learn from, in their order; ties in return go to the earlier episode.
 
@@ -53,10 +61,7 @@ def kept(returns: np.ndarray, success: np.ndarray, how: str, top_fraction: float
     Raises:
         UserError: for an unknown filter, a fraction outside (0, 1], or if nothing is left.
     """
-    if how not in FILTERS:
-        raise unknown("filter", how, FILTERS)
-    if not 0 < top_fraction <= 1:
-        raise UserError(f"top_fraction is above 0 and at most 1, got {top_fraction}")
+    check_filter(how, top_fraction)
     if how == "all":
         return np.arange(len(returns))
     if how == "success":

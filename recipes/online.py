@@ -13,7 +13,7 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from offline import finish, load_language_model, policy_callback, resume_path
-from rollout import Generate, RolloutPolicy, TokenSequence, Trajectory, play
+from rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, get_peft_config
 from trl.import_utils import is_vllm_available
@@ -211,15 +211,13 @@ class OnlineTrainer(GRPOTrainer):
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         if self._step == 0:  # a resumed run goes on where a round begins
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-        round_, step = divmod(self._step, self.args.steps_per_generation * self.num_iterations)
-        if step == 0 or self.episodes is None:
+        round_, iteration, part, first = self.place()
+        if self.episodes is None or iteration == part == 0:
             self.begin_round(round_)
-        if step % self.args.gradient_accumulation_steps == 0:
+        if part == first:
             self.stopped = self.stopped or self.should_stop()
-        index = step % self.args.steps_per_generation
-        window = index - index % self.args.gradient_accumulation_steps
         # Parts of a round get smaller, see `_prepare_inputs`; from here on all are empty.
-        if self.stopped or window >= len(self.experience):
+        if self.stopped or first >= len(self.experience):
             # No gradients: the optimizer leaves the weights as they are.
             self._step += 1
             return torch.zeros((), device=self.accelerator.device)
@@ -228,6 +226,13 @@ class OnlineTrainer(GRPOTrainer):
             return super().training_step(model, inputs, num_items_in_batch)
         finally:
             self.seconds["training"] += time.perf_counter() - begin
+
+    def place(self) -> tuple[int, int, int, int]:
+        """Where the run is: the round, the pass over it, the part of the pass, and the first part of its update."""
+        args = self.args
+        round_, step = divmod(self._step, args.steps_per_generation * self.num_iterations)
+        iteration, part = divmod(step, args.steps_per_generation)
+        return round_, iteration, part, part - part % args.gradient_accumulation_steps
 
     def should_stop(self) -> bool:
         """Asked before every update: whether to leave the rest of the round unused."""
@@ -285,11 +290,8 @@ class OnlineTrainer(GRPOTrainer):
             name=self._name,
             temperature=self.temperature,
             max_new_tokens=self.max_completion_length,
-            generate=None if own else self._trl_generate(),
+            generate=None if own else lambda prompts: self._generate_single_turn(prompts, None, {}, 1)[0],
         )
-
-    def _trl_generate(self) -> Generate:
-        return lambda prompts: self._generate_single_turn(prompts, None, {}, 1)[0]
 
     # --- what the networks say about a round
 
@@ -391,17 +393,15 @@ class OnlineTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, torch.Tensor]:
         """This process's part of the micro-batch that is due; TRL would generate here."""
         args = self.args
-        round_, step = divmod(self._step, args.steps_per_generation * self.num_iterations)
-        iteration, index = divmod(step, args.steps_per_generation)
+        round_, iteration, part, first = self.place()
         order = np.random.default_rng([args.seed, ORDER, round_, iteration]).permutation(len(self.experience))
         parts = np.array_split(order, args.steps_per_generation)
-        window = index - index % args.gradient_accumulation_steps
-        update = np.concatenate(parts[window : window + args.gradient_accumulation_steps])
-        tokens = sum(int(self.experience[place].action_mask.sum()) for place in update)
+        update = np.concatenate(parts[first : first + args.gradient_accumulation_steps])
+        tokens = sum(int(self.experience[index].action_mask.sum()) for index in update)
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        mine = [self.experience[place] for place in parts[index][rank::world]]
+        mine = [self.experience[index] for index in parts[part][rank::world]]
         # Metrics are gathered, so all processes have equally many rows; a spare one counts nothing.
-        spare = math.ceil(max(1, len(parts[index])) / world) - len(mine)
+        spare = math.ceil(max(1, len(parts[part])) / world) - len(mine)
         batch = self.collate(mine, spare)
         # TRL divides by this, times accumulation steps, over steps per generation and processes.
         batch["num_items_in_batch"] = torch.tensor(

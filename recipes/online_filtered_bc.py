@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from filtered_bc import FILTERS, kept
+from filtered_bc import check_filter, kept
 from online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
 from trl import ModelConfig, ScriptArguments
 
-from lmrl_data.errors import UserError, unknown
+from lmrl_data.errors import UserError
 
 LIMITATIONS = (
     "It imitates the best of its own episodes: it sharpens what it sometimes did well and finds nothing that it "
@@ -31,8 +31,7 @@ class OnlineFilteredBCConfig(OnlineConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.filter not in FILTERS:
-            raise unknown("filter", self.filter, FILTERS)
+        check_filter(self.filter, self.top_fraction)
         if self.beta:
             raise UserError("online filtered BC has no KL penalty: leave beta out")
 

@@ -195,10 +195,11 @@ class PPOTrainer(OnlineTrainer):
         if model is not self.ref_model:
             self.values = self.values_of(ids, mask, self.states)[:, :-1][inverse]
 
-    def values_of(self, ids: torch.Tensor, mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """`[rows, time]`, the value after each token; `states` are the policy trunk's."""
-        if self.args.critic == "model":
-            states = self.policy_model.critic(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    def values_of(self, ids: torch.Tensor, mask: torch.Tensor, states: Any = None) -> torch.Tensor:
+        """`[rows, time]`, the value after each token; `states` are the policy trunk's, where they are known."""
+        if self.args.critic == "model" or states is None:
+            trunk = self.policy_model.critic if self.args.critic == "model" else self.policy_model.base_model
+            states = trunk(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         if self.args.critic == "detached":
             states = states.detach()
         head = self.policy_model.v_head
@@ -213,8 +214,7 @@ class PPOTrainer(OnlineTrainer):
         seen = [np.array(trajectories[index].next_ids) for index in cut]
         for group in groups_of([len(ids) for ids in seen]):
             ids, mask = self.right_padded([seen[place] for place in group])
-            self.policy_model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-            values = self.values_of(ids, mask, self.states)
+            values = self.values_of(ids, mask)
             for place, value in zip(group, values.gather(1, mask.sum(1, keepdim=True) - 1)[:, 0], strict=True):
                 episodes[cut[place]].next_value = float(value)
         return episodes

@@ -2,10 +2,11 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_server import FakeServer
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -71,3 +72,30 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[P
         data = ScriptArguments(dataset_name="lmrl/maze", dataset_config="fully_observed")
         main(data, args, ModelConfig(model_name_or_path="base"))
         yield folder
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A chat endpoint on this machine that answers as a test tells it to."""
+    fake = FakeServer()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def lmrl_eval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in an empty folder; returns exit code, output and errors."""
+    from lmrl_eval.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        code = caught.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run

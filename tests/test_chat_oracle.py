@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -38,13 +37,6 @@ def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     # A proxy that is not there: nobody may use it for this machine.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    fake = FakeServer()
-    yield fake
-    fake.close()
 
 
 def oracle(server: FakeServer, **settings: Any) -> ChatOracle:

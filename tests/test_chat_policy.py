@@ -19,7 +19,6 @@ from lmrl_data.store import read_episodes
 from lmrl_data.tasks import TASKS
 from lmrl_eval import Evaluator, load_policy, read_results
 from lmrl_eval.chat import ChatError
-from lmrl_eval.cli import main
 from lmrl_eval.policies import describe_checkpoint, is_checkpoint
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy, read_json, read_plain, system_message
 
@@ -34,27 +33,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     # A proxy that is not there: nobody may use it for this machine.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    fake = FakeServer()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def lmrl_eval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")
