@@ -1,4 +1,4 @@
-"""The `lmrl-data` command: list, play and show the tasks, build or convert their datasets and print statistics."""
+"""The `lmrl-data` command: list, play and show the tasks; build, convert, describe and publish their datasets."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -282,6 +282,38 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
 def _row(name: str, policy: str, summary: Summary) -> tuple[str, str, str, str, str, str]:
     length, total = (f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in (summary.length, summary.total_reward))
     return name, policy, f"{summary.size:,}", length, f"{summary.success_rate:.3f}", total
+
+
+# --- push
+
+
+@app.command()
+def push(
+    task_id: TaskArgument,
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="The user or organization to publish under.")] = "lmrl",  # noqa: E501
+    private: Annotated[bool, typer.Option("--private", help="If the repository has to be made, hide it from others.")] = False,  # noqa: E501
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request, where you may not write.")] = False,  # noqa: E501
+    revision_tag: Annotated[str | None, typer.Option(metavar="TAG", help="The tag of this data; the task's version, as v1.0.0, by default.")] = None,  # noqa: E501
+    data: DataOption = Path("lmrl"),
+) -> None:  # fmt: skip
+    """Publish the local build as the dataset NAMESPACE/TASK on the Hub.
+
+    What is there already is not sent again, and a push that was interrupted goes on where it was. Data that has been
+    published under a tag is never replaced. The token is the one of `hf auth login`, or HF_TOKEN.
+
+    \b
+    Example:
+      lmrl-data push maze --namespace my-name
+      lmrl-data push maze --create-pr
+      lmrl-data push wordle --namespace my-name --private --revision-tag small
+    """
+    task = get_task(task_id)
+    from lmrl_data.publication import push_dataset
+
+    published = push_dataset(
+        task, data / task.id, f"{namespace}/{task.id}", private=private, create_pr=create_pr, revision_tag=revision_tag
+    )
+    typer.echo(published.describe())
 
 
 # --- running

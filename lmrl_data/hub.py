@@ -1,0 +1,365 @@
+"""The Hub: publishing a set of files as one repository, whatever breaks on the way, and reading a file back.
+
+Publishing is a loop: read what the repository holds, send what differs, until nothing does. So a second push sends
+nothing, an interrupted one goes on where it was, and a lost answer is found out instead of being sent again.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from lmrl_data.cards import printable
+from lmrl_data.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+RepoType = Literal["model", "dataset", "space"]
+Files = Mapping[str, Path | bytes]  # by the path in the repository
+Pause = Callable[[float], None]  # waits so many seconds
+Answer = TypeVar("Answer")
+
+TRIES = 5  # attempts at the same thing before we give up
+COMMIT_FILES = 200  # more than these go into several commits, the card in the last
+LAST = ("manifest.json", "README.md")  # a repository without a card is not finished
+MAX_BYTES = 1 << 30  # of a file that is read from someone's repository
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a push did.
+
+    Args:
+        repo_id (`str`), repo_type (`str`): where to.
+        url (`str`): the page to look at: the repository's, or the pull request's.
+        commit (`str`): the commit that now holds the files.
+        sent (`int`), sent_bytes (`int`): files that went into new commits.
+        kept (`int`): files that were there already.
+        deleted (`int`): files of an older push that were removed.
+        pull_request (`int`, *optional*): the number of the pull request that waits to be merged.
+    """
+
+    repo_id: str
+    repo_type: RepoType
+    url: str
+    commit: str
+    sent: int
+    sent_bytes: int
+    kept: int
+    deleted: int
+    pull_request: int | None = None
+
+    def describe(self) -> str:
+        """One line for whoever ran the command."""
+        if not self.sent and not self.deleted:
+            done = f"nothing to do, all {self.kept} files are there"
+        else:
+            done = f"sent {self.sent} files ({self.sent_bytes / 1e6:.1f} MB), {self.kept} were there"
+            done += f", removed {self.deleted}" if self.deleted else ""
+        waits = "; the pull request waits to be merged" if self.pull_request is not None else ""
+        return f"{self.url}: {done}{waits}"
+
+
+# --- names and errors
+
+
+def check_repo_id(repo_id: str) -> str:
+    """The id, if it is a namespace and a name that the Hub would take.
+
+    Raises:
+        UserError: if not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError:
+        repo_id = ""
+    if repo_id.count("/") != 1:
+        raise UserError("a repo id is NAMESPACE/NAME, letters, digits, '-', '_' and '.', e.g. lmrl/maze")
+    return repo_id
+
+
+def repo_url(repo_id: str, repo_type: RepoType) -> str:
+    """The repository's page."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{'' if repo_type == 'model' else f'{repo_type}s/'}{repo_id}"
+
+
+def connect(*, write: bool = True) -> "HfApi":
+    """The Hub's client, with the token from the usual places (`hf auth login`, `HF_TOKEN`).
+
+    Raises:
+        UserError: if `HF_HUB_OFFLINE` is set, or there is no token to write with.
+    """
+    from huggingface_hub import HfApi, constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise UserError("HF_HUB_OFFLINE is set, so the Hub cannot be asked; unset it and try again")
+    if write and not get_token():
+        raise UserError("there is no token to publish with; run `hf auth login`, or set HF_TOKEN")
+    return HfApi(endpoint=constants.ENDPOINT)
+
+
+@contextmanager
+def hub_errors(where: str) -> Iterator[None]:
+    """Turns whatever the Hub or the way to it answers into one line about `where`."""
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except UserError:
+        raise
+    except errors.OfflineModeIsEnabled:
+        raise UserError("HF_HUB_OFFLINE is set, so the Hub cannot be asked; unset it and try again") from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"{where} has no such revision") from None
+    except errors.RemoteEntryNotFoundError as error:
+        raise UserError(f"{where} has no such file ({_said(error)})") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(f"{where} does not exist, or your token may not see it") from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        todo = {
+            401: "the token is not valid; run `hf auth login`",
+            403: "your token may not do this; it needs the right to write there (or use --create-pr)",
+            429: "too many requests; wait some minutes and run the same command again",
+        }.get(status, "run the same command again, it goes on where it was" if status >= 500 else "")
+        raise UserError(f"{where}: the Hub answered {status} ({_said(error)}); {todo}".rstrip("; ")) from None
+    except httpx2.HTTPError as error:
+        raise UserError(
+            f"{where}: the Hub cannot be reached ({_scrub(str(error) or type(error).__name__)}); "
+            "run the same command again, it goes on where it was"
+        ) from None
+    except (errors.HFValidationError, errors.EntryNotFoundError, ValueError) as error:
+        # `ValueError` is also how the client says that a card's head was refused.
+        raise UserError(f"{where}: {_scrub(str(error))}") from None
+
+
+def _said(error: Any) -> str:
+    return _scrub(error.server_message or type(error).__name__)
+
+
+def _scrub(text: str) -> str:
+    """A server's text on one line of the terminal, without our token, should it say that."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    text = text.replace(token, "(token)") if token else text
+    return " ".join(printable(text).split())[:300]
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the same request may work a moment later; 409 and 412 say that somebody else was faster."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in (408, 409, 412, 429) or error.response.status_code >= 500
+    return isinstance(error, httpx2.TransportError)
+
+
+def persistently(action: Callable[[], Answer], pause: Pause = time.sleep) -> Answer:
+    """What `action` returns, tried up to `TRIES` times while what it raises may pass; it must bear being repeated."""
+    for failures in range(TRIES):
+        try:
+            return action()
+        except Exception as error:
+            if not _passing(error) or failures == TRIES - 1:
+                raise
+        pause(2.0**failures)
+    raise AssertionError("not reached")
+
+
+# --- reading
+
+
+def fetch(repo_id: str, repo_type: RepoType, path: str, revision: str = "main", limit: int = MAX_BYTES) -> bytes:
+    """A file of a repository, into memory: nothing that a stranger's server says names a file here.
+
+    Raises:
+        UserError: if it is larger than `limit` bytes.
+        HfHubHTTPError: if there is no such file, or whatever the Hub answers; see `hub_errors`.
+    """
+    from huggingface_hub import constants, get_session, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    url = hf_hub_url(check_repo_id(repo_id), path, repo_type=repo_type, revision=revision, endpoint=constants.ENDPOINT)
+    content = bytearray()
+    # The client takes the token off where it is led to another host.
+    with get_session().stream("GET", url, headers=build_hf_headers(), follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        for block in response.iter_bytes():
+            content += block
+            if len(content) > limit:
+                raise UserError(f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB, which no file of ours is")
+    return bytes(content)
+
+
+def tree(api: "HfApi", repo_id: str, repo_type: RepoType, revision: str) -> "tuple[str, dict[str, RepoFile]]":
+    """The commit that a revision names, and its files by path."""
+    from huggingface_hub.hf_api import RepoFile
+
+    commit = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+    assert commit is not None
+    entries = api.list_repo_tree(repo_id, repo_type=repo_type, revision=commit, recursive=True)
+    return commit, {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+
+# --- writing
+
+
+def _same(content: Path | bytes, remote: "RepoFile | None") -> bool:
+    """Whether the repository has these bytes: large files are known by SHA-256, small ones by git's object id."""
+    if remote is None:
+        return False
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    if size != remote.size:
+        return False
+    digest = hashlib.sha256() if remote.lfs else hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    if isinstance(content, bytes):
+        digest.update(content)
+    else:
+        with content.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest() == (remote.lfs.sha256 if remote.lfs else remote.blob_id)
+
+
+def publish(
+    api: "HfApi",
+    repo_id: str,
+    repo_type: RepoType,
+    files: Files | Callable[[], Files],
+    *,
+    message: str,
+    private: bool = False,
+    create_pr: bool = False,
+    replaces: Sequence[str] = (),
+    guard: Callable[[], None] = lambda: None,
+    pause: Pause = time.sleep,
+) -> Published:
+    """Makes the repository hold these files; other files in it stay.
+
+    One atomic commit, or several of `COMMIT_FILES` where there are more, the card in the last. Large files are sent
+    before the commit and kept by the Hub under their checksum, so an interrupted push does not send them again.
+
+    Args:
+        api (`HfApi`): from `connect`.
+        repo_id (`str`), repo_type (`str`): where to; made if need be, unless `create_pr`.
+        files (`Mapping[str, Path | bytes]` or `Callable`): by their path there; what depends on the repository's own
+            files is a function that reads them, called again each time.
+        message (`str`): title of the commit, or of the pull request; an open one of ours with this title is gone on
+            with.
+        private (`bool`, *optional*, defaults to `False`): of a repository that is made.
+        create_pr (`bool`, *optional*, defaults to `False`): as a pull request, for a repository that is not ours.
+        replaces (`Sequence[str]`, *optional*): patterns of paths that are removed if they are not among `files`.
+        guard (`Callable`, *optional*): called before anything is sent, each time; raises if it must not be.
+        pause (`Callable`, *optional*): waits so many seconds after a failure.
+
+    Raises:
+        UserError: if the Hub refuses, or cannot be reached in `TRIES` attempts at the same thing.
+    """
+    make = files if callable(files) else lambda: files
+    push = _Push(api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces))
+
+    def step() -> bool:
+        guard()
+        return push.step()
+
+    with hub_errors(repo_id):
+        while not persistently(step, pause):
+            pass
+    return push.published()
+
+
+class _Push:
+    """A push on its way: `step` until it says that all is there."""
+
+    def __init__(
+        self, api: "HfApi", repo_id: str, repo_type: RepoType, make: Callable[[], Files], message: str,
+        private: bool, create_pr: bool, replaces: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.api, self.repo_id, self.repo_type, self.make = api, repo_id, repo_type, make
+        self.message, self.private, self.create_pr, self.replaces = message, private, create_pr, replaces
+        self.files: Files = {}
+        self.number: int | None = None
+        self.sent: dict[str, int] = {}
+        self.deleted: set[str] = set()
+        self.commit = ""
+
+    def step(self) -> bool:
+        """Looks, and sends at most one commit. True if there was nothing left to send."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        if self.create_pr and self.number is None:
+            self.number = self._open_pull_request()
+        revision = "main" if self.number is None else f"refs/pr/{self.number}"
+        try:
+            self.commit, there = tree(self.api, self.repo_id, self.repo_type, revision)
+        except RepositoryNotFoundError:
+            if self.create_pr:
+                raise
+            sdk = "static" if self.repo_type == "space" else None
+            self.api.create_repo(
+                self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
+            )
+            return False
+        self.files = self.make()
+        changed = [path for path, content in self.files.items() if not _same(content, there.get(path))]
+        stale = [
+            path
+            for path in there
+            if path not in self.files and any(fnmatchcase(path, pattern) for pattern in self.replaces)
+        ]
+        if not changed and not stale:
+            return True
+        changed.sort(key=lambda path: (path in LAST, path))
+        part = changed[:COMMIT_FILES]
+        operations: list[Any] = [CommitOperationAdd(path, self.files[path]) for path in part]
+        if part == changed:  # what is no longer listed goes with the list
+            operations += [CommitOperationDelete(path) for path in stale]
+        opens = self.create_pr and self.number is None
+        self.api.create_commit(
+            self.repo_id,
+            operations,
+            commit_message=self.message,
+            repo_type=self.repo_type,
+            revision=revision,
+            create_pr=opens,
+            # What was compared is what is replaced; a pull request need not be on top of the newest.
+            parent_commit=None if opens else self.commit,
+        )
+        self.sent |= {operation.path_in_repo: operation.upload_info.size for operation in operations[: len(part)]}
+        if part == changed:
+            self.deleted |= set(stale)
+        return False
+
+    def _open_pull_request(self) -> int | None:
+        """Ours of this title, if there is one: the answer to the request that made it may have been lost."""
+        found = self.api.get_repo_discussions(
+            self.repo_id,
+            repo_type=self.repo_type,
+            author=self.api.whoami()["name"],
+            discussion_type="pull_request",
+            discussion_status="open",
+        )
+        return next((each.num for each in found if each.title == self.message), None)
+
+    def published(self) -> Published:
+        url = repo_url(self.repo_id, self.repo_type)
+        return Published(
+            self.repo_id, self.repo_type, url if self.number is None else f"{url}/discussions/{self.number}",
+            self.commit, len(self.sent), sum(self.sent.values()), len(self.files.keys() - self.sent.keys()),
+            len(self.deleted), self.number,
+        )  # fmt: skip
