@@ -89,15 +89,10 @@ class Evaluator:
         task.config(config)
         protocol = protocol or next(iter(task.protocols))
         starts = task.protocol(protocol).starts
-        if n_episodes is None:
-            n_episodes = task.protocol(protocol).n_episodes
-        if n_episodes < 2:
-            raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
-        if not 0 <= seed < 2**62:
-            raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
+        names = schedule(task, protocol, n_episodes, seed)
+        n_episodes = len(names)
         if batch_size < 1:
             raise UserError(f"the batch size is at least 1, got {batch_size}")
-        names = dict(zip(range(seed, seed + n_episodes), islice(cycle(starts), n_episodes), strict=True))
         by_seed = {episode.seed: episode for episode in done if episode.seed in names}
         missing = [each for each in names if each not in by_seed]
         before, work_before = policy.statistics(), oracle.work() if oracle else {}
@@ -167,6 +162,22 @@ class Evaluator:
         if oracle is not None:
             timing |= {f"oracle_{name}": value - work_before.get(name, 0) for name, value in oracle.work().items()}
         return Results(score, episodes, actions, timing)
+
+
+def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int) -> dict[int, str]:
+    """Which start is played with which seed: all starts of the protocol in turn.
+
+    Raises:
+        UserError: for an unknown protocol, fewer than two episodes, or a seed out of range.
+    """
+    chosen = task.protocol(protocol)
+    if n_episodes is None:
+        n_episodes = chosen.n_episodes
+    if n_episodes < 2:
+        raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
+    if not 0 <= seed < 2**62:
+        raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
+    return dict(zip(range(seed, seed + n_episodes), islice(cycle(chosen.starts), n_episodes), strict=True))
 
 
 def counts_of(episodes: Sequence[Episode]) -> dict[str, int]:
