@@ -4,10 +4,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fake_server import FakeServer
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from hub.server import Hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # A shell starts background jobs deaf to Ctrl-C; the commands that tests interrupt would be, too.
@@ -99,3 +103,11 @@ def lmrl_eval(
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
+    """A Hub on this machine, empty, with this process turned towards it; see tests/hub."""
+    from hub.fixture import running_hub
+
+    yield from running_hub(tmp_path, monkeypatch)
