@@ -6,9 +6,7 @@ not change a byte. `manifest.json` lists the shards that are finished; a re-run 
 
 import errno
 import fcntl
-import functools
 import gc
-import hashlib
 import io
 import json
 import logging
@@ -29,9 +27,9 @@ import pyarrow as pa
 from datasets import Dataset, Features, Json, List, Value
 from tqdm import tqdm
 
-from lmrl_data import cards
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError
+from lmrl_data.published import folder_files
 from lmrl_data.store import (
     check_dataset,
     dataset_configs,
@@ -39,7 +37,6 @@ from lmrl_data.store import (
     load_episodes,
     read_episodes,
     read_manifest,
-    read_statistics,
     replace,
     sha256,
     write_manifest,
@@ -357,15 +354,6 @@ def origin(task: Task) -> dict[str, Any]:
     return {"task": task.id, "task_version": task.version, "libraries": {name: version(name) for name in LIBRARIES}}
 
 
-def checksums(task: Task, manifest: Mapping[str, Any], configs: Iterable[str]) -> dict[str, str]:
-    """For each dataset config, one checksum of all its files."""
-    made = {}
-    for name in [name for config in configs for name in dataset_configs(task, config)]:
-        files = [entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")]
-        made[name] = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
-    return made
-
-
 def _open_folder(
     task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]], options: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -469,8 +457,8 @@ def build_dataset(
                     with late_interrupt():  # `Dataset.__del__` would swallow it
                         del files, part, parts
                     done += 1
-            write_text(folder / "eval.yaml", cards.render_eval_yaml(task))
-            write_text(folder / "README.md", _card(task, folder, manifest))
+            for name, text in folder_files(task, folder, manifest).items():
+                write_text(folder / name, text)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise UserError(
@@ -481,20 +469,3 @@ def build_dataset(
             raise UserError(f"{folder} cannot be written ({error.strerror}); choose another --out") from None
         raise
     return folder
-
-
-def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
-    """The card of all configs that are finished."""
-    data = {}
-    for config in task.configs:
-        seeds = manifest["configs"].get(config, {})
-        wanted = {split: seeds[split][1] - first for split, first in FIRST_SEED.items() if seeds}
-        planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
-        if planned and planned <= manifest["shards"].keys():
-            data[config] = {split: functools.partial(read_episodes, folder, config, split) for split in wanted}
-    statistics = {
-        config: {split: read_statistics(folder, config, split) for split in splits} for config, splits in data.items()
-    }
-    return cards.render_dataset_card(
-        task, data, manifest["libraries"], checksums(task, manifest, data), manifest.get("options", {}), statistics
-    )

@@ -12,6 +12,7 @@ from lmrl_data.episode import Episode
 from lmrl_data.task import TEST_SEED, TRAIN_SEED, Task
 
 if TYPE_CHECKING:
+    from datasets import DatasetInfo
     from jinja2 import Environment
 
 Splits = Mapping[str, Callable[[], Iterable[Episode]]]  # how to read the episodes of each split
@@ -76,6 +77,20 @@ class TaskPage(NamedTuple):
     attribution: str  # what the licence asks to be said beside it; may be empty
 
 
+class Licence(NamedTuple):
+    """How a licence is called, and where it stands."""
+
+    name: str
+    url: str
+
+
+# Of our own datasets, by the name the Hub has for each.
+LICENCES = {
+    "apache-2.0": Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0"),
+    "cc-by-4.0": Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
+}
+
+
 def task_page(task: Task) -> TaskPage:
     """The page of a task."""
     import yaml
@@ -88,6 +103,11 @@ def task_page(task: Task) -> TaskPage:
     )  # fmt: skip
     licence, attribution = facts.get("license", "apache-2.0"), facts.get("attribution", "")
     return TaskPage(facts["title"], summary, text.strip(), licence, attribution)
+
+
+def page_section(page: TaskPage, title: str) -> str:
+    """The text of a page below one of its headings."""
+    return page.text.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0].strip()
 
 
 # --- rendering
@@ -180,17 +200,26 @@ def _dataset_head(
     statistics: Mapping[str, Mapping[str, Statistics]],
     checksums: Mapping[str, str],
     licence: str,
+    infos: Mapping[str, "DatasetInfo"] | None = None,
+    **facts: object,
 ) -> str:
-    """The head that tells `load_dataset` where the files are."""
+    """The head that tells `load_dataset` where the files are, and the Hub's viewer what is in them."""
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    described = DatasetCardData()
+    DatasetInfosDict(infos or {}).to_dataset_card_data(described)
     return _front_matter(
         language=["en"],
         license=licence,
         pretty_name=title,
+        **facts,
         task_categories=["reinforcement-learning", "text-generation"],
         tags=["lmrl-gym", "offline-rl", "multi-turn"],
         size_categories=[
             _size_category(max(len(each.lengths) for splits in statistics.values() for each in splits.values()))
         ],
+        **described.to_dict(),
         configs=[
             {
                 "config_name": name,
@@ -213,6 +242,11 @@ def render_dataset_card(
     checksums: Mapping[str, str],
     options: Mapping[str, Any] | None = None,
     statistics: Mapping[str, Mapping[str, Statistics]] | None = None,
+    infos: Mapping[str, "DatasetInfo"] | None = None,
+    repo_id: str | None = None,
+    revision: str | None = None,
+    figures: Sequence[str] = (),
+    notices: Sequence[str] = (),
 ) -> str:
     """The README of a dataset, with the head that tells `load_dataset` where the files are.
 
@@ -225,10 +259,18 @@ def render_dataset_card(
         options (`Mapping[str, Any]`, *optional*): reset options of every episode, if not the task's own.
         statistics (`Mapping[str, Mapping[str, Statistics]]`, *optional*): of each config and split, where they are
             known; otherwise all episodes of `data` are read.
+        infos (`Mapping[str, DatasetInfo]`, *optional*): what the Hub's viewer is told of each config.
+        repo_id (`str`, *optional*), revision (`str`, *optional*): where the dataset is published; by default the
+            card is of a local build.
+        figures (`Sequence[str]`, *optional*), notices (`Sequence[str]`, *optional*): files beside the card, of
+            pictures to show and of licences to name.
     """
     statistics = statistics or _statistics(data)
     page = task_page(task)
-    head = _dataset_head(task, page.title, statistics, checksums, page.licence)
+    head = _dataset_head(
+        task, page.title, statistics, checksums, page.licence, infos,
+        annotations_creators=["machine-generated"], source_datasets=["original"],
+    )  # fmt: skip
     facts = {
         config: task.data_facts(config, splits["train"]()) if task.data_facts else {}
         for config, splits in data.items()
@@ -236,6 +278,11 @@ def render_dataset_card(
     return head + _environment().get_template("dataset.md.jinja").render(
         task=task,
         page=page,
+        licence=LICENCES[page.licence],
+        repo_id=repo_id or f"lmrl/{task.id}",
+        revision=revision,
+        figures=figures,
+        notices=notices,
         data={config: task.configs[config] for config in data},
         options=options or {},
         names=_names(task, data),

@@ -1,5 +1,6 @@
 """Pictures of a dataset: how long its episodes are and what they return."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,8 +8,8 @@ from lmrl_data.cards import Statistics
 from lmrl_data.errors import UserError
 
 
-def draw_histograms(statistics: Mapping[str, Statistics], path: Path) -> None:
-    """Writes a PNG with a row for each config: a histogram of lengths and one of returns.
+def histograms(statistics: Mapping[str, Statistics]) -> bytes:
+    """A PNG with a row for each config: a histogram of lengths and one of returns. Same statistics, same bytes.
 
     Raises:
         UserError: if Matplotlib is not installed.
@@ -24,5 +25,17 @@ def draw_histograms(statistics: Mapping[str, Statistics], path: Path) -> None:
         for panel, values, name in zip(axes, (each.lengths, each.returns), ("actions", "return"), strict=True):
             panel.hist(values, bins=40)
             panel.set(title=config, xlabel=f"{name} per episode", ylabel="episodes")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def draw_histograms(statistics: Mapping[str, Statistics], path: Path) -> None:
+    """Writes that picture to a file.
+
+    Raises:
+        UserError: if Matplotlib is not installed.
+    """
+    picture = histograms(statistics)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    path.write_bytes(picture)

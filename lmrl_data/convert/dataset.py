@@ -12,12 +12,13 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from lmrl_data import cards
-from lmrl_data.builder import checksums, lock, origin, shard_datasets, write_shard
+from lmrl_data.builder import lock, origin, shard_datasets, write_shard
 from lmrl_data.convert.file import SourceFile
 from lmrl_data.convert.record import READERS, format_of
 from lmrl_data.convert.source import SOURCES, Source
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.published import checksums
 from lmrl_data.store import dataset_configs, read_episodes, read_manifest, read_statistics, write_manifest, write_text
 from lmrl_data.task import Task
 
