@@ -1,0 +1,275 @@
+"""The leaderboard page: nothing an entry says is more than text, and ranks follow their rule."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+import yaml
+
+from lmrl_data import UserError
+from lmrl_data.episode import Episode, Turn
+from lmrl_eval.leaderboard import Entry
+from lmrl_eval.leaderboard_page import group, leaderboard_figure, markdown_table, rank, write_page
+from lmrl_eval.leaderboard_text import MAX_EPISODE_TEXT, bucket, link, number, plot, sample, size
+from lmrl_eval.score import Score
+
+HOSTILE = "<script>alert(1)</script>"
+BASE = Score(
+    task="maze", task_version="1.0.0", config="fully_observed", policy="me", n_episodes=100, mean_return=-80.0,
+    interval=(-81.0, -79.0), confidence_level=0.95, normalized=50.0, normalized_interval=(48.0, 52.0),
+    normalized_to_optimum=50.0, success_rate=0.5, mean_turns=20.0, invalid_rate=0.0, seed=2_000_000, n_resamples=99,
+)  # fmt: skip
+
+
+def entry(model: str, low: float = 48.0, high: float = 52.0, status: Any = "verified", **values: Any) -> Entry:
+    """An entry whose score is in the middle of its interval."""
+    score = {name: values.pop(name) for name in list(values) if name in {f.name for f in dataclasses.fields(Score)}}
+    changed = {"normalized": (low + high) / 2, "normalized_interval": (low, high)} | score
+    return Entry(model, dataclasses.replace(BASE, **changed), status, **values)
+
+
+def episode(*texts: str, rewards: float = -1.0) -> Episode:
+    turns = [Turn("assistant", t, rewards) if i % 2 else Turn("user", t) for i, t in enumerate(texts)]
+    return Episode("maze", "fully_observed", tuple(turns), True, False, 7, "me", {"success": True, "invalid": 0})
+
+
+def page(folder: Path, *entries: Entry) -> str:
+    write_page(entries, folder, command="lmrl-eval leaderboard")
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, as a browser would see them, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# --- ranks and tables
+
+
+def test_entries_that_the_episodes_cannot_tell_apart_share_a_rank() -> None:
+    entries = [entry("third", 10, 20), entry("first", 70, 90), entry("also first", 60, 85), entry("second", 50, 75)]
+    assert [(place, each.model) for place, each in rank(entries)] == [
+        (1, "first"), (1, "also first"), (2, "second"), (4, "third")
+    ]  # fmt: skip
+
+
+def test_a_wide_interval_earns_no_better_rank() -> None:
+    few = entry("few episodes", 0, 100)
+    assert [(place, each.model) for place, each in rank([few, entry("many", 68, 72)])] == [
+        (1, "many"), (2, "few episodes")
+    ]  # fmt: skip
+
+
+def test_scores_of_different_games_never_share_a_table() -> None:
+    oracle = {"spec": "lm:somebody/oracle", "weights_sha256": "abcdef0123"}
+    others: list[dict[str, Any]] = [
+        {}, {"task": "wordle"}, {"config": "partially_observed"}, {"task_version": "1.10.0"}, {"oracle": oracle},
+        {"oracle": oracle | {"weights_sha256": "0123abcdef"}}, {"options": {"max_turns": 3}}, {"protocol": "quick"},
+    ]  # fmt: skip
+    groups = group([entry(f"m{index}", **other) for index, other in enumerate(others)])
+    assert [len(each.entries) for each in groups] == [1] * len(others)
+    assert groups[-1].task == "wordle"
+    assert groups[0].version == "1.10.0"
+
+
+@pytest.mark.parametrize("status", ["flagged", "unchecked"])
+def test_what_is_not_verified_is_listed_below_with_the_reason(tmp_path: Path, status: Any) -> None:
+    best = entry("forged", 90, 99, status, problems=["turn 3 pays −1, not 0"])
+    text = Tags(page(tmp_path, best, entry("honest"))).text
+    assert text.index("honest") < text.index("Not ranked") < text.index("forged") < text.index("turn 3 pays −1")
+    unseen = entry("unseen", 70, 70, "unchecked", n_episodes=0)
+    markdown = markdown_table([best, entry("honest"), unseen])
+    assert "* unseen, which states 70.0: not checked: no reason given" in markdown
+    assert "| 1 | honest |" in markdown
+    assert re.search(r"^\* forged, which states 94\.5 ± 4\.5 over 100 episodes: .*turn 3 pays", markdown, re.M)
+
+
+def test_same_entries_in_any_order_make_the_same_bytes(tmp_path: Path) -> None:
+    entries = [entry("a", episodes=[episode("x", "y")]), entry("a", seed=3), entry("b"), entry("c", task="zzz")]
+    names = write_page(entries, tmp_path / "one", command="c")
+    assert write_page(entries[::-1], tmp_path / "two", command="c") == names
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        assert sorted(file.name for file in folder.iterdir()) == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_every_episode_has_an_address_of_its_own_that_other_entries_do_not_change(tmp_path: Path) -> None:
+    mine = entry("mine", episodes=[episode("x", "y")])
+    twins = [mine, mine, entry("other", episodes=[episode("x", "y")])]
+    addresses = re.findall(r'id="(show=[^"]+)"', page(tmp_path / "one", *twins))
+    assert len(addresses) == len(set(addresses)) == 3
+    assert re.findall(r'id="(show=[^"]+)"', page(tmp_path / "two", mine))[0] in addresses
+
+
+# --- what others wrote stays text
+
+
+def test_text_of_others_is_never_markup(tmp_path: Path) -> None:
+    said = '</div></script><img src=x onerror=alert(1)>{{ 7*7 }} " onload="x'
+    hostile = entry(
+        HOSTILE,
+        algorithm=f'"><b>{HOSTILE}',
+        problems=[HOSTILE],
+        policy=HOSTILE,
+        config=HOSTILE,
+        task=HOSTILE,
+        task_version=HOSTILE,
+        protocol=HOSTILE,
+        options={HOSTILE: [HOSTILE]},
+        oracle={"spec": HOSTILE},
+        model_url="javascript:alert(1)",
+        episodes=[episode(said, said)],
+    )
+    parsed = Tags(page(tmp_path, hostile, dataclasses.replace(hostile, status="flagged"), entry("plain")))
+    assert [attributes for tag, attributes in parsed.tags if tag == "script"] == [
+        {"src": "leaderboard.js", "defer": None}
+    ]
+    assert not [tag for tag, _ in parsed.tags if tag in ("img", "iframe", "style")]
+    assert not [name for _, attributes in parsed.tags for name in attributes if name.startswith("on")]
+    assert said in parsed.text
+    assert HOSTILE in parsed.text
+    assert "<script" not in markdown_table([hostile])
+
+
+def test_no_text_turns_the_writing_round_or_is_longer_than_the_page_can_bear(tmp_path: Path) -> None:
+    bidi = "a\u202egnp.exe\u2066\x1b[2J\u200f"
+    long = episode(*["word " * 2_000, "x"] * 100)
+    text = page(tmp_path, entry(bidi, algorithm=bidi, problems=[bidi], episodes=[episode(bidi, bidi), long] * 3))
+    assert not set(text) & set("\u202e\u2066\u200f\x1b")
+    assert "\\u202e" in text
+    shown = sample(long)
+    assert sum(len(line.text) for line in shown.lines) <= MAX_EPISODE_TEXT
+    assert len(shown.lines) + shown.left_out == 200
+    assert f"{shown.left_out} more turns not shown" in text
+    assert text.count("<article") == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://hub.example/org/model", True),
+        ("http://hub.example/org/model", True),
+        ("javascript:alert(1)//hub.example/", False),
+        ("https://evil.example/hub.example/", False),
+        ("https://hub.example.evil.example/x", False),
+        ("https://hub.example@evil.example/x", False),
+        ("https://user@hub.example/x", False),
+        ("https://hub.example\\@evil.example/x", False),
+        ("https://hub.example:444/x", False),
+        ("//hub.example/x", False),
+        ("java\nscript:alert(1)", False),
+        ("https://hub.example/\u202ex", False),
+        ("https://[::1", False),
+        (None, False),
+    ],
+)
+def test_only_pages_of_the_hub_become_links(monkeypatch: pytest.MonkeyPatch, url: str | None, kept: bool) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub.example")
+    assert link(url) == (url if kept else None)
+
+
+def test_the_page_loads_nothing_and_runs_nothing_that_is_not_beside_it(tmp_path: Path) -> None:
+    parsed = Tags(page(tmp_path, entry("org/model", episodes=[episode("x", "y")])))
+    loaded = {
+        v for _, a in parsed.tags for k, v in a.items() if k in ("src", "href") and not (v or "").startswith("#")
+    }
+    assert {address for address in loaded if not str(address).startswith("data:image/svg+xml,")} == {
+        "style.css", "leaderboard.js"
+    }  # fmt: skip
+    assert not [a for _, a in parsed.tags if "style" in a]
+    policy = next(a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "url(" not in (tmp_path / "style.css").read_text()
+
+
+def test_values_no_honest_score_has_break_nothing(tmp_path: Path) -> None:
+    odd = [
+        entry("huge", 1e300, 1.7e308, mean_return=-1e308, interval=(-1e308, 1e308), n_episodes=10**300),
+        entry("odd", policy_seed={"a": 1}, protocol=["x"], options=["y"], parameters=10**400),
+        entry("no reward", episodes=[dataclasses.replace(episode("x", "y", rewards=float("nan")), info={})]),
+        entry("", task="", config="", task_version="", parameters=-5, algorithm=""),
+    ]
+    text = page(tmp_path, *odd)
+    assert not re.search(r"\bnan\b", text)
+    assert markdown_table(odd).count("| 1 |") == 3  # two of the four share a table
+    leaderboard_figure(odd).canvas.draw()
+
+
+# --- what it says
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert number(-0.5, 1) == "−0.5"
+    assert number(2e9) == "2.00e+09"
+    assert [size(n) for n in (None, 900, 1_100_000, 124_439_808, 1_235_814_400, 70_000_000_000)] == [
+        "", "900", "1.1M", "124M", "1.2B", "70B"
+    ]  # fmt: skip
+    assert [bucket(n) for n in (None, 10**6, 124_439_808, 10**9, 10**12)] == [
+        "no size stated", "under 10M", "100M to 1B", "1B to 10B", "10B and more"
+    ]  # fmt: skip
+
+
+def test_a_score_outside_the_scale_is_drawn_as_an_arrow_at_the_edge() -> None:
+    assert plot(entry("inside", 40, 60).score) == ("50.0", "20.0", "60.0", 0)
+    assert plot(entry("above", 105, 300).score) == ("115.0", "5.0", "120.0", 1)
+    assert plot(entry("below", -300, -200).score).outside == -1
+
+
+def test_an_empty_leaderboard_says_how_to_get_on_it(tmp_path: Path) -> None:
+    text = Tags(page(tmp_path)).text
+    assert "There are no scores yet" in text
+    assert "lmrl-eval push" in text
+    assert markdown_table([]) == "There are no scores yet.\n"
+    with pytest.raises(UserError, match="no ranked score"):
+        leaderboard_figure([entry("forged", status="flagged")])
+
+
+def test_the_card_of_the_space_says_that_it_is_static(tmp_path: Path) -> None:
+    page(tmp_path)
+    _, head, text = (tmp_path / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert yaml.safe_load(head) | {"sdk": "static", "title": "LMRL-Gym leaderboard"} == yaml.safe_load(head)
+    assert "    lmrl-eval leaderboard\n" in text
+
+
+def test_headings_follow_one_another_without_a_gap(tmp_path: Path) -> None:
+    text = page(tmp_path, entry("a", episodes=[episode("x", "y")]), entry("b", status="flagged"), entry("c", task="t"))
+    levels = [int(level) for level in re.findall(r"<h([1-6])", text[: text.index("<dialog")])]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_figure_has_a_panel_for_each_table_and_shows_names_as_they_are() -> None:
+    figure = leaderboard_figure(
+        [entry("$\\frac{1}{0$", 40, 60), entry("b", task="wordle"), entry("c", oracle={"spec": "o"})]
+    )
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "maze, fully_observed, 1.0.0", "maze, fully_observed, 1.0.0, o", "wordle, fully_observed, 1.0.0"
+    ]  # fmt: skip
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "$\\frac{1}{0$  1"
+    figure.canvas.draw()
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the leaderboard"):
+        write_page([], tmp_path / "file", command="c")
