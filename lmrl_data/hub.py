@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 RepoType = Literal["model", "dataset", "space"]
 Files = Mapping[str, Path | bytes]  # by the path in the repository
-Pause = Callable[[float], None]  # waits so many seconds
 Answer = TypeVar("Answer")
 
 TRIES = 5  # attempts at the same thing before we give up
@@ -168,7 +167,7 @@ def _passing(error: Exception) -> bool:
     return isinstance(error, httpx2.TransportError)
 
 
-def persistently(action: Callable[[], Answer], pause: Pause = time.sleep) -> Answer:
+def persistently(action: Callable[[], Answer]) -> Answer:
     """What `action` returns, tried up to `TRIES` times while what it raises may pass; it must bear being repeated."""
     for failures in range(TRIES):
         try:
@@ -176,7 +175,7 @@ def persistently(action: Callable[[], Answer], pause: Pause = time.sleep) -> Ans
         except Exception as error:
             if not _passing(error) or failures == TRIES - 1:
                 raise
-        pause(2.0**failures)
+        time.sleep(2**failures)
     raise AssertionError("not reached")
 
 
@@ -246,7 +245,6 @@ def publish(
     create_pr: bool = False,
     replaces: Sequence[str] = (),
     guard: Callable[[], None] = lambda: None,
-    pause: Pause = time.sleep,
 ) -> Published:
     """Makes the repository hold these files; other files in it stay.
 
@@ -264,7 +262,6 @@ def publish(
         create_pr (`bool`, *optional*, defaults to `False`): as a pull request, for a repository that is not ours.
         replaces (`Sequence[str]`, *optional*): patterns of paths that are removed if they are not among `files`.
         guard (`Callable`, *optional*): called before anything is sent, each time; raises if it must not be.
-        pause (`Callable`, *optional*): waits so many seconds after a failure.
 
     Raises:
         UserError: if the Hub refuses, or cannot be reached in `TRIES` attempts at the same thing.
@@ -277,7 +274,7 @@ def publish(
         return push.step()
 
     with hub_errors(repo_id):
-        while not persistently(step, pause):
+        while not persistently(step):
             pass
     return push.published()
 

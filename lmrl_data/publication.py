@@ -48,7 +48,7 @@ def push_dataset(
     manifest, shards = _finished(task, folder)
     tag = revision_tag or version_tag(task)
     api = connect()
-    from lmrl_data.cards import published_files
+    from lmrl_data.published import published_files
 
     files: dict[str, Path | bytes] = {**published_files(task, folder, repo_id, tag), **shards}
     files[MANIFEST] = folder / MANIFEST
