@@ -123,7 +123,7 @@ def folder_files(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[
     return _texts(task, folder, manifest, _statistics(task, folder, manifest))
 
 
-def _notices(task: Task) -> dict[str, bytes]:
+def notices(task: Task) -> dict[str, bytes]:
     """The licence, and what the owners of third-party data in the task want to be said wherever it goes."""
     page = task_page(task)
     licence = LICENCES[page.licence]
@@ -157,10 +157,10 @@ def published_files(task: Task, folder: Path, repo_id: str, revision: str) -> di
     if manifest is None or "sources" in manifest:
         raise UserError(f"{folder} holds no dataset to publish; make it with: lmrl-data build {task.id}")
     statistics = _statistics(task, folder, manifest)
-    notices = _notices(task)
+    terms = notices(task)
     texts = _texts(
         task, folder, manifest, statistics, f"{constants.ENDPOINT}/datasets/{repo_id}",
-        repo_id=repo_id, revision=revision, figures=[FIGURE], notices=list(notices),
+        repo_id=repo_id, revision=revision, figures=[FIGURE], notices=list(terms),
     )  # fmt: skip
     figure = histograms({config: splits["train"] for config, splits in statistics.items()})
-    return {name: text.encode() for name, text in texts.items()} | {FIGURE: figure} | notices
+    return {name: text.encode() for name, text in texts.items()} | {FIGURE: figure} | terms

@@ -5,9 +5,12 @@ import re
 
 import pytest
 import yaml
+from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard, ModelCard
 
-from lmrl_data import TASKS, Episode, Turn, cards, get_task
+from lmrl_data import TASKS, Episode, Turn, UserError, cards, get_task
+from lmrl_data.builder import build_dataset
+from lmrl_data.published import notices, published_files
 from lmrl_data.tasks import maze
 
 MAZE = get_task("maze")
@@ -123,15 +126,17 @@ def test_the_return_of_action_frequencies_is_exact():
 
 
 def test_eval_yaml_names_the_tasks_of_a_benchmark():
-    assert yaml.safe_load(cards.render_eval_yaml(MAZE)) == {
+    benchmark = yaml.safe_load(cards.render_eval_yaml(MAZE))
+    tasks = benchmark.pop("tasks")
+    assert benchmark == {
         "name": "LMRL-Gym Maze",
         "description": MAZE.summary,
         "evaluation_framework": "inspect-ai",
-        "tasks": [
-            {"id": f"maze_{config}", "config": config, "split": "test"}
-            for config in ("fully_observed", "partially_observed")
-        ],
     }
+    assert [(each["id"], each["config"], each["split"]) for each in tasks] == [
+        ("maze_fully_observed", "fully_observed", "test"),
+        ("maze_partially_observed", "partially_observed", "test"),
+    ]
 
 
 def test_a_leaderboard_id_is_the_tasks_where_there_is_one_config():
@@ -150,6 +155,52 @@ def test_the_model_card_shows_scores_with_intervals_and_seeds():
     assert head["datasets"] == ["lmrl/maze"]
 
 
+@pytest.mark.parametrize(
+    "name", ["runs/maze/base", "/models/tiny", "../tiny", "tiny", "me/here", "not recorded", "a/b c"]
+)
+def test_a_model_card_links_no_folder_as_if_it_were_on_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me" / "here").mkdir(parents=True)
+    text = render_model(base_model=name, dataset=name)
+    head = ModelCard(text).data.to_dict()
+    assert "base_model" not in head
+    assert "datasets" not in head
+    assert f"| base model | {name}" in text
+
+
+def test_a_dataset_that_was_built_here_is_still_the_one_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lmrl" / "maze").mkdir(parents=True)
+    assert ModelCard(render_model()).data.to_dict()["datasets"] == ["lmrl/maze"]
+
+
+def test_a_model_card_tells_where_it_comes_from_and_how_to_use_it():
+    index = [{"name": "x", "results": []}]
+    text = render_model(
+        dataset_revision="v1.0.0", dataset_fingerprint="0123abcd", seed=0, versions={"torch": "2.1", "trl": "1.0"},
+        recipe="recipe.yaml", figures=["figures/loss (1).png"], repo="me/maze-ilql", model_index=index,
+    )  # fmt: skip
+    for row in ("| dataset revision | v1.0.0 |", "| dataset's files | 0123abcd |", "| seed | 0 |",
+                "| trained with | torch 2.1, trl 1.0 |", "| recipe | [recipe.yaml](recipe.yaml) |"):  # fmt: skip
+        assert f"\n{row}\n" in text
+    assert "](figures/loss%20%281%29.png)\n" in text
+    assert 'AutoModelForCausalLM.from_pretrained("me/maze-ilql")' in text
+    assert "lmrl-eval run --task maze --policy me/maze-ilql\n" in text
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert (head["model-index"], head["library_name"]) == (index, "transformers")
+
+
+def test_what_is_told_of_a_checkpoint_can_neither_link_nor_leave_its_cell():
+    nasty = "a | b ![x](http://y) <img src=x>\n# title `\x1b"
+    safe = "a \\| b !&#91;x&#93;(http://y) &lt;img src=x> # title '\\x1b"
+    text = render_model(
+        base_model=nasty, dataset=nasty, dataset_revision=nasty, dataset_fingerprint=nasty, recipe=nasty,
+        versions={nasty: nasty}, hyperparameters={nasty: nasty}, figures=[nasty], scores=[score(policy=nasty)],
+    )  # fmt: skip
+    assert text.count(safe) >= 9
+    assert not re.search(r"\]\(http|<img|\x1b|^# title", text.split("---\n", 2)[2], flags=re.MULTILINE)
+
+
 def test_a_model_card_without_scores_says_so():
     assert "Not evaluated yet" in render_model(scores=[])
 
@@ -164,3 +215,78 @@ def test_printable_keeps_text_and_writes_out_what_steers_a_terminal():
     assert cards.printable("\x00\x07\x1b\r\t\x7f\x9b\ud800\u2028\u202e") == (
         "\\x00\\x07\\x1b\\r\\t\\x7f\\x9b\\ud800\\u2028\\u202e"
     )
+
+
+# --- of a folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return build_dataset(MAZE, num_episodes=20, output_dir=tmp_path_factory.mktemp("built") / "lmrl")
+
+
+@pytest.fixture(scope="module")
+def published(built):
+    return published_files(MAZE, built, "me/labyrinth", "v1.0.0")
+
+
+@pytest.mark.parametrize("config", ["fully_observed", "fully_observed_steps", "partially_observed"])
+def test_the_head_says_what_datasets_finds_in_the_files(built, tmp_path, config):
+    told = load_dataset_builder(str(built), config, cache_dir=str(tmp_path)).info
+    files = {split: f"{built}/{config}/{split}-*.parquet" for split in ("train", "test")}
+    found = load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))  # which knows of no card
+    assert told.features == found["train"].features
+    sizes = {split: (each.num_examples, each.num_bytes) for split, each in told.splits.items()}
+    real = found["train"].info
+    assert sizes == {split: (each.num_examples, each.num_bytes) for split, each in real.splits.items()}
+    assert (told.download_size, told.dataset_size) == (real.download_size, real.dataset_size)
+
+
+def test_a_head_with_columns_and_sizes_still_loads_and_streams(built, tmp_path):
+    rows = load_dataset(str(built), "fully_observed", split="train", cache_dir=str(tmp_path))
+    streamed = load_dataset(str(built), "fully_observed", split="train", streaming=True)
+    simulator = MAZE.simulator(config="fully_observed")
+    expected = [MAZE.generate(simulator, seed) for seed in range(20)]
+    assert [Episode.from_row(row) for row in rows] == [Episode.from_row(row) for row in streamed] == expected
+
+
+def test_a_repository_holds_every_file_that_its_card_names(published):
+    card = published["README.md"].decode()
+    named = re.findall(r"\]\((?!http)(.*?)\)", card)
+    assert {"figures/lengths_and_returns.png", "LICENSE"} <= set(named) <= set(published)
+    assert 'load_dataset("me/labyrinth", "partially_observed", split="train", revision="v1.0.0")' in card
+    assert published["figures/lengths_and_returns.png"].startswith(b"\x89PNG")
+    assert published["LICENSE"].lstrip().startswith(b"Apache License")
+
+
+def test_a_card_of_a_local_build_names_no_file_that_is_not_there(built):
+    assert re.findall(r"\]\((?!http)(.*?)\)", (built / "README.md").read_text()) == []
+
+
+def test_what_is_published_of_a_build_is_the_same_each_time(built, published):
+    assert published_files(MAZE, built, "me/labyrinth", "v1.0.0") == published
+    assert b"Matplotlib" not in published["figures/lengths_and_returns.png"]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "names", "licence"),
+    [
+        (
+            "guess_my_city",
+            ["LICENSE", "NOTICE.txt"],
+            "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/\n\nCity",
+        ),
+        ("wordle", ["LICENSE", "SCOWL-NOTICE.txt", "WORDNET-NOTICE.txt"], "Apache License"),
+        ("twenty_questions", ["LICENSE", "WORDNET-NOTICE.txt"], "Apache License"),
+    ],
+)
+def test_notices_of_third_party_data_go_where_the_data_goes(task_id, names, licence):
+    found = notices(get_task(task_id))
+    assert list(found) == names
+    assert found["LICENSE"].decode().lstrip().startswith(licence)
+    assert all(len(text) > 100 for text in found.values())
+
+
+def test_a_folder_without_a_build_is_not_published(tmp_path):
+    with pytest.raises(UserError, match="lmrl-data build maze"):
+        published_files(MAZE, tmp_path, "me/x", "v1")
