@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from starlette.responses import JSONResponse, Response
 
-from hub.repository import MissingError, Repository, front_matter, timestamp
+from hub.repository import Repository, front_matter, timestamp
 from hub.web import Call, Routes, page, refuse
 
 # Properties of a card that are also tags, with what stands before the value.
@@ -224,37 +224,13 @@ def settings(call: Call) -> dict[str, Any]:
     return asked
 
 
-def ref_of(call: Call, kind: str, name: str) -> tuple[Repository, bytes, bool]:
-    found = owned(call)
-    ref = f"refs/{kind}/{name}".encode()
-    return found, ref, ref in found.git.refs
-
-
-def create_branch(call: Call) -> Response:
-    found, ref, exists = ref_of(call, "heads", call.parts["name_of_ref"])
-    if exists and not call.json().get("overwrite"):
-        refuse(409, "Reference already exists")
-    found.git.refs[ref] = found.resolve(call.json().get("startingPoint") or "main").encode()
-    return Response(status_code=201)
-
-
 def create_tag(call: Call) -> Response:
     """In the address stands the revision, in the body the tag."""
-    found, ref, exists = ref_of(call, "tags", call.json()["tag"])
-    if exists:
+    found, tag = owned(call), call.json()["tag"]
+    if f"refs/tags/{tag}" in found.refs():
         refuse(409, "Tag reference exists already")
-    found.git.refs[ref] = found.resolve(call.parts["name_of_ref"]).encode()
+    found.git.refs[f"refs/tags/{tag}".encode()] = found.resolve(call.parts["rev"]).encode()
     return Response(status_code=201)
-
-
-def delete_ref(kind: str, call: Call) -> dict[str, Any]:
-    found, ref, exists = ref_of(call, kind, call.parts["name_of_ref"])
-    if not exists:
-        raise MissingError("RevisionNotFound", f"Invalid rev id: {call.parts['name_of_ref']}")
-    if ref == b"refs/heads/main":
-        refuse(403, "the main branch stays")
-    del found.git.refs[ref]
-    return {}
 
 
 def nothing(call: Call) -> None:
@@ -274,8 +250,5 @@ ROUTES: Routes = {
     f"GET {API}/revision/{{rev}}": info,
     f"GET {API}/leaderboard": leaderboard,
     f"PUT {API}/settings": settings,
-    f"POST {API}/branch/{{name_of_ref}}": create_branch,
-    f"DELETE {API}/branch/{{name_of_ref}}": lambda call: delete_ref("heads", call),
-    f"POST {API}/tag/{{name_of_ref}}": create_tag,
-    f"DELETE {API}/tag/{{name_of_ref}}": lambda call: delete_ref("tags", call),
+    f"POST {API}/tag/{{rev}}": create_tag,
 }

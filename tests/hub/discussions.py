@@ -89,40 +89,15 @@ def comment(call: Call) -> dict[str, Any]:
     return {"newMessage": repository.happen(discussion, user.name, "comment", data)}
 
 
-def edit(call: Call) -> dict[str, Any]:
-    _, discussion = asked(call)
-    user = call.signed_in(write=True)
-    event = next((event for event in discussion.events if event["id"] == call.parts["event"]), None)
-    if event is None:
-        refuse(404, "there is no such comment", "EntryNotFound")
-    if event["author"]["name"] != user.name:
-        refuse(403, "only its author may edit a comment")
-    event["data"]["latest"]["raw"] = call.json()["content"]
-    event["data"]["edited"] = True
-    return {"updatedComment": event}
-
-
-def allowed(call: Call) -> tuple[Repository, Discussion, str]:
-    """For what the author and the owners may do."""
+def status(call: Call) -> dict[str, Any]:
     repository, discussion = asked(call)
     user = call.signed_in(write=True)
     if not (call.owns(repository) or user.name == discussion.author):
         refuse(403, "only the author and the owners may do this")
-    return repository, discussion, user.name
-
-
-def status(call: Call) -> dict[str, Any]:
-    repository, discussion, user = allowed(call)
     if discussion.status == "merged":
         refuse(400, "it is merged")
     discussion.status = call.json()["status"]
-    return {"newStatus": repository.happen(discussion, user, "status-change", {"status": discussion.status})}
-
-
-def title(call: Call) -> dict[str, Any]:
-    repository, discussion, user = allowed(call)
-    old, discussion.title = discussion.title, call.json()["title"]
-    return {"newTitle": repository.happen(discussion, user, "title-change", {"from": old, "to": discussion.title})}
+    return {"newStatus": repository.happen(discussion, user.name, "status-change", {"status": discussion.status})}
 
 
 def merge(call: Call) -> dict[str, Any]:
@@ -143,8 +118,6 @@ ROUTES: Routes = {
     f"POST {API}": create,
     f"GET {API}/{{num}}": details,
     f"POST {API}/{{num}}/comment": comment,
-    f"POST {API}/{{num}}/comment/{{event}}/edit": edit,
     f"POST {API}/{{num}}/status": status,
-    f"POST {API}/{{num}}/title": title,
     f"POST {API}/{{num}}/merge": merge,
 }

@@ -1,5 +1,6 @@
 """Reading a repository: listings of files, commits and refs, the files themselves, and git's own protocol."""
 
+import gzip
 import subprocess
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -110,7 +111,8 @@ def git_objects(call: Call) -> Response:
 
 def git(call: Call, *options: str) -> bytes:
     command = ["git", "upload-pack", "--stateless-rpc", *options, str(call.repository().path)]
-    return subprocess.run(command, input=call.body, stdout=subprocess.PIPE, check=True).stdout
+    body = gzip.decompress(call.body) if call.headers.get("content-encoding") == "gzip" else call.body
+    return subprocess.run(command, input=body, stdout=subprocess.PIPE, check=True).stdout
 
 
 API = "/api/{type}/{ns}/{name}"
