@@ -16,6 +16,12 @@ from lmrl_eval.score import Score
 PARTIAL, LINES = "partial.json", "episodes.jsonl"
 SCORE, EPISODES, ACTIONS, TIMING = "score.json", "episodes.parquet", "greedy_actions.json", "timing.json"
 
+# What is read of a folder that anyone may have made; a file of a megabyte can hold a terabyte of text.
+MAX_JSON = 16 * 2**20  # bytes
+MAX_EPISODES = 200_000
+MAX_TEXTS = 10_000_000
+MAX_BYTES = 2**30  # of all texts, spread out
+
 
 @dataclass(frozen=True)
 class Results:
@@ -165,14 +171,16 @@ def read_results(folder: str | Path) -> Results:
             raise UserError(f"{folder} is incomplete: {name} is missing; run the evaluation again")
     name = SCORE
     try:
-        score = Score.from_json((folder / SCORE).read_text(encoding="utf-8"))
+        score = Score.from_json(_read_text(folder / SCORE))
         name = ACTIONS
-        actions = _texts(json.loads((folder / ACTIONS).read_text(encoding="utf-8")))
+        actions = _texts(json.loads(_read_text(folder / ACTIONS)))
         name = TIMING
-        timing = dict(json.loads((folder / TIMING).read_text(encoding="utf-8")))
+        timing = dict(json.loads(_read_text(folder / TIMING)))
         name = EPISODES
         episodes = _read_episodes(folder / EPISODES)
-    except (ValueError, TypeError, KeyError, OSError, RecursionError, pyarrow.ArrowException) as error:
+    except (
+        ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, pyarrow.ArrowException
+    ) as error:  # fmt: skip
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
     mean = sum(episode.total_reward for episode in episodes) / max(1, len(episodes))
@@ -184,16 +192,85 @@ def read_results(folder: str | Path) -> Results:
     return Results(score, episodes, actions, timing)
 
 
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > MAX_JSON:
+        raise ValueError(f"it has more than {MAX_JSON:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
 def _read_episodes(path: Path) -> list[Episode]:
     """The episodes of a Parquet file with the dataset's columns."""
-    import pyarrow.parquet
+    from pyarrow.parquet import ParquetFile
 
-    rows = pyarrow.parquet.read_table(path).to_pylist()
+    _check_episodes(path)
+    episodes = []
+    with ParquetFile(path, arrow_extensions_enabled=False) as file:
+        rows = file.read().to_pylist()
     for row in rows:
         # `info` is stored as JSON text, which only `datasets` decodes by itself.
-        if isinstance(row["info"], str):
-            row["info"] = json.loads(row["info"])
-    return [Episode.from_row(row) for row in rows]
+        row["info"] = json.loads(row["info"])
+        if not isinstance(row["info"], dict):
+            raise ValueError("an episode's info is no JSON object")
+        episode = Episode.from_row(row)
+        if not math.isclose(row["total_reward"], episode.total_reward, rel_tol=1e-9, abs_tol=1e-9):
+            raise ValueError(f"the total reward of seed {episode.seed} is not the sum of its rewards")
+        episodes.append(episode)
+    return episodes
+
+
+def _columns() -> dict[str, Any]:
+    """The columns of `lmrl_data.builder.FEATURES` by their types as they are stored."""
+    import pyarrow as pa
+
+    text, number, flag = pa.string(), pa.float64(), pa.bool_()
+    return {
+        "task": text, "config": text, "messages": pa.list_(pa.struct([("role", text), ("content", text)])),
+        "rewards": pa.list_(number), "total_reward": number, "terminated": flag, "truncated": flag, "policy": text,
+        "seed": pa.int64(), "info": text,
+    }  # fmt: skip
+
+
+def _check_episodes(path: Path) -> None:
+    """Raises a `ValueError` if a file has other columns, gaps, or more in it than is ever played."""
+    from pyarrow import BaseExtensionType
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path, arrow_extensions_enabled=False) as file:
+        # What is JSON may be marked as such; it is text.
+        columns = {
+            field.name: field.type.storage_type if isinstance(field.type, BaseExtensionType) else field.type
+            for field in file.schema_arrow
+        }
+        if columns != _columns():
+            other = [name for name in columns | _columns() if columns.get(name) != _columns().get(name)]
+            raise ValueError(f"its columns are not those of episodes, e.g. {other[0][:40]!r}")
+        rows = file.metadata.num_rows
+        groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+        paths = [file.schema.column(index).path for index in range(len(file.schema))]
+        texts = max(sum(group.column(index).num_values for group in groups) for index in range(len(paths)))
+        size = sum(group.total_byte_size for group in groups)
+    if rows > MAX_EPISODES or texts > MAX_TEXTS or size > MAX_BYTES:
+        raise ValueError(f"it holds {rows:,} episodes, {texts:,} texts and {size:,} bytes, which is too much to read")
+    # Equal texts are stored once; read so, they take no more room than in the file, however often each is said.
+    with ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
+        size = sum(_size(chunk) for column in file.read().columns for chunk in column.chunks)
+    if size > MAX_BYTES:
+        raise ValueError(f"it holds {size:,} bytes, which is too much to read")
+
+
+def _size(array: Any) -> int:
+    """How many bytes the values of an Arrow array are, each counted as often as it occurs."""
+    from pyarrow import compute, types
+
+    if array.null_count:
+        raise ValueError("it has empty cells")
+    if types.is_list(array.type):
+        return _size(array.flatten())
+    if types.is_struct(array.type):
+        return sum(map(_size, array.flatten()))
+    if types.is_dictionary(array.type):
+        return compute.sum(compute.binary_length(array.dictionary).take(array.indices).cast("int64")).as_py() or 0
+    return array.nbytes
 
 
 def _texts(values: object) -> dict[str, str]:
