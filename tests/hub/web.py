@@ -7,7 +7,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urlencode
 
@@ -67,9 +67,7 @@ class Call:
     query: QueryParams
     headers: Headers
     body: bytes
-    method: str
     user: "User | None" = None
-    found: dict[str, Any] = field(default_factory=dict)
 
     def json(self) -> Any:
         try:
@@ -160,7 +158,7 @@ class Application:
             self.hub.unlisted.append(f"{self.origin}: {method} {path}")
             response = RefusedError(404, f"no such route: {method} {path}", "RouteNotFound").response()
         else:
-            call = Call(self.hub, parts | {"here": path}, QueryParams(query), headers, bytes(body), method)
+            call = Call(self.hub, parts | {"here": path}, QueryParams(query), headers, bytes(body))
             response = await run_in_threadpool(self.answer, handler, call)
         if kind == "cut_after":
             await cut(receive)
