@@ -15,18 +15,20 @@ def histograms(statistics: Mapping[str, Statistics]) -> bytes:
         UserError: if Matplotlib is not installed.
     """
     try:
+        from matplotlib import style
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError('the histograms need Matplotlib: pip install "lmrl[eval]"') from None
 
-    figure = Figure(figsize=(9, 3 * len(statistics)), layout="constrained")
-    grid = figure.subplots(len(statistics), 2, squeeze=False)
-    for (config, each), axes in zip(statistics.items(), grid, strict=True):
-        for panel, values, name in zip(axes, (each.lengths, each.returns), ("actions", "return"), strict=True):
-            panel.hist(values, bins=40)
-            panel.set(title=config, xlabel=f"{name} per episode", ylabel="episodes")
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    with style.context("default"):  # whatever the reader's own style is
+        figure = Figure(figsize=(9, 3 * len(statistics)), layout="constrained")
+        grid = figure.subplots(len(statistics), 2, squeeze=False)
+        for (config, each), axes in zip(statistics.items(), grid, strict=True):
+            for panel, values, name in zip(axes, (each.lengths, each.returns), ("actions", "return"), strict=True):
+                panel.hist(values, bins=40)
+                panel.set(title=config, xlabel=f"{name} per episode", ylabel="episodes")
+        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
     return file.getvalue()
 
 

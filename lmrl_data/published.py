@@ -126,12 +126,12 @@ def folder_files(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[
 def notices(task: Task) -> dict[str, bytes]:
     """The licence, and what the owners of third-party data in the task want to be said wherever it goes."""
     page = task_page(task)
-    licence = LICENCES[page.licence]
-    text = (
-        distribution("lmrl").read_text("licenses/LICENSE") or ""
-        if page.licence == "apache-2.0"
-        else f"{licence.name}, {licence.url}\n\n{page.attribution}\n"
-    )
+    if page.licence == "apache-2.0":
+        text = distribution("lmrl").read_text("licenses/LICENSE")
+        if text is None:
+            raise UserError("the installed package lmrl has lost its LICENSE; install it again")
+    else:
+        text = f"{LICENCES[page.licence].name}, {LICENCES[page.licence].url}\n\n{page.attribution}\n"
     found = {"LICENSE": text.encode()}
     assets = files("lmrl_data.tasks") / "assets" / task.id
     if assets.is_dir():
