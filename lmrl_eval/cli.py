@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmrl_eval import hub_cli
+
 if TYPE_CHECKING:
     from lmrl_eval.results import Results
 
@@ -170,6 +172,7 @@ def run(
                 move_accuracy=not human and not asked,
                 policy_seed=None if human else policy_seed,
                 checkpoint=checkpoint,
+                dataset_revision=(checkpoint or {}).get("dataset_revision"),
                 oracle=speaker,
                 done=partial.read(),
                 on_episode=partial.add,
@@ -292,6 +295,8 @@ def _betas(given: Sequence[str]) -> list[float | None]:
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.=-]+", "_", name).strip("._") or "policy"
 
+
+hub_cli.register(app)
 
 _arguments: list[str] = []
 

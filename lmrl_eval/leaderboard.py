@@ -56,7 +56,7 @@ class Entry:
             published replies of a model as oracle; `"flagged"`: it does not; `"unchecked"`: it could not be tried.
             Only the first two are ranked.
         problems (`Sequence[str]`): why it is flagged or unchecked, one line each.
-        algorithm (`str`, *optional*): the recipe, as the model's card says.
+        algorithm (`str`, *optional*): the recipe, as the score or the model's card says.
         parameters (`int`, *optional*): number of weights, as the score says.
         date (`str`, *optional*): when it was published, e.g. `"2026-11-28"`.
         model_url (`str`, *optional*), episodes_url (`str`, *optional*): pages of the model and of the episodes.
@@ -415,7 +415,8 @@ def _algorithm(score: Score, info: "ModelInfo") -> str | None:
     """Of the algorithms that we know; anything else that a card says is not repeated."""
     if isinstance(_get(score.checkpoint, "host"), str):
         return "prompted"
-    return next((name for name in ALGORITHMS if name in (info.tags or [])), None)
+    said = [_get(score.checkpoint, "algorithm"), *(info.tags or [])]
+    return next((name for name in said if isinstance(name, str) and name in ALGORITHMS), None)
 
 
 def _parameters(score: Score, info: Any) -> int | None:
