@@ -287,7 +287,7 @@ def _environment() -> "Environment":
 COLUMNS = (
     "rank", "model", "algorithm", "size", "normalized", "return", "success", "length", "invalid", "episodes", "seeds",
     "status",
-)
+)  # fmt: skip
 
 
 def markdown_table(entries: Sequence[Entry]) -> str:

@@ -110,13 +110,14 @@
 
   function show() {
     const [id, episode, turn] = state.show.split(".");
-    const source = id && $(`show=${id}`);
-    if (!source) {
+    const heading = id && $(`show=${id}`);
+    if (!heading) {
       state.show = "";
       if (viewer.open) viewer.close();
       return;
     }
-    $("viewer-title").textContent = source.querySelector("h5").textContent;
+    $("viewer-title").textContent = heading.textContent;
+    const source = heading.closest("details");
     episodes = all(".episode", source);
     const buttons = episodes.map((_, index) => {
       const button = document.createElement("button");
