@@ -245,7 +245,6 @@ class _Replies:
     def __init__(self) -> None:
         self.asked = 0  # replies that were the model's to give
         self.fallback = 0  # of those, such as are said if it gives none
-        self.unread = 0  # of those, such as cannot be the model's
 
     def say(self, simulator: GroundedSimulator, action: str, said: str) -> tuple[Step, str]:
         """The step with that reply, and why the rules would not have let it pass, if so."""
@@ -255,11 +254,9 @@ class _Replies:
             if said != prompt.grounded:
                 refused = f"the rules speak, and {_differs(said, prompt.grounded)}"
         else:
-            readable, fallback = prompt.parse(said) == said, said == prompt.fallback
             self.asked += 1
-            self.fallback += fallback
-            self.unread += fallback and not readable
-            if not (readable or fallback):
+            self.fallback += said == prompt.fallback
+            if said not in (prompt.fallback, prompt.parse(said)):
                 refused = f"no oracle's reply is {_shown(said)}: the rules refuse it"
         return simulator.finish(said), refused
 
@@ -270,7 +267,7 @@ class _Replies:
         asked, regenerated, replaced = (counts[name] for name in COUNTS)
         if asked != self.asked:
             return [f"the oracle was asked {self.asked} times, not {asked}"]
-        if not self.unread <= replaced <= min(self.fallback, regenerated) or regenerated > asked:
+        if not 0 <= replaced <= min(self.fallback, regenerated) or regenerated > asked:
             return [f"of {asked} replies {regenerated} asked for again and {replaced} replaced cannot be"]
         return []
 

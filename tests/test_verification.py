@@ -21,6 +21,7 @@ from lmrl_data.episode import Episode, Turn
 from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.maze import ACTIONS, grid
 from lmrl_eval import Evaluator, Results, load_oracle, read_results
+from lmrl_eval.evaluator import counts_of
 from lmrl_eval.score import score_episodes
 from lmrl_eval.verification import MAX_PROBLEMS, NUMBERS, Verification, departures, describe, verify_results
 
@@ -186,7 +187,7 @@ CHANGES: Mapping[str, Callable[[Episode, st.DataObject], Episode]] = {
     "action": change_action,
     "text": change_text,
     "info": change_info,
-    "more info": lambda episode, data: with_info(episode, **{data.draw(st.text(max_size=5)): 1}),
+    "more info": lambda episode, data: with_info(episode, **{data.draw(st.text(max_size=5)): None}),
     "less info": drop_info,
     "order of turns": change_order,
     "seed": lambda episode, data: replace(
@@ -196,7 +197,9 @@ CHANGES: Mapping[str, Callable[[Episode, st.DataObject], Episode]] = {
     "cut": lambda episode, data: replace(
         episode, turns=episode.turns[: data.draw(st.integers(2, len(episode.turns) - 1))]
     ),
-    "longer": lambda episode, data: replace(episode, turns=(*episode.turns, *episode.turns[-2:])),
+    "longer": lambda episode, data: replace(
+        episode, turns=(*episode.turns, *episode.turns[-2:][: data.draw(st.integers(1, 2))])
+    ),
     "system turn": lambda episode, data: replace(episode, turns=(Turn("system", "Hi"), *episode.turns)),
     "task": lambda episode, data: replace(episode, task="wordle"),
     "config": lambda episode, data: replace(episode, config="partially_observed"),
@@ -340,6 +343,18 @@ def test_a_models_replies_are_replayed_and_the_result_says_so(tmp_path: Path, co
 
 
 @pytest.mark.usefixtures("_toy")
+def test_what_the_evaluator_cuts_is_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toy_dialogue.TASK", replace(TOY, max_turns=2))
+    results = Evaluator().compute(Asker(), "toy", n_episodes=12, n_resamples=50)
+    assert results.score.mean_turns == 2
+    assert verify_results(results).status == "verified"
+    monkeypatch.setattr("toy_dialogue.TASK", replace(TOY, max_turns=1))
+    assert "goes on after its end" in verify_results(results).problems[0]
+    monkeypatch.setattr("toy_dialogue.TASK", TOY)
+    assert "stops before its end" in verify_results(results).problems[0]
+
+
+@pytest.mark.usefixtures("_toy")
 def test_an_oracle_cannot_say_what_the_rules_refuse_or_decide() -> None:
     results = spoken()
     for text in ("Perhaps.", "yes", "YES.", " No.", "The fruit is plum."):
@@ -363,9 +378,16 @@ def test_an_oracle_cannot_say_what_the_rules_refuse_or_decide() -> None:
 def test_an_oracles_counts_are_those_of_its_replies(counts: Any) -> None:
     results = spoken()
     assert results.episodes[0].info["oracle"] == {"asked": 4, "regenerated": 0, "replaced": 0}
-    found = verify_results(edit(results, 0, lambda episode: with_info(episode, oracle=counts)))
-    assert found.status == "flagged"
+    forged = edit(results, 0, lambda episode: with_info(episode, oracle=counts))
     assert results.score.oracle is not None
+    if isinstance(counts, dict) and len(counts) == 3:
+        # Nor does it help that the sums are right.
+        forged = replace(forged, score=replace(forged.score, oracle={"spec": "x", **counts_of(forged.episodes)}))
+    assert verify_results(forged).problems[0].startswith("the episode of seed 2000000: ")
+    agrees = spoken(say=lambda view, attempt: "yes")  # and never says "No.", which stands for what it did not say
+    counts = {"asked": 4, "regenerated": 1, "replaced": 1}
+    forged = edit(agrees, 1, lambda episode: with_info(episode, oracle=counts))
+    assert "cannot be" in verify_results(forged).problems[0]
     totals = replace(results.score, oracle={**results.score.oracle, "replaced": 7})
     assert verify_results(replace(results, score=totals)).problems == (
         "the oracle's replaced is not the 0 of these episodes",

@@ -74,6 +74,19 @@ def test_deep_json_is_one_line(tmp_path: Path, depth: int, place: str) -> None:
     check_printable(found)
 
 
+def test_values_that_are_too_deep_to_be_shown_are_flagged() -> None:
+    deep: list[Any] = []
+    for _ in range(20_000):
+        deep = [deep]
+    results = played()
+    first, *others = results.episodes
+    for changed in (
+        replace(results, score=replace(results.score, options={"goal": deep})),
+        replace(results, episodes=[replace(first, info=first.info | {"deep": deep}), *others]),
+    ):
+        assert verify_results(changed).problems == ("its options or infos are nested too deeply",)
+
+
 def write_columns(folder: Path, table: pa.Table, **columns: pa.Array) -> None:
     for name, values in columns.items():
         table = table.set_column(table.column_names.index(name), name, values)
