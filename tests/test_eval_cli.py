@@ -208,7 +208,8 @@ def test_a_checkpoint_is_scored_and_described(lmrl_eval: Run, checkpoint: Path) 
         assert code == 0
         assert "| bc-tiny |" in out
     values = score("one")
-    assert values["checkpoint"].keys() == {"source", "weights_sha256", "temperature", "beta", "max_new_tokens"}
+    facts = {"source", "weights_sha256", "parameters", "temperature", "beta", "max_new_tokens"}
+    assert values["checkpoint"].keys() == facts
     assert values["checkpoint"]["max_new_tokens"] == 4
     assert values["statistics"]["tokens_written"] > 0
     for name in ("score.json", "episodes.parquet", "greedy_actions.json"):

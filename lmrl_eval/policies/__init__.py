@@ -14,7 +14,6 @@ from lmrl_eval.policies.scripted import PREFIX, load_scripted
 
 CHAT = "chat:"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "value_model/*"]
 
 
 def load_policy(
@@ -75,13 +74,14 @@ def is_checkpoint(spec: str) -> bool:
 
 def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
     """What a score tells about a checkpoint or a chat model: where it is from, a digest of its weights or of what it
-    was told, and how it was sampled."""
+    was told, how large it is, how it was sampled, and what its `training.json` says it was made from."""
     player: Any = policy
     if spec.startswith(CHAT):
         return player.describe()
     if not is_checkpoint(spec):
         return None
     settings = {
+        "parameters": player.model.num_parameters(),
         "temperature": player.temperature,
         "beta": getattr(player.model, "beta", None),
         "max_new_tokens": player.max_new_tokens,
@@ -93,7 +93,21 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    return {"source": spec, "weights_sha256": digest.hexdigest(), **settings}
+    return {"source": spec, "weights_sha256": digest.hexdigest(), **settings, **_made_from(folder)}
+
+
+def _made_from(folder: Path) -> dict[str, str]:
+    """What a score tells of a `training.json`; one that cannot be read, in whoever's checkpoint, tells nothing."""
+    from lmrl_eval.provenance import read_provenance
+
+    try:
+        found = read_provenance(folder)
+    except UserError:
+        found = None
+    if found is None or found.kind != "policy":
+        return {}
+    facts = {"algorithm": found.algorithm, "dataset": found.dataset, "dataset_revision": found.dataset_revision}
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def checkpoint_folder(spec: str) -> Path:
@@ -104,7 +118,9 @@ def checkpoint_folder(spec: str) -> Path:
     """
     folder = Path(spec).expanduser()
     if not folder.exists() and HUB_ID.fullmatch(spec):
-        folder = _download(spec)
+        from lmrl_eval.download import download_checkpoint
+
+        folder = download_checkpoint(spec)
     if not folder.exists():
         raise UserError(
             f"{spec} does not exist; give a checkpoint folder, a model id, chat:MODEL@URL, scripted:NAME or human"
@@ -114,16 +130,6 @@ def checkpoint_folder(spec: str) -> Path:
             f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"
         )
     return folder
-
-
-def _download(spec: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(spec, allow_patterns=CHECKPOINT_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        raise UserError(f"{spec} is neither a folder here nor a model that the Hub lets you read") from None
 
 
 def _load_checkpoint(

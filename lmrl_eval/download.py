@@ -1,0 +1,67 @@
+"""A checkpoint from the Hub: what its server says is checked before it names a file on this machine."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmrl_data.errors import UserError
+
+if TYPE_CHECKING:
+    import httpx2
+
+CHECKPOINT_FILES = re.compile(
+    r"((value_model|additional_chat_templates)/)?[\w-][\w.-]*\.(json|safetensors|jinja|model|txt)", re.ASCII
+)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+# The client asks for these before it downloads a file, and keeps it under its ETag in a folder named by the commit.
+NAMING = ("etag", "x-linked-etag", "x-repo-commit")
+NAME = re.compile(r'(W/)?"?[\w-][\w.-]*"?', re.ASCII)
+
+
+def download_checkpoint(repo_id: str) -> Path:
+    """The files of a checkpoint on the Hub, in the client's cache; without the Hub, what is there of it.
+
+    Raises:
+        UserError: if there is no such model or it may not be read, or the server names files as none should be.
+    """
+    import httpx2
+    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    api = HfApi(endpoint=constants.ENDPOINT)
+    _check_answers()
+    try:
+        revision = api.resolve_revision(repo_id)
+        if not COMMIT.fullmatch(revision.resolved):
+            raise UserError(f"{repo_id}: the server names no commit ({revision.resolved[:80]!r}); nothing is loaded")
+        try:
+            listed = [entry.path for entry in api.list_repo_tree(repo_id, revision=revision, recursive=True)]
+        except (OfflineModeIsEnabled, httpx2.TransportError):
+            return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+        wanted = [path for path in listed if CHECKPOINT_FILES.fullmatch(path)]
+        files = [hf_hub_download(repo_id, path, revision=revision, endpoint=constants.ENDPOINT) for path in wanted]
+        roots = {Path(file).parents[path.count("/")] for file, path in zip(files, wanted, strict=True)}
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx2.HTTPError, OSError):
+        raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read") from None
+    if len(roots) != 1:
+        raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
+    return roots.pop()
+
+
+def _check_answers() -> None:
+    """Has every answer to the client checked, before it makes a path of it."""
+    from huggingface_hub import get_session
+
+    client = get_session()
+    hooks = client.event_hooks
+    if _check_answer not in hooks["response"]:
+        client.event_hooks = {**hooks, "response": [*hooks["response"], _check_answer]}
+
+
+def _check_answer(response: "httpx2.Response") -> None:
+    if response.request.method != "HEAD":
+        return
+    for name in NAMING:
+        value = response.headers.get(name)
+        if value is not None and not NAME.fullmatch(value):
+            raise UserError(f"the server sent an {name} that names no file ({value[:80]!r}); nothing is loaded")

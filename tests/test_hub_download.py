@@ -1,0 +1,72 @@
+"""Loading a checkpoint from a server that means harm: nothing is written but where it belongs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import huggingface_hub
+import pytest
+from huggingface_hub.utils._http import default_client_factory
+
+from lmrl_data import UserError
+from lmrl_eval.policies import checkpoint_folder
+
+COMMIT = "a" * 40
+CONFIG = b'{"model_type": "llama"}'
+Serve = Callable[..., None]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Puts a server in the Hub's place that has one file and says what a test tells it to say."""
+    cache = tmp_path / "deep" / "down" / "cache"
+    for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_CACHE": str(cache), "ENDPOINT": "http://hub.test"}.items():
+        monkeypatch.setattr(huggingface_hub.constants, name, value)
+
+    def start(*, commit: str = COMMIT, path: str = "config.json", etag: str = "b" * 40, told: str = COMMIT) -> None:
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            if "/tree/" in request.url.path:
+                entry: dict[str, Any] = {"type": "file", "oid": "b" * 40, "size": len(CONFIG), "path": path}
+                return httpx2.Response(200, json=[entry])
+            if "/resolve/" in request.url.path:
+                named = {"ETag": f'"{etag}"', "X-Repo-Commit": told, "Content-Length": str(len(CONFIG))}
+                return httpx2.Response(200, headers=named, content=b"" if request.method == "HEAD" else CONFIG)
+            return httpx2.Response(200, json={"id": "alice/x", "sha": commit, "siblings": []})
+
+        huggingface_hub.set_client_factory(lambda: httpx2.Client(transport=httpx2.MockTransport(answer)))
+
+    yield start
+    huggingface_hub.set_client_factory(default_client_factory)
+
+
+def test_an_honest_server_is_believed(serve: Serve) -> None:
+    serve()
+    assert (checkpoint_folder("alice/x") / "config.json").read_bytes() == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"etag": "../../../../../evil"}, "etag that names no file"),
+        ({"etag": "{outside}"}, "etag that names no file"),
+        ({"etag": ".."}, "etag that names no file"),
+        ({"told": "../../../../evil"}, "x-repo-commit that names no file"),
+        ({"commit": "../../../../evil"}, "names no commit"),
+        ({"commit": "{outside}"}, "names no commit"),
+        ({"path": "../../../../../config.json"}, "none of the files"),
+        ({"path": "{outside}/config.json"}, "none of the files"),
+        ({"path": "value_model/../../../../evil.json"}, "none of the files"),
+        ({"path": "run.py"}, "none of the files"),
+        ({"path": ".config.json"}, "none of the files"),
+    ],
+)
+def test_what_a_server_says_leads_nowhere_else(
+    serve: Serve, tmp_path: Path, said: dict[str, str], complaint: str
+) -> None:
+    serve(**{name: value.format(outside=tmp_path / "evil") for name, value in said.items()})
+    with pytest.raises(UserError, match=complaint) as caught:
+        checkpoint_folder("alice/x")
+    assert "\n" not in str(caught.value)
+    assert [path for path in tmp_path.rglob("*") if path.name in ("evil", "evil.json", "config.json", "run.py")] == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"deep"}
