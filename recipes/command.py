@@ -1,11 +1,14 @@
 """How every recipe starts: YAML and flags into dataclasses, and one line instead of a traceback for what is wrong."""
 
+import argparse
 import difflib
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+given: dict[str, Any] | None = None  # the settings that this command was started with, while it runs
 
 
 def run(main: Callable[..., None], *dataclasses: Any) -> None:
@@ -22,6 +25,7 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
 
     from lmrl_data.errors import UserError
 
+    global given
     try:
         parser = TrlParser(dataclasses)
         # argparse's own would print the usage: 200 lines.
@@ -30,6 +34,7 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
         if unknown:
             names = [name for each in dataclasses for name in each.__dataclass_fields__]
             fail(_unknown_setting(unknown[0], names))
+        given = _given(parser, sys.argv[1:])
     except IndexError:
         fail("--config needs the path of a YAML file")
     except (ValueError, OSError, yaml.YAMLError) as error:
@@ -42,6 +47,24 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
         # A progress bar stands on the line.
         print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
         sys.exit(130)
+    finally:
+        given = None
+
+
+def _given(parser: argparse.ArgumentParser, arguments: list[str]) -> dict[str, Any]:
+    """The settings of the YAML, and of the flags, which win; without anything that is a default."""
+    import yaml
+
+    settings = {}
+    if "--config" in arguments:
+        place = arguments.index("--config")
+        with open(arguments[place + 1]) as file:
+            settings = yaml.safe_load(file)
+        arguments = arguments[:place] + arguments[place + 2 :]
+    # A parser sets no default where something stands already.
+    absent = object()
+    found = parser.parse_args(arguments, argparse.Namespace(**{each.dest: absent for each in parser._actions}))
+    return settings | {name: value for name, value in vars(found).items() if value is not absent}
 
 
 def _unknown_setting(given: str, names: list[str]) -> str:

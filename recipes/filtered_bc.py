@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 from datasets import Dataset
-from offline import finish, load_language_model, load_rows, make_items, policy_callback, resume_path
+from offline import load_language_model, load_rows, make_items, policy_callback, resume_path
+from outcome import data_of, finish, provenance_of, push_target
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
@@ -85,6 +86,7 @@ def sft_rows(items: Dataset) -> Dataset:
 
 
 def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig) -> None:
+    target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     success = np.array([info["success"] for info in rows["info"]])
@@ -101,8 +103,8 @@ def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: Model
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], policy)
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
     trainer.train(resume_from_checkpoint=resume_path(args))
-    names = (str(script_args.dataset_name), str(model_args.model_name_or_path))
-    finish(trainer, rows[0]["task"], rows[0]["config"], "filtered_bc", *names, LIMITATIONS)
+    data = data_of(script_args, rows)
+    finish(trainer, provenance_of(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target)
 
 
 if __name__ == "__main__":

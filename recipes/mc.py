@@ -17,7 +17,6 @@ from offline import (
     OfflineConfig,
     ValueTrainer,
     action_tokens,
-    finish,
     load_behavior,
     load_rows,
     make_items,
@@ -25,6 +24,7 @@ from offline import (
     simulator_callback,
     value_model_for,
 )
+from outcome import data_of, finish, provenance_of, push_target
 from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
@@ -79,6 +79,7 @@ class MCTrainer(ValueTrainer):
 
 
 def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) -> None:
+    target = push_target(args)
     behavior, tokenizer = load_behavior(model_args.model_name_or_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     trainer = MCTrainer(
@@ -93,8 +94,8 @@ def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) 
     )
     simulator_callback(trainer, rows)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    names = (str(script_args.dataset_name), str(model_args.model_name_or_path))
-    finish(trainer, rows[0]["task"], rows[0]["config"], "mc", *names, LIMITATIONS)
+    data = data_of(script_args, rows)
+    finish(trainer, provenance_of(args, "mc", data, model_args, limitations=LIMITATIONS), target)
 
 
 if __name__ == "__main__":

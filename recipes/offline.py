@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
-from lmrl_data.cards import render_model_card
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
@@ -331,52 +330,6 @@ def resume_path(args: Any) -> str | None:
     if path is not None and not Path(path).is_dir():
         raise UserError(f"cannot resume from {path}: there is no such folder")
     return path
-
-
-def finish(
-    trainer: Any, task: str, config: str, algorithm: str, dataset_name: str, base_model: str, limitations: str
-) -> None:
-    """Saves the policy and its card; the final folder needs nothing to resume from."""
-    trainer.save_model(str(trainer.args.output_dir))
-    trainer.save_state()  # the log, for `lmrl-eval report --curves`
-    card = render_model_card(
-        get_task(task),
-        algorithm=algorithm,
-        base_model=base_model,
-        dataset=dataset_name,
-        dataset_revision=None,
-        hyperparameters={"dataset_config": config, **changed_settings(trainer.args)},
-        scores=[],
-        limitations=limitations,
-    )
-    write_card(trainer, card)
-
-
-def write_card(trainer: Any, card: str) -> None:
-    """Writes a card of ours beside the saved model, and publishes both if the settings say so."""
-    folder = Path(trainer.args.output_dir)
-    # Also what `push_to_hub` calls before it uploads, which would put TRL's card in the place of ours.
-    trainer.create_model_card = lambda *_, **__: (folder / "README.md").write_text(card, encoding="utf-8")
-    if trainer.accelerator.is_main_process:
-        for name in ("trainer_state.safetensors", "training_args.bin"):  # only for resuming; the latter is a pickle
-            (folder / name).unlink(missing_ok=True)
-        trainer.create_model_card()
-    trainer.accelerator.wait_for_everyone()
-    if trainer.args.push_to_hub:
-        trainer.push_to_hub()
-    trainer.end()
-
-
-def changed_settings(args: Any) -> dict[str, Any]:
-    """The settings that differ from the recipe's defaults, without paths and anything that may be a secret."""
-    hidden = ("token", "dir", "report_to", "tqdm", "push", "hub", "resume")
-    return {
-        setting.name: getattr(args, setting.name)
-        for setting in fields(args)
-        if not any(word in setting.name for word in hidden)
-        and setting.default is not MISSING
-        and getattr(args, setting.name) != setting.default
-    }
 
 
 def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:

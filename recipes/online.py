@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
-from offline import finish, load_language_model, policy_callback, resume_path
+from offline import load_language_model, policy_callback, resume_path
+from outcome import Data, finish, provenance_of, push_target
 from rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, get_peft_config
@@ -205,6 +206,7 @@ class OnlineTrainer(GRPOTrainer):
         self.episodes: list[PlayedEpisode] | None = None
         self.experience: list[Experience] = []
         self.stopped = False
+        self.data = Data(f"lmrl/{self.task.id}", self.task.id, self.task_config)  # or what it also learns from
 
     # --- a round
 
@@ -482,6 +484,7 @@ def train(
     make_trainer: Callable[..., OnlineTrainer], args: OnlineConfig, model_args: Any, algorithm: str, limitations: str
 ) -> None:
     """What every online recipe's `main` does: loads, trains, saves."""
+    target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     trainer = make_trainer(model=model, args=args, processing_class=tokenizer, peft_config=get_peft_config(model_args))
     policy = partial(
@@ -494,5 +497,4 @@ def train(
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    names = (f"lmrl/{trainer.task.id}", str(model_args.model_name_or_path))
-    finish(trainer, trainer.task.id, trainer.task_config, algorithm, *names, limitations)
+    finish(trainer, provenance_of(args, algorithm, trainer.data, model_args, limitations=limitations), target)

@@ -18,6 +18,7 @@ import torch
 from datasets import Dataset
 from offline import load_rows, make_items
 from online import OFFLINE, Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of, train
+from outcome import data_of
 from rollout import Trajectory
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -367,11 +368,13 @@ def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs
     add_critic(kwargs["model"], str(model_args.model_name_or_path), args.critic, args.value_bias)
     if kwargs.get("peft_config") is not None:
         kwargs["peft_config"].modules_to_save = ["v_head"] + (["critic"] if args.critic == "model" else [])
-    offline = None
-    if args.bc_weight:
-        rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
-        offline = make_items(rows, kwargs["processing_class"], gamma=1.0, stride=args.window_stride)
-    return PPOTrainer(offline=offline, **kwargs)
+    if not args.bc_weight:
+        return PPOTrainer(**kwargs)
+    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    offline = make_items(rows, kwargs["processing_class"], gamma=1.0, stride=args.window_stride)
+    trainer = PPOTrainer(offline=offline, **kwargs)
+    trainer.data = data_of(script_args, rows)
+    return trainer
 
 
 def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig) -> None:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
-from offline import changed_settings, load_language_model, load_rows, resume_path, write_card
+from offline import load_language_model, load_rows, resume_path
+from outcome import data_of, finish, provenance_of, push_target
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data import Episode, Turn, UserError, get_task
-from lmrl_data.cards import render_simulator_card
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import Replay
@@ -126,6 +126,7 @@ def make_examples(rows: Dataset, tokenizer: Any, args: SimulatorConfig, longest:
 def main(script_args: ScriptArguments, args: SimulatorConfig, model_args: ModelConfig) -> None:
     if args.max_examples < 0:
         raise UserError(f"max_examples is 0 (all) or more, got {args.max_examples}")
+    target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     items = make_examples(rows, tokenizer, args, args.max_length or model.config.max_position_embeddings)
@@ -137,16 +138,8 @@ def main(script_args: ScriptArguments, args: SimulatorConfig, model_args: ModelC
         peft_config=get_peft_config(model_args),
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
-    trainer.save_model(str(args.output_dir))
-    card = render_simulator_card(
-        get_task(rows[0]["task"]),
-        config=rows[0]["config"],
-        base_model=str(model_args.model_name_or_path),
-        dataset=str(script_args.dataset_name),
-        n_examples=len(items),
-        hyperparameters=changed_settings(trainer.args),
-    )
-    write_card(trainer, card)
+    facts = {"kind": "simulator", "n_examples": len(items)}
+    finish(trainer, provenance_of(args, "simulator", data_of(script_args, rows), model_args, **facts), target)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,9 @@ def test_a_trained_model_answers_better_than_by_chance(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("simulator.load_rows", lambda *_: rows("closed", 200))
-    monkeypatch.setattr("simulator.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}")
+    monkeypatch.setattr(
+        "lmrl_data.cards.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}"
+    )
     make_model(tokenizer, "tiny", seed=0).save_pretrained("base")
     tokenizer.save_pretrained("base")
     args = settings(
