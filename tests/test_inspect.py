@@ -35,6 +35,7 @@ from lmrl_data.tasks import TASKS
 from lmrl_eval import Evaluator, Results, read_results
 from lmrl_eval.inspect import results_from_log
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
+from lmrl_eval.verification import verify_results
 
 ROOT = Path(__file__).parent.parent
 PLAYERS = {
@@ -250,7 +251,7 @@ def test_no_text_of_a_model_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         return output(texts[config.seed % len(texts)])
 
     # Some tasks would let a player go on with nonsense for hundreds of turns.
-    monkeypatch.setattr(lmrl_eval.inspect, "get_task", task_of)
+    monkeypatch.setattr(lmrl_eval.inspect, "get_task", lambda name: dataclasses.replace(get_task(name), max_turns=8))
     tasks = [getattr(lmrl_eval.inspect, task_of(case).id)(episodes=2) for case in CASES if case != "maze_from_memory"]
     for log in play(tasks, model, tmp_path):
         assert log.status == "success"
@@ -258,12 +259,13 @@ def test_no_text_of_a_model_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(read_results(folder).episodes) == 2
 
 
-def test_a_log_becomes_a_folder_that_reads_back(played: Any, tmp_path: Path) -> None:
+def test_a_log_becomes_a_folder_that_can_be_verified(played: Any, tmp_path: Path) -> None:
     log, _ = played["wordle"]
     results = results_from_log(log.location)
     again = read_results(results.save(tmp_path / "r"))
     assert again.score == results.score
     assert list(again.episodes) == list(results.episodes) == list(results_from_log(log).episodes)
+    assert verify_results(tmp_path / "r").status == "verified"
 
 
 def test_an_episode_that_a_limit_cut_off_is_no_result(tmp_path: Path) -> None:
