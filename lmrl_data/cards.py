@@ -146,14 +146,16 @@ def _block(turns: Iterable[str]) -> str:
 
 
 @functools.cache
-def _environment() -> "Environment":
+def templates(folder: str = ".") -> "Environment":
+    """The templates of a folder in `cards/`. Only files of ours are templates; episodes, names and numbers are values
+    and never parsed. HTML is escaped; Markdown has the filters `cell`, `spread` and `block`."""
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    # Only files of ours are templates; episodes, names and numbers are values and never parsed.
     environment = SandboxedEnvironment(
-        loader=FileSystemLoader(cards_folder()), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
+        loader=FileSystemLoader(cards_folder() / folder), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
     )  # fmt: skip
     environment.filters.update(cell=_cell, spread=_spread, block=_block)
     return environment
@@ -278,7 +280,7 @@ def render_dataset_card(
         config: task.data_facts(config, splits["train"]()) if task.data_facts else {}
         for config, splits in data.items()
     }
-    return head + _environment().get_template("dataset.md.jinja").render(
+    return head + templates().get_template("dataset.md.jinja").render(
         task=task,
         page=page,
         licence=LICENCES[page.licence],
@@ -317,7 +319,7 @@ def render_converted_card(
     page = task_page(task)
     title = f"{page.title}, original data"
     # The release states no licence for its data.
-    return _dataset_head(task, title, statistics, checksums, "unknown") + _environment().get_template(
+    return _dataset_head(task, title, statistics, checksums, "unknown") + templates().get_template(
         "converted.md.jinja"
     ).render(
         task=task,
@@ -334,7 +336,7 @@ def render_converted_card(
 def render_eval_yaml(task: Task) -> str:
     """The file by which the Hub knows a dataset as a benchmark."""
     tasks = [{"id": leaderboard_id(task, config), "config": config} for config in task.configs]
-    return _environment().get_template("eval.yaml.jinja").render(task=task, title=task_page(task).title, tasks=tasks)
+    return templates().get_template("eval.yaml.jinja").render(task=task, title=task_page(task).title, tasks=tasks)
 
 
 class Origin(NamedTuple):
@@ -425,7 +427,7 @@ def render_model_card(
     if not limitations.strip():
         raise ValueError("a model card says what the policy cannot do: limitations is empty")
     head = _model_head(task, base_model, dataset, ["reinforcement-learning", task.id, algorithm], model_index)
-    return head + _environment().get_template("model.md.jinja").render(
+    return head + templates().get_template("model.md.jinja").render(
         task=task,
         title=task_page(task).title,
         algorithm=algorithm,
@@ -457,7 +459,7 @@ def render_simulator_card(
         origin: what else is known of it; see `Origin`.
     """
     head = _model_head(task, base_model, dataset, ["simulator", task.id], ())
-    return head + _environment().get_template("simulator.md.jinja").render(
+    return head + templates().get_template("simulator.md.jinja").render(
         task=task,
         title=task_page(task).title,
         config=config,

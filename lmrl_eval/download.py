@@ -26,7 +26,12 @@ def download_checkpoint(repo_id: str) -> Path:
     """
     import httpx2
     from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RevisionResolutionError,
+    )
 
     api = HfApi(endpoint=constants.ENDPOINT)
     _check_answers()
@@ -41,7 +46,7 @@ def download_checkpoint(repo_id: str) -> Path:
         wanted = [path for path in listed if CHECKPOINT_FILES.fullmatch(path)]
         files = [hf_hub_download(repo_id, path, revision=revision, endpoint=constants.ENDPOINT) for path in wanted]
         roots = {Path(file).parents[path.count("/")] for file, path in zip(files, wanted, strict=True)}
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx2.HTTPError, OSError):
+    except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError):
         raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read") from None
     if len(roots) != 1:
         raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lmrl_data.cards import cards_folder, task_page
+from lmrl_data.cards import cards_folder, task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_eval.leaderboard import Entry
@@ -185,7 +185,7 @@ def write_page(
 
     sections = _sections(entries)
     rows = [row for section in sections for table in section.tables for row in table.rows]
-    page = _environment().get_template("index.html.jinja").render(
+    page = _templates().get_template("index.html.jinja").render(
         title=title,
         command=plain(command, 2_000),
         sections=sections,
@@ -209,7 +209,7 @@ def write_page(
         sort_keys=False,
         allow_unicode=True,
     )
-    card = _environment().get_template("README.md.jinja").render(title=escape(title), command=plain(command, 2_000))
+    card = _templates().get_template("README.md.jinja").render(title=escape(title), command=plain(command, 2_000))
     files = {"README.md": f"---\n{head}---\n{card}", "index.html": page}
     for name in ("leaderboard.js", "style.css"):
         files[name] = (cards_folder() / "leaderboard" / name).read_text(encoding="utf-8")
@@ -264,18 +264,8 @@ def _row(entry: Entry, place: int | None, taken: set[str]) -> Row:
 
 
 @functools.cache
-def _environment() -> "Environment":
-    from jinja2 import FileSystemLoader, StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    environment = SandboxedEnvironment(
-        loader=FileSystemLoader(cards_folder() / "leaderboard"),
-        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _templates() -> "Environment":
+    environment = templates("leaderboard")
     filters = (plain, number, half_width, plus_minus, claim, size, seeds, weights, link, plot)
     environment.filters.update({each.__name__: each for each in filters})
     environment.globals.update(STATUS=STATUS, RULE=RULE)

@@ -4,7 +4,6 @@ The episodes lie in a folder that is named by their digest. So an entry that lin
 is of, and what was published once is never overwritten.
 """
 
-import functools
 import hashlib
 import json
 import re
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmrl_data.cards import cards_folder, leaderboard_id, task_page
+from lmrl_data.cards import leaderboard_id, task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish, repo_url
 from lmrl_data.task import Task
@@ -150,18 +149,6 @@ def _index_results(score: Score, task: Task, dataset: str, source: str) -> "list
     ]  # fmt: skip
 
 
-@functools.cache
-def _template() -> Any:
-    from jinja2 import FileSystemLoader, StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    environment = SandboxedEnvironment(
-        loader=FileSystemLoader(cards_folder()), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template("episodes.md.jinja")
-
-
 def episodes_card(old: bytes | None, model: str, repo_id: str, path: str) -> bytes:
     """The card of the episodes of a model: for each config the folder that was pushed last.
 
@@ -187,7 +174,11 @@ def episodes_card(old: bytes | None, model: str, repo_id: str, path: str) -> byt
             for name in sorted(configs)
         ],
     }
-    text = _template().render(model=model, repo_id=repo_id, url=repo_url(repo_id, "dataset"), configs=configs)
+    text = (
+        templates()
+        .get_template("episodes.md.jinja")
+        .render(model=model, repo_id=repo_id, url=repo_url(repo_id, "dataset"), configs=configs)
+    )
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{text}".encode()
 
 
