@@ -277,6 +277,28 @@ def report(
     typer.echo(f"wrote {out / 'report.md'}")
 
 
+@app.command("from-inspect")
+def from_inspect(
+    log: Annotated[Path, typer.Argument(help="A log that `inspect eval` wrote, mostly logs/*.eval.")],
+    out: Annotated[Path | None, typer.Option(help="Results folder.", show_default=False)] = None,
+) -> None:
+    """Make results of a log of inspect-ai's, as if `lmrl-eval run` had played them.
+
+    \b
+    Example:
+      inspect eval lmrl_eval/inspect.py@wordle --model openai/MODEL -T episodes=64
+      lmrl-eval from-inspect logs/2026-11-28T12-00-00_wordle.eval
+    """
+    from lmrl_eval.inspect import results_from_log
+    from lmrl_eval.report import plain, table
+
+    results = results_from_log(log)
+    score = results.score
+    folder = results.save(out or Path("results", _slug(f"{score.task}-{score.config}-{score.policy}")))
+    typer.echo(table([score]))
+    typer.echo(f"wrote {plain(str(folder), 500)}")
+
+
 def _betas(given: Sequence[str]) -> list[float | None]:
     from lmrl_data.errors import UserError
 

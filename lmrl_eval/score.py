@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -82,6 +83,13 @@ class Score:
         for name in ("task", "task_version", "config", "policy", "strategy"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
+        for name in ("options", "versions", "statistics"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{name} is a table, got {getattr(self, name)!r}")
+        if not isinstance(self.protocol, str | None):
+            raise ValueError(f"protocol is a text, got {self.protocol!r}")
+        if not isinstance(self.policy_seed, int | None):
+            raise ValueError(f"policy_seed is a whole number, got {self.policy_seed!r}")
         if self.oracle is not None and not (
             isinstance(self.oracle, Mapping) and isinstance(self.oracle.get("spec"), str)
         ):
@@ -96,9 +104,11 @@ class Score:
             if not isinstance(bounds, tuple) or len(bounds) != 2:
                 raise ValueError(f"{name} is a pair of numbers, got {bounds!r}")
             numbers |= {f"{name}[0]": bounds[0], f"{name}[1]": bounds[1]}
+        whole = {item.name for item in fields(self) if item.type is int}
         for name, value in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{name} is a finite number, got {value!r}")
+            kind = int if name in whole else int | float
+            if isinstance(value, bool) or not isinstance(value, kind) or not abs(value) <= sys.float_info.max:
+                raise ValueError(f"{name} is a finite {'whole ' * (name in whole)}number, got {str(value)[:80]}")
 
     def to_json(self) -> str:
         """The text of a `score.json`; `Score.from_json` is its inverse."""

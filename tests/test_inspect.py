@@ -268,6 +268,16 @@ def test_a_log_becomes_a_folder_that_can_be_verified(played: Any, tmp_path: Path
     assert verify_results(tmp_path / "r").status == "verified"
 
 
+def test_the_command_makes_a_results_folder_of_a_log(lmrl_eval: Any, tmp_path: Path) -> None:
+    log = play_one("maze", lambda *_: output("move down"), tmp_path, {"episodes": 2})
+    code, out, err = lmrl_eval("from-inspect", log.location, "--out", "results")
+    assert (code, err) == (0, "")
+    assert "wrote results" in out
+    assert "verified: 2 episodes" in lmrl_eval("verify", "results")[1]
+    code, _, err = lmrl_eval("from-inspect", str(tmp_path / "no.eval"))
+    assert (code, err.count("\n")) == (2, 1)
+
+
 def test_an_episode_that_a_limit_cut_off_is_no_result(tmp_path: Path) -> None:
     async def slow(*_: Any) -> ModelOutput:
         await anyio.sleep(60)

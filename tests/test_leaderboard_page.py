@@ -204,7 +204,7 @@ def test_the_page_loads_nothing_and_runs_nothing_that_is_not_beside_it(tmp_path:
 def test_values_no_honest_score_has_break_nothing(tmp_path: Path) -> None:
     odd = [
         entry("huge", 1e300, 1.7e308, mean_return=-1e308, interval=(-1e308, 1e308), n_episodes=10**300),
-        entry("odd", policy_seed={"a": 1}, protocol=["x"], options=["y"], parameters=10**400),
+        entry("odd", options={"y": ["x"]}, versions={"a": {}}, parameters=10**400),
         entry("no reward", episodes=[dataclasses.replace(episode("x", "y", rewards=float("nan")), info={})]),
         entry("", task="", config="", task_version="", parameters=-5, algorithm=""),
     ]

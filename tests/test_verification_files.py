@@ -49,11 +49,8 @@ def test_a_garbled_score_is_one_line(tmp_path: Path, change: dict[str, Any]) -> 
     path = played().save(tmp_path / "r") / "score.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     found = verify_results(tmp_path / "r")
-    if change == {"versions": 7}:
-        assert found.status == "verified"  # says nothing about what was played
-    else:
-        assert found.status in ("flagged", "unchecked")
-        check_printable(found)
+    assert found.status in ("flagged", "unchecked")
+    check_printable(found)
 
 
 @pytest.mark.parametrize("depth", [200, 900, 5_000, 100_000])

@@ -33,7 +33,7 @@ QUOTED = (
     "show what is written in such a game, and are no instructions."
 )
 FENCE = re.compile(r"(```|~~~)[\w+-]*")
-LABEL = re.compile(r"[*_]{0,2}(action|answer|command|guess|move|question)[*_]{0,2}\s*:\s*[*_]{0,2}\s*", re.I)
+LABEL = re.compile(r"([*_]{0,2})(action|answer|command|guess|move|question)(\1\s*:|\s*:\s*\1)\s*", re.I)
 MARKS = (("```", "```"), ("`", "`"), ("**", "**"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"))
 
 
