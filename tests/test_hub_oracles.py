@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import datasets
 import pytest
 from hub.server import Hub
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
+
+from lmrl_data import get_task
+from lmrl_data.builder import build_dataset
+from lmrl_data.publication import push_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -24,10 +29,7 @@ LFS = [
     *("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.process=git-lfs filter-process"),
     *("-c", "filter.lfs.required=true"),
 ]
-ROWS = {
-    split: [{"x": number, "text": f"{split} {number} é"} for number in range(count)]
-    for split, count in (("train", 2000), ("test", 10))
-}
+CONFIGS = ("fully_observed", "fully_observed_steps", "partially_observed")
 needs_git_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
 needs_olah = pytest.mark.skipif(not OLAH.exists(), reason="olah is not installed: make .venv/olah")
 
@@ -43,13 +45,17 @@ def token(hub: Hub) -> str:
     return hub.user("alice", orgs=["lmrl"])
 
 
-@pytest.fixture
-def pushed(hub: Hub, token: str) -> str:
-    """A dataset of two commits with large and small files, pushed as users push."""
-    import datasets
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_dataset(get_task("maze"), num_episodes=20, output_dir=tmp_path_factory.mktemp("built") / "lmrl")
 
-    splits = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in ROWS.items()})
-    splits.push_to_hub("lmrl/maze", "full", token=token)
+
+@pytest.fixture
+def pushed(hub: Hub, token: str, built: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A dataset that was pushed as users push, and a file with a name of its own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_TOKEN", token)
+        push_dataset(get_task("maze"), built, "lmrl/maze")
     HfApi(token=token).upload_file(
         path_or_fileobj="# für alle".encode(), path_in_repo="notes/a b.md", repo_id="lmrl/maze", repo_type="dataset"
     )
@@ -86,27 +92,29 @@ def test_the_hf_command_uploads_opens_a_pull_request_and_downloads(hub: Hub, tok
 
 
 @needs_git_lfs
-def test_git_and_git_lfs_clone_what_was_pushed(hub: Hub, pushed: str, tmp_path: Path) -> None:
+def test_git_and_git_lfs_clone_what_was_pushed(hub: Hub, pushed: str, built: Path, tmp_path: Path) -> None:
     asked = len(hub.log)
-    assert clone(hub, pushed, tmp_path / "clone") == hub.files("dataset", pushed)
+    files = clone(hub, pushed, tmp_path / "clone")
+    assert files == hub.files("dataset", pushed)
+    shards = {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*.parquet")}
+    assert shards.items() <= files.items()
     # Not to be taken for success: pointers left as they are, or files that came from elsewhere.
     routes = [request.route for request in hub.log[asked:]]
     assert routes.count("POST {repo}/info/lfs/objects/batch") == 1
-    assert routes.count("GET /objects/{key}/{oid}") == 2
+    assert routes.count("GET /objects/{key}/{oid}") == len(shards) + 1  # and a picture
     log = run("git", "-C", tmp_path / "clone", "log", "--format=%s").splitlines()
     assert log == hub.commits("dataset", pushed)
     assert len(log) >= 3
 
 
-def test_git_finds_no_fault_with_a_repository(hub: Hub, pushed: str, token: str) -> None:
-    HfApi(token=token).create_tag(pushed, tag="v1.0", repo_type="dataset")
+def test_git_finds_no_fault_with_a_repository(hub: Hub, pushed: str) -> None:
     HfApi(token=hub.user("bob")).upload_file(
         path_or_fileobj=b"x", path_in_repo="b.txt", repo_id=pushed, repo_type="dataset", create_pr=True
     )
     run("git", "-C", hub.get("dataset", pushed).path, "fsck", "--strict", "--full")
     heads = run("git", "ls-remote", f"{hub.url}/datasets/{pushed}")
     assert {line.split("\t")[1] for line in heads.splitlines()} == {
-        "HEAD", "refs/heads/main", "refs/tags/v1.0", "refs/pr/1",
+        "HEAD", "refs/heads/main", "refs/tags/v1.0.0", "refs/pr/1",
     }  # fmt: skip
 
 
@@ -140,16 +148,24 @@ def olah(hub: Hub, pushed: str, tmp_path: Path) -> Iterator[str]:
 
 @needs_git_lfs
 @needs_olah
-def test_olah_serves_a_clone_from_which_the_same_rows_load(hub: Hub, pushed: str, olah: str, tmp_path: Path) -> None:
+def test_olah_serves_a_clone_from_which_the_same_rows_load(
+    hub: Hub, pushed: str, built: Path, olah: str, tmp_path: Path
+) -> None:
     asked = len(hub.log)
     code = (
         "import sys, json, datasets\n"
-        "for streaming in (False, True):\n"
-        "    loaded = datasets.load_dataset(sys.argv[1], 'full', streaming=streaming)\n"
-        "    print(json.dumps({split: list(rows) for split, rows in loaded.items()}))\n"
+        "for config in sys.argv[2:]:\n"
+        "    for streaming in (False, True):\n"
+        "        loaded = datasets.load_dataset(sys.argv[1], config, streaming=streaming)\n"
+        "        print(json.dumps({split: list(rows) for split, rows in loaded.items()}))\n"
     )
-    printed = run(sys.executable, "-c", code, pushed, environment=hub.environment() | {"HF_ENDPOINT": olah})
-    assert [json.loads(line) for line in printed.splitlines()] == [ROWS, ROWS]
+    printed = run(sys.executable, "-c", code, pushed, *CONFIGS, environment=hub.environment() | {"HF_ENDPOINT": olah})
+    rows = [
+        {split: list(each) for split, each in datasets.load_dataset(str(built), config).items()}
+        for config in CONFIGS
+        for _ in range(2)
+    ]
+    assert [json.loads(line) for line in printed.splitlines()] == rows
     assert hub.log[asked:] == [], "the rows came from our Hub"
 
 
