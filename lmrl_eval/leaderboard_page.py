@@ -33,6 +33,7 @@ from lmrl_eval.leaderboard_text import (
 )
 from lmrl_eval.report import escape, figure_of, oracle_name, plain
 from lmrl_eval.score import Score
+from lmrl_eval.verification import PAPER, sampling
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +64,7 @@ class Group(NamedTuple):
     config: str
     version: str
     oracle: str  # empty where the simulator speaks for itself
-    conditions: str  # protocol and reset options, where they are not the task's own
+    conditions: str  # protocol, reset options, seeds and kind of interval, where they are not the task's own
     ranked: list[tuple[int, Entry]]
     unranked: list[Entry]
 
@@ -120,8 +121,11 @@ def group(entries: Iterable[Entry]) -> list[Group]:
 def _conditions(score: Score) -> str:
     options = score.options if isinstance(score.options, Mapping) else {"options": score.options}
     parts = [f"{name}={json.dumps(value)}" for name, value in sorted(options.items())]
-    if score.protocol not in (None, "paper"):
+    if score.protocol not in (None, PAPER):
         parts.insert(0, f"protocol {score.protocol}")
+    # Seeds can be chosen and an interval made narrow. What an entry states without episodes says nothing of either.
+    if score.n_episodes and score.task in TASKS:
+        parts += sampling(score)
     return ", ".join(parts)
 
 

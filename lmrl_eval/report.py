@@ -85,7 +85,7 @@ def oracle_name(score: Score) -> str:
 def oracle_label(oracle: Mapping[str, Any]) -> str:
     """An oracle's name, with the beginning of its weights' digest."""
     weights = oracle.get("weights_sha256")
-    name = plain(str(oracle["spec"]))
+    name = plain(str(oracle["spec"])) or "without a name"
     return f"{name} ({plain(weights[:8])})" if isinstance(weights, str) else name
 
 

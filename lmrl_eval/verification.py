@@ -35,6 +35,8 @@ MAX_PROBLEMS = 5  # that are told; the others are counted
 MAX_SHARE = 10  # so many times the episodes of a task's largest protocol, and no more, are played again
 MAX_DRAWS = 50_000_000  # of the bootstrap: resamples times different returns; the memory they take is 16 bytes each
 TOLERANCE = 1e-9
+PAPER = "paper"  # every task's first protocol
+INTERVAL = (0.95, 9999)  # level and resamples, unless somebody asks for others
 NUMBERS = (
     "mean_return", "interval", "normalized", "normalized_interval", "normalized_to_optimum", "success_rate",
     "mean_turns", "invalid_rate",
@@ -354,16 +356,26 @@ def departures(score: Score) -> list[str]:
     Args:
         score (`Score`): of a task that is installed.
     """
-    task = get_task(score.task)
-    paper = next(iter(task.protocols))
+    found = [] if score.protocol == PAPER else [f"protocol {plain(str(score.protocol))}, not {PAPER}"]
+    found += sampling(score)
+    found += [f"option {plain(name)}={_shown(value)}" for name, value in score.options.items()]
+    return found
+
+
+def sampling(score: Score) -> list[str]:
+    """How a score's episodes and its interval were drawn, where that is not the protocol's way.
+
+    Args:
+        score (`Score`): of a task that is installed.
+    """
+    protocol = get_task(score.task).protocols.get(score.protocol or PAPER)
     found = []
-    if score.protocol != paper:
-        found.append(f"protocol {plain(str(score.protocol))}, not {paper}")
-    if score.n_episodes != task.protocol(score.protocol).n_episodes:
-        found.append(f"{score.n_episodes} episodes, not {task.protocol(score.protocol).n_episodes}")
+    if protocol is not None and score.n_episodes != protocol.n_episodes:
+        found.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
     if score.seed != EVALUATION_SEED:
         found.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
-    found += [f"option {plain(name)}={_shown(value)}" for name, value in score.options.items()]
+    if (score.confidence_level, score.n_resamples) != INTERVAL:
+        found.append(f"interval of {100 * score.confidence_level:g}% from {score.n_resamples} resamples")
     return found
 
 

@@ -31,7 +31,7 @@ class Oracle(Scripted):
 def play(task_id: str, policy: str, n_episodes: int, oracle: Oracle | None = None) -> Results:
     task = get_task(task_id)
     player = task.policy(policy, task.default_config)
-    return Evaluator().compute(player, task, n_episodes=n_episodes, oracle=oracle, policy_seed=0, n_resamples=999)
+    return Evaluator().compute(player, task, n_episodes=n_episodes, oracle=oracle, policy_seed=0)
 
 
 def real_entries() -> list[Entry]:
@@ -48,7 +48,7 @@ def real_entries() -> list[Entry]:
     turns = (Turn("user", said), Turn("assistant", said, -1.0))
     hostile = Episode("maze", "fully_observed", turns, True, False, 7, said, {"success": True, "invalid": 0})
     return [
-        publish("lmrl/maze-ilql-gpt2", play("maze", "optimal", 25), algorithm="ilql", parameters=124_439_808),
+        publish("lmrl/maze-ilql-gpt2", play("maze", "optimal", 50), algorithm="ilql", parameters=124_439_808),
         publish(f"someone/{'maze-bc-' * 9}1b", maze, algorithm="bc", parameters=1_235_814_400),
         publish(
             "mallory/best", Results(forged, maze.episodes), "flagged", algorithm="ppo", problems=["turn 4 pays −1"]

@@ -20,9 +20,9 @@ from lmrl_eval.score import Score
 
 HOSTILE = "<script>alert(1)</script>"
 BASE = Score(
-    task="maze", task_version="1.0.0", config="fully_observed", policy="me", n_episodes=100, mean_return=-80.0,
+    task="maze", task_version="1.0.0", config="fully_observed", policy="me", n_episodes=800, mean_return=-80.0,
     interval=(-81.0, -79.0), confidence_level=0.95, normalized=50.0, normalized_interval=(48.0, 52.0),
-    normalized_to_optimum=50.0, success_rate=0.5, mean_turns=20.0, invalid_rate=0.0, seed=2_000_000, n_resamples=99,
+    normalized_to_optimum=50.0, success_rate=0.5, mean_turns=20.0, invalid_rate=0.0, seed=2_000_000, n_resamples=9999,
 )  # fmt: skip
 
 
@@ -88,6 +88,38 @@ def test_scores_of_different_games_never_share_a_table() -> None:
     assert groups[0].version == "1.10.0"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n_episodes": 2}, "2 episodes, not 800"),
+        ({"seed": 0}, "seeds from 0, not from 2000000"),
+        ({"confidence_level": 0.01}, "interval of 1% from 9999 resamples"),
+        ({"n_resamples": 1}, "interval of 95% from 1 resamples"),
+        ({"options": {"start": ["x" * 70, 1]}}, "start="),
+    ],
+)
+def test_nobody_is_outranked_by_fewer_or_chosen_seeds_or_a_narrower_kind_of_interval(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    entries = [entry("honest", 48, 52), entry("lucky", 99, 99, **change)]
+    assert [[(rank, each.model) for rank, each in table.ranked] for table in group(entries)] == [
+        [(1, "honest")], [(1, "lucky")]
+    ]  # fmt: skip
+    assert said in Tags(page(tmp_path, *entries)).text
+    assert said in markdown_table(entries).replace("\\", "")
+
+
+def test_options_that_differ_late_are_different_games() -> None:
+    options = [{"start": ["x" * 200, number]} for number in range(2)]
+    assert len(group([entry("m", options=each) for each in options])) == 2
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b"])
+def test_an_oracle_without_a_name_is_an_oracle(name: str) -> None:
+    oracle = entry("coaxed", 99, 99, "oracle", oracle={"spec": name})
+    assert [len(each.ranked) for each in group([entry("honest"), oracle])] == [1, 1]
+
+
 @pytest.mark.parametrize("status", ["flagged", "unchecked"])
 def test_what_is_not_verified_is_listed_below_with_the_reason(tmp_path: Path, status: Any) -> None:
     best = entry("forged", 90, 99, status, problems=["turn 3 pays −1, not 0"])
@@ -97,7 +129,7 @@ def test_what_is_not_verified_is_listed_below_with_the_reason(tmp_path: Path, st
     markdown = markdown_table([best, entry("honest"), unseen])
     assert "* unseen, which states 70.0: not checked: no reason given" in markdown
     assert "| 1 | honest |" in markdown
-    assert re.search(r"^\* forged, which states 94\.5 ± 4\.5 over 100 episodes: .*turn 3 pays", markdown, re.M)
+    assert re.search(r"^\* forged, which states 94\.5 ± 4\.5 over 800 episodes: .*turn 3 pays", markdown, re.M)
 
 
 def test_same_entries_in_any_order_make_the_same_bytes(tmp_path: Path) -> None:
@@ -210,7 +242,7 @@ def test_values_no_honest_score_has_break_nothing(tmp_path: Path) -> None:
     ]
     text = page(tmp_path, *odd)
     assert not re.search(r"\bnan\b", text)
-    assert markdown_table(odd).count("| 1 |") == 3  # two of the four share a table
+    assert markdown_table(odd).count("| 1 |") == 4
     leaderboard_figure(odd).canvas.draw()
 
 
@@ -260,7 +292,7 @@ def test_headings_follow_one_another_without_a_gap(tmp_path: Path) -> None:
 
 def test_the_figure_has_a_panel_for_each_table_and_shows_names_as_they_are() -> None:
     figure = leaderboard_figure(
-        [entry("$\\frac{1}{0$", 40, 60), entry("b", task="wordle"), entry("c", oracle={"spec": "o"})]
+        [entry("$\\frac{1}{0$", 40, 60), entry("b", task="wordle", n_episodes=4096), entry("c", oracle={"spec": "o"})]
     )
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "maze, fully_observed, 1.0.0", "maze, fully_observed, 1.0.0, o", "wordle, fully_observed, 1.0.0"
