@@ -56,13 +56,22 @@ class Published:
 
     def describe(self) -> str:
         """One line for whoever ran the command."""
-        if not self.sent and not self.deleted:
-            done = f"nothing to do, all {self.kept} files are there"
-        else:
-            done = f"sent {self.sent} files ({self.sent_bytes / 1e6:.1f} MB), {self.kept} were there"
-            done += f", removed {self.deleted}" if self.deleted else ""
+        parts = []
+        if self.sent:
+            size = f"{self.sent_bytes / 1e6:.1f} MB" if self.sent_bytes >= 100_000 else f"{self.sent_bytes:,} bytes"
+            parts.append(f"sent {_files(self.sent)} ({size})")
+        if self.deleted:
+            parts.append(f"removed {_files(self.deleted)}")
+        if self.kept:
+            parts.append(
+                f"{_files(self.kept)} there already" if parts else f"nothing to do, {_files(self.kept)} there"
+            )
         waits = "; the pull request waits to be merged" if self.pull_request is not None else ""
-        return f"{self.url}: {done}{waits}"
+        return f"{self.url}: {', '.join(parts)}{waits}"
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'' if number == 1 else 's'}"
 
 
 # --- names and errors
@@ -79,11 +88,14 @@ def check_repo_id(repo_id: str) -> str:
 
     try:
         validate_repo_id(repo_id)
+        if repo_id.count("/") == 1:
+            return repo_id
     except HFValidationError:
-        repo_id = ""
-    if repo_id.count("/") != 1:
-        raise UserError("a repo id is NAMESPACE/NAME, letters, digits, '-', '_' and '.', e.g. lmrl/maze")
-    return repo_id
+        pass
+    raise UserError(
+        "a repo id is NAMESPACE/NAME, letters, digits, '-', '_' and '.', e.g. lmrl/maze, and not "
+        f"{repo_id[:100]!r}"
+    )
 
 
 def repo_url(repo_id: str, repo_type: RepoType) -> str:

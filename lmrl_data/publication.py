@@ -1,6 +1,7 @@
 """The publication of a dataset: a finished build becomes a repository on the Hub, tagged with the task's version."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MAX_MANIFEST = 16 << 20  # bytes
+TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 
 def version_tag(task: Task) -> str:
@@ -46,7 +48,13 @@ def push_dataset(
     """
     check_repo_id(repo_id)
     manifest, shards = _finished(task, folder)
-    tag = revision_tag or version_tag(task)
+    tag = version_tag(task) if revision_tag is None else revision_tag
+    # What git does not take as a tag; and `main` would be read as the branch.
+    if not TAG.fullmatch(tag) or ".." in tag or tag.endswith(".lock") or tag == "main":
+        raise UserError(
+            f"{tag[:80]!r} cannot be a tag; give letters, digits, '.', '_' and '-' as --revision-tag, "
+            f"e.g. {version_tag(task)}-small"
+        )
     api = connect()
     from lmrl_data.published import published_files
 

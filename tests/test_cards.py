@@ -204,6 +204,10 @@ def test_what_is_told_of_a_checkpoint_can_neither_link_nor_leave_its_cell():
 
 def test_a_model_card_without_scores_says_so():
     assert "Not evaluated yet" in render_model(scores=[])
+    # Of a card on the Hub that would be wrong once a score is pushed: its text stays.
+    published = render_model(scores=[], repo="me/model")
+    assert "Not evaluated yet" not in published
+    assert "lmrl-eval verify me/model" in published
 
 
 def test_a_model_card_without_limitations_is_refused():
