@@ -47,7 +47,10 @@ def download_checkpoint(repo_id: str) -> Path:
         files = [hf_hub_download(repo_id, path, revision=revision, endpoint=constants.ENDPOINT) for path in wanted]
         roots = {Path(file).parents[path.count("/")] for file, path in zip(files, wanted, strict=True)}
     except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError):
-        raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read") from None
+        why = "; HF_HUB_OFFLINE is set, so only what was downloaded before is known" * constants.HF_HUB_OFFLINE
+        raise UserError(
+            f"{repo_id} is neither a folder here nor a model that the Hub lets you read{offline}"
+        ) from None
     if len(roots) != 1:
         raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
     return roots.pop()

@@ -122,10 +122,15 @@ def _examine(target: str, namespace: str) -> "list[Evidence]":
         raise UserError(
             f"{target} is no folder here and no repo id; give a results folder, ORG/NAME, or datasets/ORG/NAME"
         ) from None
-    api = connect(write=False)
-    if repo_id != target:
-        return examine_dataset(api, repo_id)
-    return examine_model(api, repo_id, namespace, _warn)
+    try:
+        api = connect(write=False)
+        if repo_id != target:
+            return examine_dataset(api, repo_id)
+        return examine_model(api, repo_id, namespace, _warn)
+    except UserError as error:
+        if Path(target).parent.is_dir():  # rather a folder with a slip in its name
+            raise UserError(f"{target} is no folder here, and {error}") from None
+        raise
 
 
 def leaderboard(
@@ -155,7 +160,7 @@ def leaderboard(
         check_repo_id(push)
         connect()  # a token that is missing is told now
     elif create_pr:
-        raise UserError("--create-pr is of what --push publishes; add --push ORG/SPACE")
+        raise UserError("--create-pr proposes what --push would publish; add --push ORG/SPACE")
     entries = collect(namespace, tasks, models, warn=_warn, progress=True)
     # What the page is a function of: neither where it is written to nor whether it is published.
     parts = ["lmrl-eval", "leaderboard", "--namespace", namespace]
@@ -168,7 +173,8 @@ def leaderboard(
         files = {name: out / name for name in names}
         message, stale = "LMRL-Gym leaderboard", ("leaderboard.png",)
         published = publish(
-            connect(), push, "space", files, message=message, create_pr=create_pr, replaces=stale
+            connect(), push, "space", files, message=message, create_pr=create_pr, replaces=stale,
+            marker="leaderboard.js",
         )  # fmt: skip
         typer.echo(published.describe())
 

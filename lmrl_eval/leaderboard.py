@@ -354,7 +354,7 @@ def _find_models(api: "HfApi", namespace: str, known: Sequence[Benchmark]) -> se
 
     found: set[str] = set()
     everywhere = True
-    with hub_errors("the Hub"):
+    with hub_errors("the search for models"):
         for dataset in dict.fromkeys(benchmark.dataset for benchmark in known):
             try:
                 rows = persistently(partial(api.get_dataset_leaderboard, dataset, base_model_only=False))

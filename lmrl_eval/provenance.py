@@ -235,7 +235,8 @@ def cloned(settings: Mapping[str, Any], task: str | None, config: str | None, al
     dataset = settings.get("dataset_name") or f"lmrl/{task or settings.get('task')}"
     task = task or str(settings.get("task") or PurePath(str(dataset)).name)
     if task not in TASKS:
-        raise UserError(f"the recipe does not say what is played: {task!r} is no task; give --task")
+        known = ", ".join(TASKS)
+        raise UserError(f"it is not said what is played: {task[:80]!r} is no task; give --task, one of: {known}")
     config = config or settings.get("dataset_config") or settings.get("task_config") or get_task(task).default_config
     seed = settings.get("seed")
     base = settings.get("model_name_or_path")

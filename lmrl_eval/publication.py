@@ -17,6 +17,7 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish, repo_url
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
+from lmrl_eval.provenance import TRAINING, Provenance
 from lmrl_eval.report import oracle_name, plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score
@@ -224,13 +225,14 @@ def push_results(
         progress (`bool`, *optional*, defaults to `False`): whether to show a bar while the episodes are replayed.
 
     Raises:
-        UserError: if there are no results, replaying them gives something else, or the Hub refuses.
+        UserError: if there are no results, replaying them gives something else, another algorithm trained the model,
+            or the Hub refuses.
     """
     owner, name = check_repo_id(model).split("/")
-    check_repo_id(f"{namespace}/x")
     folder = Path(folder)
     results = read_results(folder)
     task = get_task(results.score.task)
+    check_repo_id(f"{namespace}/{task.id}")
     config = leaderboard_id(task, results.score.config)
     task.config(results.score.config)
     verification = verify_results(results, progress=progress)
@@ -241,6 +243,7 @@ def push_results(
     user, ours = _who(api, model)
     if owner not in ours and not create_pr:
         raise UserError(f"{model} is not yours to write to; add --create-pr, and its owner can merge the score")
+    _check_algorithm(folder, results.score, model)
     episodes_repo = check_repo_id(episodes_repo or f"{user if create_pr else owner}/{name}-lmrl-episodes")
 
     score = published_score(results.score, model)
@@ -283,12 +286,30 @@ def push_results(
 
 def _who(api: "HfApi", model: str) -> tuple[str, set[str]]:
     """The name behind the token, and the namespaces it may write to; the model is there."""
-    with hub_errors("the Hub"):
+    with hub_errors("your account"):
         told = persistently(api.whoami)
     with hub_errors(model):
         persistently(lambda: api.model_info(model))
     orgs = {org["name"] for org in told.get("orgs", []) if org.get("roleInOrg") != "read"}
     return told["name"], {told["name"], *orgs}
+
+
+def _check_algorithm(folder: Path, score: Score, model: str) -> None:
+    """A slip in the model's name would give it another's score: both say what trained them."""
+    played = (score.checkpoint or {}).get("algorithm")
+    with hub_errors(model):
+        told = persistently(lambda: _present(model, "model", TRAINING))
+    if played is None or told is None:
+        return
+    try:
+        trained = Provenance.from_json(told.decode("utf-8")).algorithm
+    except (ValueError, RecursionError):
+        return
+    if trained != played:
+        raise UserError(
+            f"{plain(str(played), 40)} played the episodes of {folder}, and {model} was trained by "
+            f"{plain(trained, 40)}; give the model that played them"
+        )
 
 
 def _present(repo_id: str, repo_type: Any, path: str) -> bytes | None:

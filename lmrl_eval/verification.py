@@ -385,7 +385,8 @@ def describe(verification: Verification) -> str:
     if verification.status == "unchecked":
         lines = [f"unchecked: none of {verification.n_episodes:,} episodes was replayed"]
     elif verification.status == "flagged":
-        lines = [f"flagged: {found:,} of {verification.n_episodes:,} episodes were replayed and are the same"]
+        counted = f"{found:,} of {verification.n_episodes:,} episodes were replayed and are the same"
+        lines = [f"flagged: {counted if verification.n_episodes else 'nothing was replayed'}"]
     else:
         assert score is not None
         what = f"{verification.n_episodes:,} episodes of {score.task} {score.config}"

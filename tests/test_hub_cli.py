@@ -132,6 +132,7 @@ def test_a_stranger_is_told_of_pull_requests(
         (["verify", "."], "holds no results"),
         (["push", "nowhere", "--model", MODEL], "holds no results"),
         (["push", "results", "--model", "alice/nothing"], "alice/nothing does not exist"),
+        (["verify", "results/maze"], "results/maze is no folder here, and results/maze does not exist"),
         (["push-model", "nowhere", "--model", MODEL], "nowhere does not exist"),
         (["leaderboard", "--task", "mazes"], "unknown task"),
         (["leaderboard", "--create-pr"], "add --push"),

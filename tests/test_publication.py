@@ -1,6 +1,7 @@
 """Publishing a score: what reaches the Hub, what does not, and that the same results change nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, p
 
 from lmrl_data import UserError
 from lmrl_eval import publication
+from lmrl_eval.provenance import Provenance
 from lmrl_eval.publication import push_results
 from lmrl_eval.results import read_results
 
@@ -295,3 +297,18 @@ def test_a_dataset_of_something_else_is_not_written_to(hub: "Hub", alice: "HfApi
 def test_a_token_is_needed(hub: "Hub", results: Path) -> None:
     with pytest.raises(UserError, match="no token"):
         push_results(results, MODEL)
+
+
+def test_the_score_of_another_algorithm_is_not_put_beside_a_model(hub: "Hub", alice: "HfApi", tmp_path: Path) -> None:
+    """A slip in `--model`."""
+    results = play(tmp_path / "results", checkpoint={"source": "runs/maze/ilql", "algorithm": "ilql"})
+    made = Provenance("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
+    commit(alice, MODEL, {"training.json": made.to_json().encode()})
+    before = writes(hub)
+    with pytest.raises(
+        UserError, match=f"ilql played the episodes of .*, and {MODEL} was trained by bc; give the model"
+    ):
+        push_results(results, MODEL)
+    assert writes(hub) == before
+    commit(alice, MODEL, {"training.json": replace(made, algorithm="ilql").to_json().encode()})
+    assert push_results(results, MODEL).model.sent == 2
