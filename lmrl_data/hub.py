@@ -93,8 +93,7 @@ def check_repo_id(repo_id: str) -> str:
     except HFValidationError:
         pass
     raise UserError(
-        "a repo id is NAMESPACE/NAME, letters, digits, '-', '_' and '.', e.g. lmrl/maze, and not "
-        f"{repo_id[:100]!r}"
+        f"a repo id is NAMESPACE/NAME, letters, digits, '-', '_' and '.', e.g. lmrl/maze, and not {repo_id[:100]!r}"
     )
 
 
@@ -256,6 +255,7 @@ def publish(
     private: bool = False,
     create_pr: bool = False,
     replaces: Sequence[str] = (),
+    marker: str | None = None,
     guard: Callable[[], None] = lambda: None,
 ) -> Published:
     """Makes the repository hold these files; other files in it stay.
@@ -273,13 +273,15 @@ def publish(
         private (`bool`, *optional*, defaults to `False`): of a repository that is made.
         create_pr (`bool`, *optional*, defaults to `False`): as a pull request, for a repository that is not ours.
         replaces (`Sequence[str]`, *optional*): patterns of paths that are removed if they are not among `files`.
+        marker (`str`, *optional*): a path by which a repository of ours is known: one that lacks it and holds other
+            files is somebody's own, and left as it is.
         guard (`Callable`, *optional*): called before anything is sent, each time; raises if it must not be.
 
     Raises:
         UserError: if the Hub refuses, or cannot be reached in `TRIES` attempts at the same thing.
     """
     make = files if callable(files) else lambda: files
-    push = _Push(api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces))
+    push = _Push(api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces), marker)
 
     def step() -> bool:
         guard()
@@ -296,15 +298,17 @@ class _Push:
 
     def __init__(
         self, api: "HfApi", repo_id: str, repo_type: RepoType, make: Callable[[], Files], message: str,
-        private: bool, create_pr: bool, replaces: tuple[str, ...],
+        private: bool, create_pr: bool, replaces: tuple[str, ...], marker: str | None,
     ) -> None:  # fmt: skip
         self.api, self.repo_id, self.repo_type, self.make = api, repo_id, repo_type, make
-        self.message, self.private, self.create_pr, self.replaces = message, private, create_pr, replaces
+        self.message, self.private, self.create_pr = message, private, create_pr
+        self.replaces, self.marker = replaces, marker
         self.files: Files = {}
         self.number: int | None = None
         self.sent: dict[str, int] = {}
         self.deleted: set[str] = set()
         self.commit = ""
+        self.commits = 0
 
     def step(self) -> bool:
         """Looks, and sends at most one commit. True if there was nothing left to send."""
@@ -323,6 +327,7 @@ class _Push:
             self.api.create_repo(
                 self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
             )
+            self.marker = None  # whatever comes into it from now on, it is ours
             return False
         self.files = self.make()
         changed = [path for path, content in self.files.items() if not _same(content, there.get(path))]
@@ -331,15 +336,23 @@ class _Push:
             for path in there
             if path not in self.files and any(fnmatchcase(path, pattern) for pattern in self.replaces)
         ]
+        strangers = sorted(there.keys() - self.files.keys() - {*stale, ".gitattributes"})
+        if self.marker is not None and self.marker not in there and strangers:
+            raise UserError(
+                f"{self.repo_id} holds something else, e.g. {_scrub(strangers[0])}; it is left as it is, so choose "
+                "another repository"
+            )
         if not changed and not stale:
             return True
+        if self.commits >= TRIES + len(self.files) // COMMIT_FILES:
+            raise UserError(f"{self.repo_id}: the Hub does not hold what it was sent, e.g. {[*changed, *stale][0]}")
         changed.sort(key=lambda path: (path in LAST, path))
         part = changed[:COMMIT_FILES]
         operations: list[Any] = [CommitOperationAdd(path, self.files[path]) for path in part]
         if part == changed:  # what is no longer listed goes with the list
             operations += [CommitOperationDelete(path) for path in stale]
         opens = self.create_pr and self.number is None
-        self.api.create_commit(
+        made = self.api.create_commit(
             self.repo_id,
             operations,
             commit_message=self.message,
@@ -349,6 +362,9 @@ class _Push:
             # What was compared is what is replaced; a pull request need not be on top of the newest.
             parent_commit=None if opens else self.commit,
         )
+        self.commits += 1
+        if opens:
+            self.number = made.pr_num  # the list of pull requests may not have it yet
         self.sent |= {operation.path_in_repo: operation.upload_info.size for operation in operations[: len(part)]}
         if part == changed:
             self.deleted |= set(stale)

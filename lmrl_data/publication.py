@@ -3,10 +3,11 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lmrl_data.cards import printable
 from lmrl_data.errors import UserError
-from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish, tree
+from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish
 from lmrl_data.store import MANIFEST, dataset_configs, read_manifest, shard_paths
 from lmrl_data.task import Task
 
@@ -68,8 +69,11 @@ def push_dataset(
         message=f"{task.id} {tag}",
         private=private,
         create_pr=create_pr,
-        replaces=("*/*.parquet",),
-        guard=lambda: _check_version(api, repo_id, tag, manifest),
+        replaces=[
+            f"{name}/*-?????-of-?????.parquet" for config in task.configs for name in dataset_configs(task, config)
+        ],
+        marker=MANIFEST,
+        guard=lambda: _check_version(api, repo_id, tag, Data.of(manifest)),
     )
     if published.pull_request is None:
         with hub_errors(repo_id):
@@ -111,18 +115,30 @@ def _tag(api: "HfApi", repo_id: str, tag: str, commit: str) -> None:
         api.create_tag(repo_id, repo_type="dataset", tag=tag, revision=commit, exist_ok=True)
 
 
-def _read_shards(repo_id: str, revision: str) -> tuple[object, dict[str, object]] | None:
-    """The task's version and the checksums of the data that a revision holds; `None` if that is no dataset of ours."""
+class Data(NamedTuple):
+    """What a manifest says of the data beside it."""
+
+    task: object
+    version: object
+    shards: dict[str, object]  # checksums by path
+
+    @classmethod
+    def of(cls, manifest: Any) -> "Data":
+        shards = {path: entry["sha256"] for path, entry in manifest["shards"].items()}
+        return cls(manifest.get("task"), manifest.get("task_version"), shards)
+
+
+def _read_data(repo_id: str, revision: str) -> Data | None:
+    """The data that a revision holds; `None` if that is no dataset of ours."""
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
     try:
-        manifest = json.loads(fetch(repo_id, "dataset", MANIFEST, revision, MAX_MANIFEST))
-        return manifest.get("task_version"), {path: entry["sha256"] for path, entry in manifest["shards"].items()}
-    except (RemoteEntryNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return Data.of(json.loads(fetch(repo_id, "dataset", MANIFEST, revision, MAX_MANIFEST)))
+    except (RemoteEntryNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _check_version(api: "HfApi", repo_id: str, tag: str, manifest: dict[str, Any]) -> None:
+def _check_version(api: "HfApi", repo_id: str, tag: str, ours: Data) -> None:
     """Refuses to put other data under a version that is out; cards may change, data may not."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -130,10 +146,13 @@ def _check_version(api: "HfApi", repo_id: str, tag: str, manifest: dict[str, Any
         tags = _tags(api, repo_id)
     except RepositoryNotFoundError:
         return  # it will be made
-    ours = manifest["task_version"], {path: entry["sha256"] for path, entry in manifest["shards"].items()}
-    main = _read_shards(repo_id, "main")
+    main = _read_data(repo_id, "main")
+    if main and main.task != ours.task:
+        raise UserError(
+            f"{repo_id} holds data of the task {printable(str(main.task))[:80]}; choose another repository"
+        )
     if tag in tags:
-        if _read_shards(repo_id, tag) != ours:
+        if _read_data(repo_id, tag) != ours:
             raise UserError(
                 f"{repo_id} has published {tag} with other data, and a version never changes: raise the task's "
                 "version, or choose another --revision-tag"
@@ -141,9 +160,12 @@ def _check_version(api: "HfApi", repo_id: str, tag: str, manifest: dict[str, Any
         if main != ours:
             raise UserError(f"{repo_id} has {tag} with this data, and main is newer: there is nothing to push")
     elif (
-        main and main != ours and main[0] == ours[0] and tree(api, repo_id, "dataset", "main")[0] not in tags.values()
+        main
+        and main != ours
+        and main.version == ours.version
+        and not any(_read_data(repo_id, name) == main for name in tags)
     ):
         raise UserError(
-            f"{repo_id} holds other data of version {ours[0]} that has no tag yet: tag or remove that, "
+            f"{repo_id} holds other data of version {ours.version} that has no tag yet: tag or remove that, "
             "or choose another repository"
         )

@@ -109,6 +109,45 @@ def test_notices_of_others_data_go_with_it(owner: Hub, tmp_path: Path) -> None:
     assert b"license: cc-by-4.0" in files["README.md"]
 
 
+# --- what is somebody's own
+
+
+@pytest.mark.parametrize("path", ["data/train-00000-of-00001.parquet", "words.csv"])
+@pytest.mark.parametrize("create_pr", [False, True])
+def test_a_repository_of_something_else_is_not_touched(owner: Hub, built: Path, path: str, create_pr: bool) -> None:
+    api = HfApi()
+    api.create_repo("lmrl/maze", repo_type="dataset")
+    for name in (path, "README.md"):
+        api.upload_file(path_or_fileobj=b"mine", path_in_repo=name, repo_id="lmrl/maze", repo_type="dataset")
+    before = owner.files("dataset", "lmrl/maze")
+    with pytest.raises(UserError, match=f"lmrl/maze holds something else, e.g. {path}; .*choose another"):
+        push_dataset(MAZE, built, "lmrl/maze", create_pr=create_pr)
+    assert owner.files("dataset", "lmrl/maze") == before
+    assert owner.pull_requests("dataset", "lmrl/maze") == []
+
+
+def test_another_tasks_dataset_is_something_else(owner: Hub, built: Path) -> None:
+    wordle = {"task": "wordle", "task_version": "0.5.0", "shards": {}}
+    client.publish(HfApi(), "lmrl/x", "dataset", {"manifest.json": json.dumps(wordle).encode()}, message="wordle")
+    with pytest.raises(UserError, match="lmrl/x holds data of the task wordle"):
+        push_dataset(MAZE, built, "lmrl/x")
+
+
+def test_a_repository_that_was_just_made_by_hand_is_filled(owner: Hub, built: Path) -> None:
+    HfApi().create_repo("lmrl/maze", repo_type="dataset")
+    for name in ("README.md", "LICENSE"):
+        HfApi().upload_file(path_or_fileobj=b"x", path_in_repo=name, repo_id="lmrl/maze", repo_type="dataset")
+    assert push_dataset(MAZE, built, "lmrl/maze").sent > 5
+
+
+def test_files_that_were_put_beside_the_data_stay(owner: Hub, built: Path, other: Path) -> None:
+    push_dataset(MAZE, built, "lmrl/maze")
+    for name in ("mine/a.parquet", "fully_observed/notes/b.parquet"):
+        HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo=name, repo_id="lmrl/maze", repo_type="dataset")
+    push_dataset(MAZE, other, "lmrl/maze", revision_tag="larger")
+    assert {"mine/a.parquet", "fully_observed/notes/b.parquet"} <= owner.files("dataset", "lmrl/maze").keys()
+
+
 # --- a version never changes
 
 
@@ -170,7 +209,7 @@ def test_a_stranger_proposes_and_proposing_twice_changes_nothing(
 
 
 def test_a_conflicting_commit_is_seen_and_stays(owner: Hub, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client.publish(HfApi(), "lmrl/maze", "dataset", {"README.md": b"old\n"}, message="old")
+    client.publish(HfApi(), "lmrl/maze", "dataset", {"README.md": b"old\n", "manifest.json": b"{}"}, message="old")
     create_commit, done = HfApi.create_commit, []
 
     def slow(api: HfApi, *args: object, **kwargs: object) -> object:
@@ -205,6 +244,28 @@ def test_a_lost_answer_makes_no_second_pull_request(owner: Hub, built: Path, kin
     owner.faults.append(Fault(kind, "/commit/"))  # type: ignore[arg-type]
     assert push_dataset(MAZE, built, "lmrl/maze", create_pr=True).pull_request == 1
     assert len(owner.pull_requests("dataset", "lmrl/maze")) == 1
+
+
+def test_a_hub_that_does_not_keep_what_it_is_sent_is_told_and_not_sent_it_for_ever(
+    owner: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def commit(*args: object, **settings: object) -> None:
+        calls.append(args)
+        assert len(calls) < 50, "for ever"
+
+    HfApi().create_repo("lmrl/x", repo_type="dataset")
+    monkeypatch.setattr(HfApi, "create_commit", commit)
+    with pytest.raises(UserError, match=r"lmrl/x: .*does not hold what it was sent"):
+        client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a"}, message="x")
+
+
+def test_a_pull_request_is_known_by_the_answer_that_made_it(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    HfApi().create_repo("lmrl/x", repo_type="dataset")
+    monkeypatch.setattr(HfApi, "get_repo_discussions", lambda *args, **settings: iter(()))  # lists lag behind
+    published = client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a"}, message="x", create_pr=True)
+    assert (published.pull_request, len(owner.pull_requests("dataset", "lmrl/x"))) == (1, 1)
 
 
 def test_a_fault_that_stays_is_one_line_and_the_same_command_goes_on(owner: Hub, built: Path) -> None:

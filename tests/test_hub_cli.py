@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from published_score import ENTRIES, EPISODES, MODEL, become, entries, play
+from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, play
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -155,3 +155,12 @@ def test_without_the_hub_it_is_one_line(lmrl_eval: Run, tmp_path: Path) -> None:
         code, _, errors = lmrl_eval(*arguments)
         assert code == 2
         assert "HF_HUB_OFFLINE is set" in errors
+
+
+def test_a_space_of_something_else_is_not_written_over(hub: "Hub", alice: "HfApi", lmrl_eval: Run) -> None:
+    alice.create_repo("alice/app", repo_type="space", space_sdk="gradio")
+    commit(alice, "alice/app", {"README.md": b"---\nsdk: gradio\n---\n", "app.py": b"mine"}, "space")
+    before = hub.files("space", "alice/app")
+    code, _, err = lmrl_eval("leaderboard", "--task", "maze", "--push", "alice/app")
+    assert (code, hub.files("space", "alice/app")) == (2, before)
+    assert "alice/app holds something else, e.g. app.py" in err
