@@ -15,6 +15,7 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, publish
 from lmrl_eval.policies import HUB_ID
 from lmrl_eval.provenance import RECIPE, TRAINING, Provenance, cloned, from_recipe, read_provenance, recipe_text
+from lmrl_eval.publication import TAG
 
 CARD = "README.md"
 CURVES = "figures/curves.png"
@@ -247,7 +248,9 @@ def _with_scores(card: str, repo_id: str) -> bytes:
     old, new = _head(there.decode("utf-8", errors="replace")), _head(card)
     if old is None or new is None or "model-index" not in old[0]:
         return card.encode()
-    head = new[0] | {"model-index": old[0]["model-index"]}
+    tags = new[0].get("tags")
+    tags = tags if isinstance(tags, list) else [] if tags is None else [tags]
+    head = new[0] | {"model-index": old[0]["model-index"], "tags": tags if TAG in tags else [*tags, TAG]}
     # A card that says the same in another order stays as it is.
     if old == (head, new[1]):
         return there

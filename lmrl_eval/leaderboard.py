@@ -57,7 +57,7 @@ class Entry:
             Only the first two are ranked.
         problems (`Sequence[str]`): why it is flagged or unchecked, one line each.
         algorithm (`str`, *optional*): the recipe, as the score or the model's card says.
-        parameters (`int`, *optional*): number of weights, as the score says.
+        parameters (`int`, *optional*): number of weights, as the score says, or the Hub if it counts more.
         date (`str`, *optional*): when it was published, e.g. `"2026-11-28"`.
         model_url (`str`, *optional*), episodes_url (`str`, *optional*): pages of the model and of the episodes.
         episodes (`Sequence[Episode]`): a few of them, to look at.
@@ -262,9 +262,21 @@ def check_claim(claim: Claim) -> Evidence:
             verification = _flag(
                 verification, f"the entry states {claim.value:.2f}, and its episodes {score.normalized:.2f}"
             )
-        if score.checkpoint is not None and (played := _get(score.checkpoint, "source")) != claim.model:
+        played = _get(score.checkpoint, "source")
+        if score.checkpoint is not None and played != claim.model and not _was_renamed(played, claim.model):
             verification = _flag(verification, f"it was {plain(str(played), 96)} that played these episodes")
     return Evidence(name, verification, results)
+
+
+def _was_renamed(old: object, model: str) -> bool:
+    """Whether the Hub leads from this name to that model, as it does after a renaming."""
+    if not _is_repo_id(old):
+        return False
+    try:
+        with hub_errors(str(old)):
+            return persistently(partial(connect(write=False).model_info, str(old))).id == model
+    except UserError:
+        return False
 
 
 def _flag(verification: Verification, problem: str) -> Verification:
@@ -420,6 +432,7 @@ def _algorithm(score: Score, info: "ModelInfo") -> str | None:
 
 
 def _parameters(score: Score, info: Any) -> int | None:
-    weights = info.safetensors and info.safetensors.total
+    # The Hub counts what is there, which of adapters is little; the author may state anything. The larger is true.
+    counted = info.safetensors and info.safetensors.total
     stated = _get(score.checkpoint, "parameters")
-    return next((each for each in (stated, weights) if type(each) is int and 0 < each < 10**15), None)
+    return max((each for each in (stated, counted) if type(each) is int and 0 < each < 10**15), default=None)

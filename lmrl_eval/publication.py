@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from lmrl_data.cards import leaderboard_id, task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish, repo_url
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
-from lmrl_eval.provenance import TRAINING, Provenance
+from lmrl_eval.provenance import TRAINING, Provenance, public
 from lmrl_eval.report import oracle_name, plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score
@@ -53,10 +54,17 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def published_score(score: Score, model: str) -> Score:
-    """The score as strangers see it: a folder of this machine is nobody's business."""
-    if score.checkpoint is None:
-        return score
-    return replace(score, checkpoint={**score.checkpoint, "source": model})
+    """The score as strangers see it: a folder of this machine is nobody's business, nor the path of an address, which
+    some proxies keep a key in."""
+    checkpoint, oracle = score.checkpoint, score.oracle
+    if checkpoint is not None:
+        checkpoint = {**public(checkpoint), "source": model}
+    if oracle is not None:
+        name, at, url = str(oracle["spec"]).partition("@http")
+        parts = urlsplit(f"http{url}")
+        address = f"@{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if at else ""
+        oracle = {**public(oracle), "spec": f"{public(name)}{address}"}
+    return replace(score, checkpoint=checkpoint, oracle=oracle, options=public(score.options))
 
 
 def notes(score: Score) -> str:
@@ -228,7 +236,7 @@ def push_results(
         UserError: if there are no results, replaying them gives something else, another algorithm trained the model,
             or the Hub refuses.
     """
-    owner, name = check_repo_id(model).split("/")
+    check_repo_id(model)
     folder = Path(folder)
     results = read_results(folder)
     task = get_task(results.score.task)
@@ -240,7 +248,8 @@ def push_results(
         raise UserError(f"{folder} is not published, for its episodes are not as the score says: "
                         f"{verification.problems[0]}")  # fmt: skip
     api = connect()
-    user, ours = _who(api, model)
+    user, ours, model = _who(api, model)
+    owner, name = model.split("/")
     if owner not in ours and not create_pr:
         raise UserError(f"{model} is not yours to write to; add --create-pr, and its owner can merge the score")
     _check_algorithm(folder, results.score, model)
@@ -284,14 +293,15 @@ def push_results(
     )
 
 
-def _who(api: "HfApi", model: str) -> tuple[str, set[str]]:
-    """The name behind the token, and the namespaces it may write to; the model is there."""
+def _who(api: "HfApi", model: str) -> tuple[str, set[str], str]:
+    """The name behind the token, the namespaces it may write to, and the model as the Hub names it: in capitals of its
+    own, and anew if it was renamed."""
     with hub_errors("your account"):
         told = persistently(api.whoami)
     with hub_errors(model):
-        persistently(lambda: api.model_info(model))
+        model = check_repo_id(persistently(lambda: api.model_info(model)).id)
     orgs = {org["name"] for org in told.get("orgs", []) if org.get("roleInOrg") != "read"}
-    return told["name"], {told["name"], *orgs}
+    return told["name"], {told["name"], *orgs}, model
 
 
 def _check_algorithm(folder: Path, score: Score, model: str) -> None:

@@ -346,7 +346,9 @@ def test_scores_in_the_repositorys_card_stay(hub: "Hub", token: str, folder: Pat
     push_checkpoint(folder, "alice/ilql")
     card_there = hub.files("model", "alice/ilql")["README.md"]
     assert card_there.endswith(b"---\n# Mine\n")
-    assert head(card_there) == {"license": "mit", "model-index": head(content)["model-index"]}
+    assert head(card_there) == {
+        "license": "mit", "model-index": head(content)["model-index"], "tags": ["lmrl-gym"]  # by which it is found
+    }  # fmt: skip
     assert push_checkpoint(folder, "alice/ilql").sent == 0
 
 

@@ -11,7 +11,7 @@ from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, p
 
 from lmrl_data import UserError, get_task
 from lmrl_data.hub import connect
-from lmrl_eval.leaderboard import Entry, _parse, benchmarks, collect, examine_dataset
+from lmrl_eval.leaderboard import Entry, _parameters, _parse, benchmarks, collect, examine_dataset
 from lmrl_eval.publication import digest, push_results
 from lmrl_eval.results import Results, read_results
 from lmrl_eval.score import score_episodes
@@ -178,6 +178,30 @@ def test_the_episodes_of_another_model_are_flagged(
     assert found[MODEL].status == "verified"
     assert found["mallory/best"].status == "flagged"
     assert found["mallory/best"].problems == (f"it was {MODEL} that played these episodes",)
+
+
+def test_a_model_that_was_renamed_keeps_its_score(hub: "Hub", alice: "HfApi", monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+
+    alice.create_repo("alice/new-name")
+    commit(alice, "alice/new-name", {path: hub.files("model", MODEL)[path] for path in (ENTRIES, "README.md")})
+    hub.delete("model", MODEL)
+    asked = HfApi.model_info  # as on the Hub, which leads from an old name to the new one
+    names = {MODEL: "alice/new-name"}
+    monkeypatch.setattr(HfApi, "model_info", lambda api, name, **more: asked(api, names.get(name, name), **more))
+    assert only(collect()).status == "verified"
+    names.clear()
+    assert only(collect()).status == "flagged"
+
+
+def test_a_model_is_no_smaller_than_its_weights(hub: "Hub", alice: "HfApi") -> None:
+    weights = type("Weights", (), {"total": 7_000_000_000})
+    info = type("Info", (), {"safetensors": weights, "tags": []})
+    (entry,) = collect()
+    assert entry.parameters == 1234
+    assert _parameters(entry.score, info) == 7_000_000_000
+    assert _parameters(replace(entry.score, checkpoint={"parameters": 8_000_000_000}), info) == 8_000_000_000
+    assert _parameters(replace(entry.score, checkpoint={"parameters": -1}), info) == 7_000_000_000
 
 
 def test_private_episodes_are_unchecked_for_others(

@@ -12,7 +12,7 @@ from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, p
 from lmrl_data import UserError
 from lmrl_eval import publication
 from lmrl_eval.provenance import Provenance
-from lmrl_eval.publication import push_results
+from lmrl_eval.publication import notes, published_score, push_results
 from lmrl_eval.results import read_results
 
 if TYPE_CHECKING:
@@ -74,6 +74,38 @@ def test_of_the_score_only_the_local_folder_is_replaced(hub: "Hub", alice: "HfAp
         assert published[name] == (results / name).read_bytes()
     for files in (hub.files("dataset", EPISODES), hub.files("model", MODEL)):
         assert not [path for path, content in files.items() if b"secret" in content]
+
+
+@pytest.mark.parametrize(
+    ("spec", "published"),
+    [
+        ("chat:m@https://proxy.example/key-of-mine/v1", "chat:m@https://proxy.example"),
+        ("chat:m@http://me:key-of-mine@localhost:8000", "chat:m@http://localhost:8000"),
+        ("lm:/home/key-of-mine/oracle", "lm:oracle"),
+        ("lm:lmrl/oracle", "lm:lmrl/oracle"),
+    ],
+)
+def test_an_address_of_this_machine_or_with_a_key_is_not_published(results: Path, spec: str, published: str) -> None:
+    score = replace(
+        read_results(results).score, oracle={"spec": spec, "seed": 0}, options={"vocab": "/home/key-of-mine/words"},
+        checkpoint={"source": "chat:m", "dataset": "/home/key-of-mine/data", "temperature": 0.5},
+    )  # fmt: skip
+    found = published_score(score, MODEL)
+    assert found.oracle == {"spec": published, "seed": 0}
+    assert found.checkpoint == {"source": MODEL, "dataset": "data", "temperature": 0.5}
+    assert "key-of-mine" not in found.to_json() + notes(found)
+
+
+def test_the_model_is_named_as_the_hub_names_it(
+    hub: "Hub", alice: "HfApi", results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import HfApi
+
+    asked = HfApi.model_info  # as on the Hub, which leads from an old name to the new one
+    monkeypatch.setattr(HfApi, "model_info", lambda api, name, **more: asked(api, name.lower(), **more))
+    push_results(results, MODEL.upper())
+    (path,) = [path for path in hub.files("dataset", EPISODES) if path.endswith("score.json")]
+    assert json.loads(hub.files("dataset", EPISODES)[path])["checkpoint"]["source"] == MODEL
 
 
 def test_the_episodes_are_a_dataset(hub: "Hub", alice: "HfApi", results: Path) -> None:
