@@ -339,8 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+        code = 130
     except BrokenPipeError:
         # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -348,6 +347,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         typer.echo(f"error: {error.strerror}: {printable(str(error.filename)[:200])}", err=True)
         sys.exit(2)
+    if code == 130:  # what typer makes of Ctrl-C
+        typer.echo("interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

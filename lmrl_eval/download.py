@@ -46,11 +46,13 @@ def download_checkpoint(repo_id: str) -> Path:
         wanted = [path for path in listed if CHECKPOINT_FILES.fullmatch(path)]
         files = [hf_hub_download(repo_id, path, revision=revision, endpoint=constants.ENDPOINT) for path in wanted]
         roots = {Path(file).parents[path.count("/")] for file, path in zip(files, wanted, strict=True)}
-    except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError):
-        why = "; HF_HUB_OFFLINE is set, so only what was downloaded before is known" * constants.HF_HUB_OFFLINE
-        raise UserError(
-            f"{repo_id} is neither a folder here nor a model that the Hub lets you read{offline}"
-        ) from None
+    except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError) as error:
+        why = ""
+        if constants.HF_HUB_OFFLINE:
+            why = "; HF_HUB_OFFLINE is set, so only what was downloaded before is known"
+        elif isinstance(error, httpx2.TransportError) or isinstance(error.__cause__, httpx2.TransportError):
+            why = "; the Hub cannot be reached now"
+        raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read{why}") from None
     if len(roots) != 1:
         raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
     return roots.pop()

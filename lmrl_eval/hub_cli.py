@@ -154,6 +154,7 @@ def leaderboard(
     from lmrl_data.errors import UserError
     from lmrl_data.hub import check_repo_id, connect, publish
     from lmrl_eval.leaderboard import collect
+    from lmrl_eval.report import figure_of
 
     tasks, models = task or [], model or []
     if push is not None:
@@ -161,6 +162,7 @@ def leaderboard(
         connect()  # a token that is missing is told now
     elif create_pr:
         raise UserError("--create-pr proposes what --push would publish; add --push ORG/SPACE")
+    figure_of(1, 1)  # and so is matplotlib
     entries = collect(namespace, tasks, models, warn=_warn, progress=True)
     # What the page is a function of: neither where it is written to nor whether it is published.
     parts = ["lmrl-eval", "leaderboard", "--namespace", namespace]

@@ -195,6 +195,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in errors
+    assert errors.endswith(b"interrupted\n")
     assert os.listdir(tmp_path) == []
 
 

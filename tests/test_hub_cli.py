@@ -1,5 +1,6 @@
 """`lmrl-eval push`, `verify` and `leaderboard`: what they print, write and send, and that each mistake is one line."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,3 +165,27 @@ def test_a_space_of_something_else_is_not_written_over(hub: "Hub", alice: "HfApi
     code, _, err = lmrl_eval("leaderboard", "--task", "maze", "--push", "alice/app")
     assert (code, hub.files("space", "alice/app")) == (2, before)
     assert "alice/app holds something else, e.g. app.py" in err
+
+
+def test_without_matplotlib_the_leaderboard_says_so_before_it_plays(
+    hub: "Hub", alice: "HfApi", lmrl_eval: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    asked = len(hub.log)
+    code, _, errors = lmrl_eval("leaderboard")
+    assert (code, errors.count("\n"), len(hub.log)) == (2, 1, asked)
+    assert "pip install" in errors
+    assert not (tmp_path / "leaderboard").exists()
+
+
+def test_a_model_by_its_id_says_why_it_is_not_there(
+    hub: "Hub", alice: "HfApi", lmrl_eval: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for setting, value, why in (
+        ("ENDPOINT", "http://127.0.0.1:9", "; the Hub cannot be reached now"),
+        ("HF_HUB_OFFLINE", True, "; HF_HUB_OFFLINE is set"),
+    ):
+        monkeypatch.setattr(f"huggingface_hub.constants.{setting}", value)
+        code, _, errors = lmrl_eval("run", "--task", "maze", "--policy", "alice/nothing")
+        assert (code, errors.count("\n")) == (2, 1)
+        assert f"nor a model that the Hub lets you read{why}" in errors
