@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lmrl_eval.verification import Verification
 
 ModelOption = Annotated[str, typer.Option(help="Model repo on the Hub.", metavar="ORG/NAME")]
-NamespaceOption = Annotated[str, typer.Option(help="Whose datasets the benchmarks are.")]
+NamespaceOption = Annotated[str, typer.Option(help="Whose datasets the benchmarks are.", metavar="NAME")]
 CreatePrOption = Annotated[bool, typer.Option("--create-pr", help="As a pull request, for a repo that is not yours.")]
 
 
@@ -50,10 +50,14 @@ def push(
 def push_model(
     folder: Annotated[Path, typer.Argument(help="A checkpoint folder that a recipe wrote.", show_default=False)],
     model: ModelOption,
-    task: Annotated[str | None, typer.Option(help="Task it plays.")] = None,
-    config: Annotated[str | None, typer.Option(help="Config of the task.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task it plays.", metavar="TASK")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Config of the task; its first one by default.", metavar="NAME")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="The YAML that it was trained by.", show_default=False)] = None,
-    algorithm: Annotated[str | None, typer.Option(help="What trained it, e.g. ilql; bc by default.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="What trained it, e.g. ilql; bc by default.", metavar="NAME")
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repo private.")] = False,
     create_pr: CreatePrOption = False,
 ) -> None:
@@ -135,7 +139,9 @@ def _examine(target: str, namespace: str) -> "list[Evidence]":
 
 def leaderboard(
     namespace: NamespaceOption = "lmrl",
-    task: Annotated[list[str] | None, typer.Option(help="A task, may be repeated; all by default.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task, may be repeated; all by default.", metavar="TASK")
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="One more model to look at, may be repeated.", metavar="ORG/NAME")
     ] = None,

@@ -400,7 +400,9 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name} is no log of these tasks, or damaged ({plain(repr(error), 80)})") from None
+        raise UserError(
+            f"{name} is no log of these tasks, or damaged ({plain(str(error) or type(error).__name__, 80)})"
+        ) from None
     return Results(score, episodes, {}, _timing(log, episodes))
 
 
@@ -410,7 +412,7 @@ def _read(path: Path) -> EvalLog:
     try:
         return read_eval_log(str(path), resolve_attachments="full")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{path} is no log of inspect-ai ({plain(repr(error), 80)})") from None
+        raise UserError(f"{path} is no log of inspect-ai ({plain(str(error) or type(error).__name__, 80)})") from None
 
 
 def _timing(log: EvalLog, episodes: Sequence[Episode]) -> dict[str, float]:
