@@ -142,6 +142,8 @@ def hub_errors(where: str) -> Iterator[None]:
         todo = {
             401: "the token is not valid; run `hf auth login`",
             403: "your token may not do this; it needs the right to write there (or use --create-pr)",
+            409: "somebody else writes there; run the same command again",
+            412: "somebody else writes there; run the same command again",
             429: "too many requests; wait some minutes and run the same command again",
         }.get(status, "run the same command again, it goes on where it was" if status >= 500 else "")
         raise UserError(f"{where}: the Hub answered {status} ({_said(error)}); {todo}".rstrip("; ")) from None

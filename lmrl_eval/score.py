@@ -86,8 +86,11 @@ class Score:
         for name in ("options", "versions", "statistics"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} is a table, got {getattr(self, name)!r}")
-        if not isinstance(self.protocol, str | None):
-            raise ValueError(f"protocol is a text, got {self.protocol!r}")
+        for name in ("protocol", "dataset_revision"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
+        if not isinstance(self.checkpoint, Mapping | None):
+            raise ValueError(f"checkpoint is a table, got {self.checkpoint!r}")
         if not isinstance(self.policy_seed, int | None):
             raise ValueError(f"policy_seed is a whole number, got {self.policy_seed!r}")
         if self.oracle is not None and not (

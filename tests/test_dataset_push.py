@@ -268,6 +268,12 @@ def test_a_pull_request_is_known_by_the_answer_that_made_it(owner: Hub, monkeypa
     assert (published.pull_request, len(owner.pull_requests("dataset", "lmrl/x"))) == (1, 1)
 
 
+def test_somebody_who_is_always_faster_is_told(owner: Hub, built: Path) -> None:
+    owner.faults.append(Fault("412", "/commit/", times=None))
+    with pytest.raises(UserError, match=r"answered 412 .*somebody else writes there; run the same command again"):
+        push_dataset(MAZE, built, "lmrl/maze")
+
+
 def test_a_fault_that_stays_is_one_line_and_the_same_command_goes_on(owner: Hub, built: Path) -> None:
     owner.faults.append(Fault("500", "/commit/", times=None))
     with pytest.raises(UserError, match=r"the Hub answered 500 .*run the same command again, it goes on"):

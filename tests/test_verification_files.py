@@ -41,6 +41,7 @@ GARBAGE: Sequence[dict[str, Any]] = [
     {"interval": [0]}, {"versions": 7}, {"versions": {"numpy": ["\x1b"]}, "interval": [0.0, 0.0]}, {"oracle": {}},
     {"oracle": {"spec": "\x1b[2J" * 1000}}, {"policy": "\x1b[2J"}, {"policy": 3}, {"colour": "red"},
     {"options": {"goal": None, "\x1b[2J": 1}}, {"options": {"goal": "x" * 10**6}}, {"options": {"goal": {"a": 1}}},
+    {"checkpoint": ["\x1b"]}, {"checkpoint": "me"}, {"dataset_revision": 7}, {"dataset_revision": ["\x1b"]},
 ]  # fmt: skip
 
 
