@@ -345,7 +345,7 @@ def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
     shown = [each.ranked[:20] for each in groups]
 
     def place(value: float) -> float:
-        return min(max(value, -100.0), 200.0)  # what lies outside is drawn at the edge
+        return min(max(value, -100.0), 200.0)  # what lies outside is an arrow at the edge
 
     bounds = [place(bound) for rows in shown for _, entry in rows for bound in entry.score.normalized_interval]
     left, right = min(0.0, *bounds), max(100.0, *bounds)
@@ -355,7 +355,9 @@ def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
             mean, low, high = map(place, (entry.score.normalized, *entry.score.normalized_interval))
             # The percentile interval of a skewed score may leave out its mean.
             errors = [[max(0.0, mean - low)], [max(0.0, high - mean)]]
-            axes.errorbar(mean, position, xerr=errors, fmt="o", capsize=3, color="C0")
+            beyond = entry.score.normalized - mean
+            marker = "<" if beyond < 0 else ">" if beyond > 0 else "o"
+            axes.errorbar(mean, position, xerr=errors, fmt=marker, capsize=3, color="C0")
         for mark in (0, 50, 100):
             axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
         names = [f"{plain(entry.model, 40)}  {position}" for position, entry in rows]

@@ -301,6 +301,11 @@ def test_the_figure_has_a_panel_for_each_table_and_shows_names_as_they_are() -> 
     figure.canvas.draw()
 
 
+def test_a_score_beyond_the_figures_edge_is_an_arrow() -> None:
+    (axes,) = leaderboard_figure([entry("a", 300, 310), entry("b", 40, 60), entry("c", -900, -800)]).axes
+    assert [lines.lines[0].get_marker() for lines in axes.containers] == [">", "o", "<"]
+
+
 def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the leaderboard"):
