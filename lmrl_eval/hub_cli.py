@@ -129,8 +129,8 @@ def _examine(target: str, namespace: str) -> "list[Evidence]":
     try:
         api = connect(write=False)
         if repo_id != target:
-            return examine_dataset(api, repo_id)
-        return examine_model(api, repo_id, namespace, _warn)
+            return examine_dataset(api, repo_id, progress=True)
+        return examine_model(api, repo_id, namespace, _warn, progress=True)
     except UserError as error:
         if Path(target).parent.is_dir():  # rather a folder with a slip in its name
             raise UserError(f"{target} is no folder here, and {error}") from None

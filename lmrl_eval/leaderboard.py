@@ -212,7 +212,7 @@ def episodes_place(url: str | None, benchmark_id: str) -> tuple[str, str] | None
         return None
 
 
-def examine(repo_id: str, path: str, benchmark: Benchmark, revision: str = "main") -> Evidence:
+def examine(repo_id: str, path: str, benchmark: Benchmark, revision: str = "main", progress: bool = False) -> Evidence:
     """Fetches a folder of published episodes and verifies it by replay.
 
     Args:
@@ -220,6 +220,7 @@ def examine(repo_id: str, path: str, benchmark: Benchmark, revision: str = "main
         path (`str`): a folder in it, which `EPISODES_PATH` matches.
         benchmark (`Benchmark`): what was played.
         revision (`str`, *optional*, defaults to `"main"`): of the dataset.
+        progress (`bool`, *optional*, defaults to `False`): whether to show a bar while the episodes are replayed.
     """
     name = f"{repo_id}/{path}"
     try:
@@ -245,17 +246,17 @@ def examine(repo_id: str, path: str, benchmark: Benchmark, revision: str = "main
             return flagged(str(error).replace(f"{folder}/", "").replace(folder, name))
     if (results.score.task, results.score.config) != (benchmark.task.id, benchmark.config):
         return flagged(f"the score is not of {benchmark.task.id} {benchmark.config}")
-    return Evidence(name, verify_results(results), results)
+    return Evidence(name, verify_results(results, progress=progress), results)
 
 
-def check_claim(claim: Claim) -> Evidence:
+def check_claim(claim: Claim, progress: bool = False) -> Evidence:
     """The episodes that a claim names, and whether they are of this model and worth what it says."""
     place = episodes_place(claim.url, claim.benchmark.id)
     name = f"{claim.model}, {claim.benchmark.id}"
     if place is None:
         problem = "it names no episodes that `lmrl-eval push` published"
         return Evidence(name, Verification("unchecked", (problem,), 0, 0, None), None)
-    _, verification, results = examine(*place, claim.benchmark)
+    _, verification, results = examine(*place, claim.benchmark, progress=progress)
     if results is not None:
         score = results.score
         if abs(score.normalized - claim.value) > ROUNDING:
@@ -287,7 +288,7 @@ def _get(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, Mapping) else None
 
 
-def examine_dataset(api: "HfApi", repo_id: str) -> list[Evidence]:
+def examine_dataset(api: "HfApi", repo_id: str, progress: bool = False) -> list[Evidence]:
     """Verifies all results that a dataset of episodes holds, older ones too.
 
     Raises:
@@ -302,10 +303,10 @@ def examine_dataset(api: "HfApi", repo_id: str) -> list[Evidence]:
         raise UserError(f"{repo_id} holds no episodes that `lmrl-eval push` published")
     if len(paths) > MAX_RESULTS:
         raise UserError(f"{repo_id} holds {len(paths):,} results, and no more than {MAX_RESULTS:,} are verified")
-    return [examine(repo_id, path, by_id[path.partition("/")[0]], commit) for path in paths]
+    return [examine(repo_id, path, by_id[path.partition("/")[0]], commit, progress) for path in paths]
 
 
-def examine_model(api: "HfApi", repo_id: str, namespace: str, warn: Warn) -> list[Evidence]:
+def examine_model(api: "HfApi", repo_id: str, namespace: str, warn: Warn, progress: bool = False) -> list[Evidence]:
     """Verifies all entries of a model.
 
     Raises:
@@ -316,7 +317,7 @@ def examine_model(api: "HfApi", repo_id: str, namespace: str, warn: Warn) -> lis
     claims = read_claims(api, info, benchmarks(namespace), warn)
     if not claims:
         raise UserError(f"{repo_id} states no score on a dataset of {namespace}")
-    return [check_claim(claim) for claim in claims]
+    return [check_claim(claim, progress) for claim in claims]
 
 
 # --- the leaderboard
