@@ -5,6 +5,7 @@ nothing, an interrupted one goes on where it was, and a lost answer is found out
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 RepoType = Literal["model", "dataset", "space"]
 Files = Mapping[str, Path | bytes]  # by the path in the repository
 Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
 
 TRIES = 5  # attempts at the same thing before we give up
 COMMIT_FILES = 200  # more than these go into several commits, the card in the last
@@ -134,7 +136,7 @@ def hub_errors(where: str) -> Iterator[None]:
     except errors.RevisionNotFoundError:
         raise UserError(f"{where} has no such revision") from None
     except errors.RemoteEntryNotFoundError as error:
-        raise UserError(f"{where} has no such file ({_said(error)})") from None
+        raise UserError(f"{where} has no such file{_said(error)}") from None
     except errors.RepositoryNotFoundError:
         raise UserError(f"{where} does not exist, or your token may not see it") from None
     except errors.HfHubHTTPError as error:
@@ -145,12 +147,12 @@ def hub_errors(where: str) -> Iterator[None]:
             409: "somebody else writes there; run the same command again",
             412: "somebody else writes there; run the same command again",
             429: "too many requests; wait some minutes and run the same command again",
-        }.get(status, "run the same command again, it goes on where it was" if status >= 500 else "")
-        raise UserError(f"{where}: the Hub answered {status} ({_said(error)}); {todo}".rstrip("; ")) from None
+        }.get(status, "run the same command again" if status >= 500 else "")
+        raise UserError(f"{where}: the Hub answered {status}{_said(error)}; {todo}".rstrip("; ")) from None
     except httpx2.HTTPError as error:
         raise UserError(
             f"{where}: the Hub cannot be reached ({_scrub(str(error) or type(error).__name__)}); "
-            "run the same command again, it goes on where it was"
+            "run the same command again"
         ) from None
     except (errors.HFValidationError, errors.EntryNotFoundError, ValueError) as error:
         # `ValueError` is also how the client says that a card's head was refused.
@@ -158,7 +160,7 @@ def hub_errors(where: str) -> Iterator[None]:
 
 
 def _said(error: Any) -> str:
-    return _scrub(error.server_message or type(error).__name__)
+    return f" ({_scrub(error.server_message)})" if error.server_message else ""
 
 
 def _scrub(text: str) -> str:
@@ -188,6 +190,7 @@ def persistently(action: Callable[[], Answer]) -> Answer:
         except Exception as error:
             if not _passing(error) or failures == TRIES - 1:
                 raise
+            logger.warning("the Hub does not answer as it should; trying again in %d s", 2**failures)
         time.sleep(2**failures)
     raise AssertionError("not reached")
 

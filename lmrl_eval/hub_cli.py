@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -169,6 +170,11 @@ def leaderboard(
     elif create_pr:
         raise UserError("--create-pr proposes what --push would publish; add --push ORG/SPACE")
     figure_of(1, 1)  # and so is matplotlib
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UserError(f"cannot write the leaderboard to {out}: {error.strerror or error}") from None
     entries = collect(namespace, tasks, models, warn=_warn, progress=True)
     # What the page is a function of: neither where it is written to nor whether it is published.
     parts = ["lmrl-eval", "leaderboard", "--namespace", namespace]

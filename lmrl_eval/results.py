@@ -20,7 +20,7 @@ SCORE, EPISODES, ACTIONS, TIMING = "score.json", "episodes.parquet", "greedy_act
 MAX_JSON = 16 * 2**20  # bytes
 MAX_EPISODES = 200_000
 MAX_TEXTS = 10_000_000
-MAX_BYTES = 2**30  # of all texts, spread out
+MAX_BYTES = 2**28  # of all texts, spread out
 
 
 @dataclass(frozen=True)
