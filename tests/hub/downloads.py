@@ -46,7 +46,11 @@ def paths_info(call: Call) -> list[dict[str, Any]]:
     asked = parse_qsl(call.body.decode())
     paths = {value.strip("/") for key, value in asked if key == "paths"}
     rows = [item for item in map(row, repository.listing(commit, "", recursive=True)) if item["path"] in paths]
-    return expanded(repository, commit, rows) if ("expand", "True") in asked else rows
+    return (
+        expanded(repository, commit, rows)
+        if any(key == "expand" and value.lower() == "true" for key, value in asked)
+        else rows
+    )
 
 
 def refs(call: Call) -> dict[str, Any]:
