@@ -169,7 +169,7 @@ KILLS = {
     "    before(a, b)\n"
     "    if 'train-00001' in str(b): os.kill(os.getpid(), signal.SIGKILL)\n"
     "os.replace = replace",
-    "before the card": "builder._card = lambda *a: os.kill(os.getpid(), signal.SIGKILL)",
+    "before the card": "builder.folder_files = lambda *a: os.kill(os.getpid(), signal.SIGKILL)",
 }
 
 
