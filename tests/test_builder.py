@@ -180,7 +180,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(built, tmp_path, pa
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "maze" / "README.md").exists()
-    if "_card" not in patch:
+    if "folder_files" not in patch:
         with pytest.raises(
             UserError, match="not finished; `lmrl-data build maze --config fully_observed --episodes 60"
         ):
