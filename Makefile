@@ -19,7 +19,7 @@ quickstart: $(INSTALLED)  ## build the maze dataset, train on it, score in the s
 	bash recipes/quickstart.sh maze
 
 test: $(INSTALLED) .venv/olah  ## run all tests and measure what they cover
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 quality: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check

@@ -270,7 +270,7 @@ def test_role_tokens_and_leaks_reach_no_episode(server: FakeServer, text: str) -
 
 def test_only_so_many_requests_are_under_way(server: FakeServer) -> None:
     def react(body: dict[str, Any], number: int) -> Reaction:
-        time.sleep(0.02)
+        time.sleep(0.1)  # long enough for all that may to come
         return completion("Yes.")
 
     server.react = react

@@ -249,7 +249,7 @@ def test_the_same_logs_make_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize(
     "name", ["_x", "$\\frac{", "a|b", "<b>", "-x", "=1", "a\nb", "![x](y)", "\x1b[31m", "y" * 200]
 )

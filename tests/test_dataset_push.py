@@ -35,8 +35,9 @@ def other(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """Somebody who may write to `lmrl`; neither waiting nor drawing takes time."""
+    """Somebody who may write to `lmrl`, away from any local build; neither waiting nor drawing takes time."""
     monkeypatch.setenv("HF_TOKEN", hub.user("alice", orgs=["lmrl"]))
+    monkeypatch.chdir(hub.folder.parent)
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr("lmrl_data.figures.histograms", lambda statistics: b"a picture")
     return hub

@@ -34,8 +34,10 @@ needs_git_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs 
 needs_olah = pytest.mark.skipif(not OLAH.exists(), reason="olah is not installed: make .venv/olah")
 
 
-def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
-    result = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=120)
+def run(*command: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> str:
+    result = subprocess.run(
+        [*map(str, command)], env=environment, cwd=folder, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -159,7 +161,9 @@ def test_olah_serves_a_clone_from_which_the_same_rows_load(
         "        loaded = datasets.load_dataset(sys.argv[1], config, streaming=streaming)\n"
         "        print(json.dumps({split: list(rows) for split, rows in loaded.items()}))\n"
     )
-    printed = run(sys.executable, "-c", code, pushed, *CONFIGS, environment=hub.environment() | {"HF_ENDPOINT": olah})
+    # In a folder without a local build, which `load_dataset` would read instead.
+    environment = hub.environment() | {"HF_ENDPOINT": olah}
+    printed = run(sys.executable, "-c", code, pushed, *CONFIGS, environment=environment, folder=tmp_path)
     rows = [
         {split: list(each) for split, each in datasets.load_dataset(str(built), config).items()}
         for config in CONFIGS
