@@ -30,6 +30,7 @@ TRIES = 5  # attempts at the same thing before we give up
 COMMIT_FILES = 200  # more than these go into several commits, the card in the last
 LAST = ("manifest.json", "README.md")  # a repository without a card is not finished
 MAX_BYTES = 1 << 30  # of a file that is read from someone's repository
+MAX_TEXT = 1 << 20  # of a card or a list of entries
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,16 @@ def fetch(repo_id: str, repo_type: RepoType, path: str, revision: str = "main", 
             if len(content) > limit:
                 raise UserError(f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB, which no file of ours is")
     return bytes(content)
+
+
+def present_text(repo_id: str, repo_type: RepoType, path: str) -> bytes | None:
+    """A card or the like as it is on `main` now, or `None`; raises as `fetch` for all else."""
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    try:
+        return fetch(repo_id, repo_type, path, limit=MAX_TEXT)
+    except RemoteEntryNotFoundError:
+        return None
 
 
 def tree(api: "HfApi", repo_id: str, repo_type: RepoType, revision: str) -> "tuple[str, dict[str, RepoFile]]":

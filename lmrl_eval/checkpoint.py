@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data.errors import UserError
-from lmrl_data.hub import Published, check_repo_id, connect, fetch, publish
+from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
 from lmrl_eval.policies import HUB_ID
 from lmrl_eval.provenance import RECIPE, TRAINING, Provenance, cloned, from_recipe, read_provenance, recipe_text
 from lmrl_eval.publication import TAG
@@ -34,7 +34,6 @@ ABOUT = (TRAINING, RECIPE, CARD, "trainer_state.json", "figures/*.png")
 SENT = ("config.json", "generation_config.json", *TOKENIZER, *WEIGHTS, *ABOUT)
 REPLACED = (*TOKENIZER, *WEIGHTS, *ABOUT)  # of an older push, where this one has none
 TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
-MAX_CARD = 1 << 20  # bytes
 
 Files = dict[str, Path | bytes]
 
@@ -239,11 +238,9 @@ def _head(card: str) -> tuple[dict[str, Any], str] | None:
 def _with_scores(card: str, repo_id: str) -> bytes:
     """The card with the scores that were published in the repository since."""
     import yaml
-    from huggingface_hub.errors import RemoteEntryNotFoundError
 
-    try:
-        there = fetch(repo_id, "model", CARD, limit=MAX_CARD)
-    except RemoteEntryNotFoundError:
+    there = present_text(repo_id, "model", CARD)
+    if there is None:
         return card.encode()
     old, new = _head(there.decode("utf-8", errors="replace")), _head(card)
     if old is None or new is None or "model-index" not in old[0]:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from lmrl_data.cards import leaderboard_id
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
-from lmrl_data.hub import check_repo_id, connect, fetch, hub_errors, persistently, repo_url, tree
+from lmrl_data.hub import MAX_TEXT, check_repo_id, connect, fetch, hub_errors, persistently, repo_url, tree
 from lmrl_data.task import ReferenceReturns, Task
 from lmrl_data.tasks import TASKS, get_task
-from lmrl_eval.publication import EPISODES_PATH, MAX_TEXT, PINNED, TAG, digest
+from lmrl_eval.publication import EPISODES_PATH, PINNED, TAG, digest
 from lmrl_eval.report import plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, Results, read_results
 from lmrl_eval.score import Score

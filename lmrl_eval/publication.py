@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from lmrl_data.cards import leaderboard_id, task_page, templates
 from lmrl_data.errors import UserError
-from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish, repo_url
+from lmrl_data.hub import Published, check_repo_id, connect, hub_errors, persistently, present_text, publish, repo_url
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
 from lmrl_eval.provenance import TRAINING, Provenance, public
@@ -31,7 +31,6 @@ TAG = "lmrl-gym"  # by which models with our scores are found
 CARD = "README.md"
 PINNED = (SCORE, EPISODES, ACTIONS)  # the digest is of these; the timing differs from run to run
 EPISODES_PATH = re.compile(r"[a-z0-9_]{1,80}/[0-9a-f]{16}")
-MAX_TEXT = 1 << 20  # bytes of a card or a list of entries that is read from a repository
 
 
 class Pushed(NamedTuple):
@@ -261,9 +260,9 @@ def push_results(
     path = f"{config}/{digest(files)}"
 
     def episode_files() -> dict[str, Path | bytes]:
-        card = episodes_card(_present(episodes_repo, "dataset", CARD), model, episodes_repo, path)
+        card = episodes_card(present_text(episodes_repo, "dataset", CARD), model, episodes_repo, path)
         # The timing of the first push stays: it is not what is published, and another one is no other result.
-        timing = _present(episodes_repo, "dataset", f"{path}/{TIMING}") or files[TIMING]
+        timing = present_text(episodes_repo, "dataset", f"{path}/{TIMING}") or files[TIMING]
         return {CARD: card, **{f"{path}/{each}": content for each, content in (files | {TIMING: timing}).items()}}
 
     title = f"LMRL-Gym: {config}"
@@ -277,7 +276,7 @@ def push_results(
     def model_files() -> dict[str, Path | bytes]:
         merged: dict[str, Path | bytes] = {}
         for each in (entries_path, CARD):
-            old = _present(model, "model", each)
+            old = present_text(model, "model", each)
             try:
                 merged[each] = (
                     merge_entries(old, entry) if each == entries_path else merge_card(old, model, task, index)
@@ -308,7 +307,7 @@ def _check_algorithm(folder: Path, score: Score, model: str) -> None:
     """A slip in the model's name would give it another's score: both say what trained them."""
     played = (score.checkpoint or {}).get("algorithm")
     with hub_errors(model):
-        told = persistently(lambda: _present(model, "model", TRAINING))
+        told = persistently(lambda: present_text(model, "model", TRAINING))
     if played is None or told is None:
         return
     try:
@@ -320,16 +319,6 @@ def _check_algorithm(folder: Path, score: Score, model: str) -> None:
             f"{plain(str(played), 40)} played the episodes of {folder}, and {model} was trained by "
             f"{plain(trained, 40)}; give the model that played them"
         )
-
-
-def _present(repo_id: str, repo_type: Any, path: str) -> bytes | None:
-    """A file of a repository as it is now, or `None`."""
-    from huggingface_hub.errors import RemoteEntryNotFoundError
-
-    try:
-        return fetch(repo_id, repo_type, path, limit=MAX_TEXT)
-    except RemoteEntryNotFoundError:
-        return None
 
 
 def _entry(

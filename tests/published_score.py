@@ -10,6 +10,7 @@ import yaml
 from lmrl_data import get_task
 from lmrl_eval.evaluator import Evaluator
 from lmrl_eval.results import Results
+from lmrl_eval.verification import Verification, describe
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -50,3 +51,12 @@ def commit(api: "HfApi", repo: str, files: dict[str, bytes], kind: str = "model"
 
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
     api.create_commit(repo, operations, repo_type=kind, commit_message="by hand")
+
+
+def check_printable(found: Verification) -> None:
+    """What a verification says fits a terminal, whatever was in the files."""
+    text = describe(found)
+    assert text.replace("\n", "").isprintable()
+    assert len(text) < 3_000
+    assert found.problems
+    assert all("\n" not in problem and len(problem) <= 300 for problem in found.problems)

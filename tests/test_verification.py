@@ -11,6 +11,7 @@ import pytest
 from fake_server import FakeServer, completion
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from published_score import check_printable
 from toy_dialogue import TASK as TOY
 from toy_dialogue import Asker, Scripted
 
@@ -48,14 +49,6 @@ def needs_engine() -> None:
         find_engine()
     except UserError as error:
         pytest.skip(str(error))
-
-
-def check_printable(found: Verification) -> None:
-    text = describe(found)
-    assert text.replace("\n", "").isprintable()
-    assert len(text) < 3_000
-    assert found.problems
-    assert all("\n" not in problem and len(problem) <= 300 for problem in found.problems)
 
 
 class Says(Policy):

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from published_score import check_printable
 
 from lmrl_data import UserError, get_task
 from lmrl_eval import Evaluator, Results
-from lmrl_eval.verification import Verification, describe, verify_results
+from lmrl_eval.verification import verify_results
 
 
 @functools.cache
@@ -22,14 +23,6 @@ def played() -> Results:
     task = get_task("maze")
     policy = task.policy("random", "partially_observed")
     return Evaluator().compute(policy, task, "partially_observed", n_episodes=12, n_resamples=50, move_accuracy=False)
-
-
-def check_printable(found: Verification) -> None:
-    text = describe(found)
-    assert text.replace("\n", "").isprintable()
-    assert len(text) < 3_000
-    assert found.problems
-    assert all("\n" not in problem and len(problem) <= 300 for problem in found.problems)
 
 
 # --- the score
