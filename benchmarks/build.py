@@ -5,7 +5,7 @@ import tempfile
 import time
 
 from lmrl_data import get_task
-from lmrl_data.builder import build_dataset
+from lmrl_data.dataset.build import build_dataset
 
 EPISODES = 4_000
 

@@ -23,12 +23,12 @@ from statistics import mean, pstdev
 from typing import Any
 
 from lmrl_data import Episode, get_task, rollout
-from lmrl_data.tasks.car_dealer import CarDealerSimulator, fancy
-from lmrl_data.tasks.car_dealer_catalog import FEATURES, catalogue
-from lmrl_data.tasks.car_dealer_grammar import listing, load, money
-from lmrl_data.tasks.car_dealer_parser import read
-from lmrl_data.tasks.car_dealer_profile import STRATEGIES, best_price, fancy_optimum
-from lmrl_data.tasks.car_dealer_seller import RULES
+from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money
+from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.players import RULES
+from lmrl_data.tasks.car_dealer.profile import STRATEGIES, best_price, fancy_optimum
+from lmrl_data.tasks.car_dealer.simulator import fancy
 
 TASK = get_task("car_dealer")
 PRICED = ("offer", "offer_short", "offer_discount", "offer_percent", "meet_halfway", "firm")
@@ -125,7 +125,7 @@ def grammar_recovery(count: int = 20_000) -> dict[str, float]:
 
 def attack(texts: list[str], buyers: int = 200, seed: int = 3_000_000) -> dict[str, Any]:
     """Says each text to every buyer: alone, and after a fair offer; what it gains over the reservation price."""
-    simulator = CarDealerSimulator()
+    simulator = get_task("car_dealer").simulator()
     worst, forged, sales, talks = float("-inf"), 0, 0, 0
     worst_text = ""
     for number in range(buyers):
@@ -201,7 +201,7 @@ def references(seeds: int = 2_000) -> dict[str, float]:
     episodes = _play("reader", window)
     fancies = [each.total_reward for each in _play("reader", window, config="fancy")]
     chance = [each.total_reward for each in _play("random", window, config="fancy")]
-    simulator = CarDealerSimulator()
+    simulator = get_task("car_dealer").simulator()
     best, best_fancy = [], []
     for seed in window:
         simulator.reset(seed=seed)

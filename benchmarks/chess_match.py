@@ -18,8 +18,8 @@ from typing import NamedTuple
 import chess
 import numpy as np
 
-from lmrl_data.engine import EnginePool
-from lmrl_data.tasks.chess import OPPONENTS, EngineOpponent, Opponent, SeededOpponent
+from lmrl_data.tasks.chess.engine import EnginePool
+from lmrl_data.tasks.chess.simulator import OPPONENTS, EngineOpponent, Opponent, SeededOpponent
 
 OPENING_PLIES = (4, 8)
 WIN = {"1-0": 1.0, "0-1": 0.0, "1/2-1/2": 0.5}

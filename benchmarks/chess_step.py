@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import chess
 import numpy as np
 
-from lmrl_data.engine import EnginePool
-from lmrl_data.tasks.chess import OPPONENTS, ChessSimulator, Opponent
+from lmrl_data import get_task
+from lmrl_data.tasks.chess.engine import EnginePool
+from lmrl_data.tasks.chess.simulator import OPPONENTS, ChessSimulator, Opponent
 
 GAMES = 20
 REPEATS = 3
@@ -30,7 +31,7 @@ Game = tuple[int, list[str], list[chess.Move]]  # a seed, White's actions, Black
 def random_game(seed: int) -> Game:
     """A game of random moves on both sides."""
     random = np.random.default_rng([seed, 1])
-    simulator = ChessSimulator(options={"opponent": "random"})
+    simulator = get_task("chess").simulator(options={"opponent": "random"})
     simulator.reset(seed=seed)
     actions, replies, over = [], [], False
     while not over:
@@ -60,7 +61,7 @@ class ReplaySimulator(ChessSimulator):
 
 
 def ours(games: Sequence[Game]) -> float:
-    simulator = ReplaySimulator()
+    simulator = ReplaySimulator(get_task("chess").config())
     seconds = 0.0
     for seed, actions, replies in games:
         simulator.reset(seed=seed)

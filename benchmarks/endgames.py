@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from lmrl_data import get_task, rollout
-from lmrl_data.tasks.chess import spaced
-from lmrl_data.tasks.endgame_tables import SETS, Position, moves_to_mate, solve, white_moves
-from lmrl_data.tasks.endgames import random_position
+from lmrl_data.tasks.chess.simulator import spaced
+from lmrl_data.tasks.endgames.simulator import random_position
+from lmrl_data.tasks.endgames.tables import SETS, Position, moves_to_mate, solve, white_moves
 
 ENDGAMES = get_task("endgames")
 REPEATS = 3

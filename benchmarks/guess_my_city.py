@@ -17,12 +17,12 @@ from pathlib import Path
 
 from lmrl_data import get_task, rollout
 from lmrl_data.task import EVALUATION_SEED
-from lmrl_data.tasks.guess_my_city import data_facts
-from lmrl_data.tasks.guess_my_city_answers import wordings
-from lmrl_data.tasks.guess_my_city_facts import cities, fold, leaks, word_list
-from lmrl_data.tasks.guess_my_city_forms import INTENTS, questions
-from lmrl_data.tasks.guess_my_city_players import knowledge
-from lmrl_data.tasks.guess_my_city_questions import read
+from lmrl_data.tasks.guess_my_city.answers import wordings
+from lmrl_data.tasks.guess_my_city.facts import cities, fold, leaks, word_list
+from lmrl_data.tasks.guess_my_city.forms import INTENTS, questions
+from lmrl_data.tasks.guess_my_city.players import knowledge
+from lmrl_data.tasks.guess_my_city.questions import read
+from lmrl_data.tasks.guess_my_city.simulator import data_facts
 
 CITY = get_task("guess_my_city")
 EPISODES = 10_000

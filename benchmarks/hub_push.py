@@ -31,7 +31,7 @@ from hub.server import Fault, Hub  # noqa: E402
 
 MODEL, STRANGERS = "lmrl/maze-small", "carol/maze-small"
 FAULTS = ("429", "500", "cut", "kill -9")
-PRELOADED = ["lmrl_data.publication", "lmrl_eval.publication", "lmrl_eval.checkpoint", "lmrl_eval.hub_cli", "matplotlib.figure", "safetensors.torch"]  # noqa: E501  # fmt: skip
+PRELOADED = ["lmrl_data.dataset.push", "lmrl_eval.hub.push_results", "lmrl_eval.hub.push_checkpoint", "lmrl_eval.commands.hub", "matplotlib.figure", "safetensors.torch"]  # noqa: E501  # fmt: skip
 
 
 # --- the pushes
@@ -39,25 +39,25 @@ PRELOADED = ["lmrl_data.publication", "lmrl_eval.publication", "lmrl_eval.checkp
 
 def push_the_dataset(folder: Path) -> None:
     from lmrl_data import get_task
-    from lmrl_data.publication import push_dataset
+    from lmrl_data.dataset.push import push_dataset
 
     push_dataset(get_task("maze"), folder / "lmrl" / "maze", "lmrl/maze")
 
 
 def push_the_model(folder: Path, model: str = MODEL) -> None:
-    from lmrl_eval.checkpoint import push_checkpoint
+    from lmrl_eval.hub.push_checkpoint import push_checkpoint
 
     push_checkpoint(folder / "model", model, task="maze", config="fully_observed")
 
 
 def push_the_score(folder: Path) -> None:
-    from lmrl_eval.publication import push_results
+    from lmrl_eval.hub.push_results import push_results
 
     push_results(folder / "results", MODEL)
 
 
 def propose_the_score(folder: Path) -> None:
-    from lmrl_eval.publication import push_results
+    from lmrl_eval.hub.push_results import push_results
 
     push_results(folder / "results", STRANGERS, create_pr=True)
 
@@ -80,14 +80,14 @@ PUSHES: dict[str, Callable[[Path], None]] = {
 
 def prepare(folder: Path) -> None:
     """What is pushed: a small dataset, a small model, results and a page."""
-    from tiny_model import make_model, train_tokenizer
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
     from lmrl_data import get_task
-    from lmrl_data.builder import build_dataset
-    from lmrl_data.tasks.maze import ACTIONS, grid
+    from lmrl_data.dataset.build import build_dataset
+    from lmrl_data.tasks.maze.simulator import ACTIONS, grid
     from lmrl_eval import Evaluator
-    from lmrl_eval.hub_cli import write_leaderboard
-    from lmrl_eval.leaderboard import Entry
+    from lmrl_eval.commands.hub import write_leaderboard
+    from lmrl_eval.leaderboard.collect import Entry
 
     task = get_task("maze")
     build_dataset(task, num_episodes=50, output_dir=folder / "lmrl")

@@ -19,9 +19,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes"))
 
 import torch
-from ilql import HEADS, ILQLConfig, ILQLTrainer
-from offline import ItemCollator
-from tiny_model import make_model, train_tokenizer
+from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.offline import ItemCollator
 from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 

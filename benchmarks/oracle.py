@@ -22,7 +22,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lmrl_data import Conversation, get_task
-from lmrl_data.dialogue import Prompt
+from lmrl_data.dialogue.simulator import Prompt
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.oracles.language_model import LanguageModelOracle
 from lmrl_eval.oracles.replay import Replay

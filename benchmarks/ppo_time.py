@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "recipes"))
 
 import torch
 import yaml
-from offline import ItemCollator, load_language_model
-from ppo import PPOConfig, make_trainer
-from tiny_model import make_model, train_tokenizer
+from lmrl_recipes.ppo import PPOConfig, make_trainer
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.offline import ItemCollator, load_language_model
 from transformers import TrainerCallback
 from trl import ModelConfig, ScriptArguments
 

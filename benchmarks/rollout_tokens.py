@@ -28,12 +28,13 @@ import torch
 import trl
 from datasets import Dataset
 from gymnasium import spaces
-from rollout import RolloutPolicy, play
-from tiny_model import make_model, train_tokenizer
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.rollout import RolloutPolicy, play
 from trl import GRPOConfig, GRPOTrainer
 
 from lmrl_data import get_task
-from lmrl_data.task import Config, Simulator, Step
+from lmrl_data.config import Config
+from lmrl_data.simulator import Simulator, Step
 
 EPISODES, TURNS, SAMPLED, READ = 32, 20, 10, 11
 REPEATS = {"small": 2, "medium": 1}
@@ -63,7 +64,7 @@ class ToolTalk:
     """The same for TRL, whose frame around a tool's answer takes four tokens."""
 
     def reset(self, **_: Any) -> None:
-        self.simulator = Talk()
+        self.simulator = TASK.simulator()
         self.simulator.reset(seed=0)
 
     def say(self, text: str) -> str:
@@ -84,8 +85,8 @@ class ToolTalk:
 TASK = replace(
     get_task("maze"),
     id="talk",
-    configs={"talk": Config("", history=None, reference=get_task("maze").config().reference)},
-    simulator=lambda config, options=None: Talk(),
+    configs={"talk": Config("talk", "", history=None, reference=get_task("maze").config().reference)},
+    simulator_class=Talk,
 )
 
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lmrl_data.tasks.twenty_questions_knowledge import knowledge
-from lmrl_data.tasks.twenty_questions_parser import Reading, reader
+from lmrl_data.tasks.twenty_questions.knowledge import knowledge
+from lmrl_data.tasks.twenty_questions.parser import Reading, reader
 
 
 def rate(hits: list[bool]) -> float | None:
@@ -61,7 +61,7 @@ def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Experts, contradictions, speed and diversity."""
     from lmrl_data import get_task, rollout
-    from lmrl_data.tasks.twenty_questions import diversity
+    from lmrl_data.tasks.twenty_questions.simulator import diversity
 
     task = get_task("twenty_questions")
     simulator = task.simulator()

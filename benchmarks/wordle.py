@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 
 from lmrl_data import Turn, get_task, rollout
-from lmrl_data.task import Conversation
-from lmrl_data.tasks.wordle import FIRST, SOLVED, WordleSimulator, table
-from lmrl_data.tasks.wordle_words import WordGame, list_words, word_game
+from lmrl_data.policy import Conversation
+from lmrl_data.tasks.wordle.simulator import FIRST, SOLVED, table
+from lmrl_data.tasks.wordle.words import WordGame, list_words, word_game
 
 WORDLE = get_task("wordle")
 WORDS = list_words("words_400")
@@ -79,7 +79,7 @@ GUESSES = [[" ".join(word) for word in random.Random(game).choices(WORDS, k=5)] 
 
 def step() -> float:
     """CPU seconds a step; five guesses a game, drawn uniformly as most of the data's are."""
-    simulators = [WordleSimulator() for _ in GUESSES]
+    simulators = [get_task("wordle").simulator() for _ in GUESSES]
     for seed, simulator in enumerate(simulators):
         simulator.reset(seed=seed)
     steps = 0
@@ -105,7 +105,7 @@ def refilter(games: int) -> int:
 
 
 def reset(games: int) -> int:
-    simulator = WordleSimulator()
+    simulator = get_task("wordle").simulator()
     for seed in range(games):
         simulator.reset(seed=seed)
     return games
@@ -138,7 +138,7 @@ def make_codes() -> int:
 
 
 def main() -> None:
-    simulator = WordleSimulator()
+    simulator = get_task("wordle").simulator()
     fast = min(step() for _ in range(REPEATS))
     slow = best(lambda: refilter(40))
     result = {

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lmrl_data import __version__
-from lmrl_data.cards import Summary, printable, task_page
+from lmrl_data.dataset.card import Summary, printable, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
@@ -97,7 +97,7 @@ def show(
 
 
 def _read_episode(folder: Path, config: str, split: str, index: int) -> Episode:
-    from lmrl_data.builder import read_episodes
+    from lmrl_data.dataset.build import read_episodes
 
     number = -1
     for number, episode in enumerate(read_episodes(folder, config, split)):
@@ -203,7 +203,7 @@ def build(
       lmrl-data build chess --episodes 500 --num-proc 2
     """
     task = get_task(task_id)
-    from lmrl_data.builder import build_dataset
+    from lmrl_data.dataset.build import build_dataset
 
     folder = build_dataset(task, config, episodes, num_proc, out, parse_options(option or []))
     typer.echo(f"{folder} is ready")
@@ -240,7 +240,7 @@ def convert(
       lmrl-data stats maze --data original
     """
     task = get_task(task_id)
-    from lmrl_data.convert import convert_dataset
+    from lmrl_data.dataset.convert import convert_dataset
 
     typer.echo(f"{convert_dataset(task, files, config, split, out)} is ready")
 
@@ -257,9 +257,9 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
       lmrl-data stats maze
     """
     task = get_task(task_id)
-    from lmrl_data.builder import read_manifest
-    from lmrl_data.figures import draw_histograms
-    from lmrl_data.store import read_statistics
+    from lmrl_data.dataset.build import read_manifest
+    from lmrl_data.dataset.figure import draw_histograms
+    from lmrl_data.dataset.folder import read_statistics
 
     folder = data / task.id
     manifest = read_manifest(folder)
@@ -308,7 +308,7 @@ def push(
       lmrl-data push wordle --namespace my-name --private --revision-tag small
     """
     task = get_task(task_id)
-    from lmrl_data.publication import push_dataset
+    from lmrl_data.dataset.push import push_dataset
 
     published = push_dataset(
         task, data / task.id, f"{namespace}/{task.id}", private=private, create_pr=create_pr, revision_tag=revision_tag

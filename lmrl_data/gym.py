@@ -4,7 +4,7 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_data.task import Simulator
+from lmrl_data.simulator import Simulator
 from lmrl_data.tasks import TASKS, get_task
 
 

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from lmrl_data.cards import printable
+from lmrl_data.dataset.card import printable
 from lmrl_data.errors import UserError
 
 if TYPE_CHECKING:

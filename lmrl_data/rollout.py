@@ -5,8 +5,44 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmrl_data.episode import Episode, Turn
-from lmrl_data.oracle import Oracle
-from lmrl_data.task import TURN_INFO, Conversation, DialogueSimulator, Policy, Simulator, Step, Task
+from lmrl_data.policy import Conversation, Policy
+from lmrl_data.simulator import TURN_INFO, DialogueSimulator, Oracle, Simulator, Step
+from lmrl_data.task import Task
+
+
+def play_episode(
+    task_id: str,
+    simulator: Simulator,
+    seed: int,
+    name: str,
+    act: Callable[[str], str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    max_turns: int | None = None,
+) -> Episode:
+    """Plays one episode by asking `act` for the action to each observation.
+
+    Args:
+        task_id (`str`): fills the `task` column.
+        simulator (`Simulator`): plays it.
+        seed (`int`): of the reset.
+        name (`str`): fills the `policy` column.
+        act (`Callable[[str], str]`): from the newest observation to an action; it may look at the simulator.
+        options (`Mapping`, *optional*): reset options.
+        max_turns (`int`, *optional*): cuts the episode (truncated) after so many actions.
+    """
+    observation, info = simulator.reset(seed=seed, options=dict(options or {}))
+    turns = [Turn("user", observation)]
+    info = {**info, "success": False, "invalid": 0}
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = act(observation)
+        observation, reward, terminated, truncated, step_info = simulator.step(action)
+        turns += (Turn("assistant", action, reward), Turn("user", observation))
+        info["invalid"] += not step_info.get("valid", True)
+        info.update({key: value for key, value in step_info.items() if key not in TURN_INFO})
+        truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
+    return Episode(task_id, simulator.config, tuple(turns), terminated, not terminated, seed, name, info)
 
 
 class _Slot:

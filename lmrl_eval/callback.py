@@ -6,7 +6,8 @@ from typing import Any
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lmrl_data.errors import UserError
-from lmrl_data.task import EVALUATION_SEED, Policy, Task
+from lmrl_data.policy import Policy
+from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_eval.evaluator import Evaluator
 
 

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError
+from lmrl_data.policy import Conversation, Policy
 from lmrl_data.rollout import rollout
-from lmrl_data.task import EVALUATION_SEED, Conversation, Policy, Task
+from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_eval.oracles.model import COUNTS, ModelOracle
 from lmrl_eval.results import Results

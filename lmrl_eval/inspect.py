@@ -22,10 +22,11 @@ import numpy as np
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.policy import Conversation
 from lmrl_data.rollout import rollout
-from lmrl_data.task import EVALUATION_SEED, Conversation, Task
+from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
-from lmrl_eval.chat import ChatClient, Endpoint, Question
+from lmrl_eval.endpoint import ChatClient, Endpoint, Question
 from lmrl_eval.evaluator import schedule, versions
 from lmrl_eval.policies.chat import READERS, ChatPolicy, system_message
 from lmrl_eval.report import plain

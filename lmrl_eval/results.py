@@ -72,7 +72,7 @@ class Results:
         import pyarrow.parquet
         from datasets import Dataset
 
-        from lmrl_data.builder import FEATURES
+        from lmrl_data.dataset.build import FEATURES
 
         (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
         (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
@@ -219,7 +219,7 @@ def _read_episodes(path: Path) -> list[Episode]:
 
 
 def _columns() -> dict[str, Any]:
-    """The columns of `lmrl_data.builder.FEATURES` by their types as they are stored."""
+    """The columns of `lmrl_data.dataset.build.FEATURES` by their types as they are stored."""
     import pyarrow as pa
 
     text, number, flag = pa.string(), pa.float64(), pa.bool_()

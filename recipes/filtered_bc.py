@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 from datasets import Dataset
-from offline import load_language_model, load_rows, make_items, policy_callback, resume_path
-from outcome import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
@@ -108,6 +108,6 @@ def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: Model
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, FilteredBCConfig, ModelConfig)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
 from trl import ModelConfig, ScriptArguments
 
 LIMITATIONS = (
@@ -71,6 +71,6 @@ def main(script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: Model
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, OnlineGRPOConfig, ModelConfig)

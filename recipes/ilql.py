@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from offline import (
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import (
     Batch,
     ItemCollator,
     OfflineConfig,
@@ -25,7 +26,6 @@ from offline import (
     simulator_callback,
     value_model_for,
 )
-from outcome import data_of, finish, provenance_of, push_target
 from transformers import TrainerCallback
 from trl import ModelConfig, ScriptArguments
 
@@ -206,6 +206,6 @@ def main(script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, ILQLConfig, ModelConfig)

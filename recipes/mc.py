@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from offline import (
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import (
     Batch,
     ItemCollator,
     OfflineConfig,
@@ -24,7 +25,6 @@ from offline import (
     simulator_callback,
     value_model_for,
 )
-from outcome import data_of, finish, provenance_of, push_target
 from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
@@ -99,6 +99,6 @@ def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) 
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, MCConfig, ModelConfig)

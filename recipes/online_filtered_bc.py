@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from filtered_bc import check_filter, kept
-from online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.filtered_bc import check_filter, kept
+from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError
@@ -64,6 +64,6 @@ def main(script_args: ScriptArguments, args: OnlineFilteredBCConfig, model_args:
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, OnlineFilteredBCConfig, ModelConfig)

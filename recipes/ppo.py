@@ -16,10 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from offline import load_rows, make_items
-from online import OFFLINE, Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of, train
-from outcome import data_of
-from rollout import Trajectory
+from lmrl_recipes.training.finish import data_of
+from lmrl_recipes.training.offline import load_rows, make_items
+from lmrl_recipes.training.online import (
+    OFFLINE,
+    Experience,
+    OnlineConfig,
+    OnlineTrainer,
+    PlayedEpisode,
+    groups_of,
+    train,
+)
+from lmrl_recipes.training.rollout import Trajectory
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, set_seed
@@ -382,6 +390,6 @@ def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig)
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, ScriptArguments, PPOConfig, ModelConfig)

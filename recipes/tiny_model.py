@@ -106,7 +106,7 @@ def _texts(messages: Iterable[list[dict[str, str]]]) -> Iterator[str]:
 
 
 def _oracle_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    from simulator import examples
+    from lmrl_recipes.oracle import examples
 
     from lmrl_data import Episode
 
@@ -116,7 +116,7 @@ def _oracle_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def main(arguments: TinyModelArguments) -> None:
-    from offline import load_rows
+    from lmrl_recipes.training.offline import load_rows
 
     rows = load_rows(arguments.dataset_name, arguments.dataset_config, arguments.dataset_split)
     texts = _oracle_texts(rows) if arguments.oracle else _texts(rows["messages"])
@@ -128,6 +128,6 @@ def main(arguments: TinyModelArguments) -> None:
 
 
 if __name__ == "__main__":
-    from command import run
+    from lmrl_recipes.training.start import run
 
     run(main, TinyModelArguments)

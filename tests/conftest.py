@@ -26,7 +26,7 @@ settings.load_profile("repeatable")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Full chess needs an engine; a machine without one skips what the contract asks of it."""
     from lmrl_data import UserError
-    from lmrl_data.engine import find_engine
+    from lmrl_data.tasks.chess.engine import find_engine
 
     try:
         find_engine()
@@ -39,9 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained checkpoint that knows the words of the maze."""
-    from tiny_model import make_model, train_tokenizer
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
-    from lmrl_data.tasks.maze import ACTIONS, grid
+    from lmrl_data.tasks.maze.simulator import ACTIONS, grid
 
     folder = tmp_path_factory.mktemp("models") / "base"
     texts = [*grid().positions.values(), *grid().walls.values(), "Success", "Failure", *ACTIONS]
@@ -55,11 +55,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workshop(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[Path]:
     """A folder with a small dataset `lmrl/maze` and two checkpoints: `base` untrained, `bc` cloned from the data."""
     import datasets
-    from filtered_bc import FilteredBCConfig, main
+    from lmrl_recipes.filtered_bc import FilteredBCConfig, main
     from trl import ModelConfig, ScriptArguments
 
     from lmrl_data import get_task
-    from lmrl_data.builder import build_dataset
+    from lmrl_data.dataset.build import build_dataset
 
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "base").symlink_to(base)
@@ -91,7 +91,7 @@ def lmrl_eval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Runs the command in an empty folder; returns exit code, output and errors."""
-    from lmrl_eval.cli import main
+    from lmrl_eval.commands.main import main
 
     monkeypatch.chdir(tmp_path)
 

@@ -5,17 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import online
 import pytest
 import torch
 from gymnasium import spaces
-from offline import load_language_model
-from online import Experience, OnlineConfig, OnlineTrainer
+from lmrl_recipes.training import online
+from lmrl_recipes.training.offline import load_language_model
+from lmrl_recipes.training.online import Experience, OnlineConfig, OnlineTrainer
 from test_ilql import GOAL, see
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from lmrl_data import get_task
-from lmrl_data.task import Config, ReferenceReturns, Simulator, Step
+from lmrl_data.config import Config, ReferenceReturns
+from lmrl_data.simulator import Simulator, Step
 
 State = dict[str, torch.Tensor]
 QUIET = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
@@ -150,8 +151,8 @@ class Chain(Simulator):
 CHAIN = replace(
     get_task("maze"),
     id="chain",
-    configs={"chain": Config("", history=1, reference=ReferenceReturns(-12, -8, -3, -3, "made up"))},
-    simulator=lambda config, options=None: Chain(),
+    configs={"chain": Config("chain", "", history=1, reference=ReferenceReturns(-12, -8, -3, -3, "made up"))},
+    simulator_class=Chain,
 )
 
 

@@ -10,7 +10,7 @@ import yaml
 from lmrl_data import get_task
 from lmrl_eval.evaluator import Evaluator
 from lmrl_eval.results import Results
-from lmrl_eval.verification import Verification, describe
+from lmrl_eval.verify import Verification, describe
 
 if TYPE_CHECKING:
     from hub.server import Hub

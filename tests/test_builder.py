@@ -16,7 +16,7 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
 from lmrl_data import Episode, Turn, UserError, builder, get_task, store
-from lmrl_data.builder import build_dataset, check_dataset, late_interrupt, load_episodes
+from lmrl_data.dataset.build import build_dataset, check_dataset, late_interrupt, load_episodes
 
 MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60
@@ -24,7 +24,7 @@ EPISODES = 60
 COMMAND = """
 import dataclasses, os, signal, sys, time
 from lmrl_data import builder, store
-from lmrl_data.tasks import maze
+from lmrl_data.tasks.maze import simulator as maze
 maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=25)
 builder.CHUNKS = 3
 {patch}

@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 
 from lmrl_data import Turn, UserError, get_task, rollout
-from lmrl_data.dialogue import REPLY_CHARSET
+from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.options import parse_options
-from lmrl_data.task import Conversation
-from lmrl_data.tasks.car_dealer import DIRECTIVES, CarDealerSimulator, want
-from lmrl_data.tasks.car_dealer_buyer import Buyer
-from lmrl_data.tasks.car_dealer_catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
-from lmrl_data.tasks.car_dealer_grammar import load
-from lmrl_data.tasks.car_dealer_parser import read
-from lmrl_data.tasks.car_dealer_profile import (
+from lmrl_data.policy import Conversation
+from lmrl_data.tasks.car_dealer.buyer import Buyer
+from lmrl_data.tasks.car_dealer.catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
+from lmrl_data.tasks.car_dealer.grammar import load
+from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.profile import (
     STRATEGIES,
     best_price,
     draw_profile,
@@ -23,7 +22,8 @@ from lmrl_data.tasks.car_dealer_profile import (
     revenue,
     worth,
 )
-from lmrl_data.tasks.car_dealer_talk import listen
+from lmrl_data.tasks.car_dealer.seller_memory import listen
+from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, CarDealerSimulator, want
 
 TASK = get_task("car_dealer")
 BUYER: dict[str, Any] = {
@@ -34,7 +34,7 @@ BUYER: dict[str, Any] = {
 
 
 def simulator(config: str = "revenue", seed: int = 0, **buyer: Any) -> CarDealerSimulator:
-    made = CarDealerSimulator(config, options={"buyer": BUYER | buyer})
+    made = get_task("car_dealer").simulator(config, options={"buyer": BUYER | buyer})
     made.reset(seed=seed)
     return made
 
@@ -104,14 +104,14 @@ def test_fixing_a_part_of_a_buyer_leaves_the_rest_to_the_seed() -> None:
 )  # fmt: skip
 def test_a_buyer_that_cannot_be_is_refused_in_one_line(buyer: Any) -> None:
     with pytest.raises(UserError) as caught:
-        CarDealerSimulator().reset(seed=0, options={"buyer": buyer})
+        get_task("car_dealer").simulator().reset(seed=0, options={"buyer": buyer})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
 def test_a_buyer_can_be_given_on_the_command_line() -> None:
     options = parse_options(['buyer={"strategy": "impatient", "budget": 30000}'])
-    _, info = CarDealerSimulator().reset(seed=0, options=options)
+    _, info = get_task("car_dealer").simulator().reset(seed=0, options=options)
     assert (info["buyer"]["strategy"], info["buyer"]["budget"]) == ("impatient", 30_000)
 
 
@@ -315,7 +315,7 @@ def test_no_text_of_a_model_decides_the_outcome() -> None:
         def answer(self, prompts: Any) -> list[str]:
             return ["Deal, I pay $900,000!" for _ in prompts]
 
-    made = CarDealerSimulator(oracle=Liar(), options={"buyer": BUYER})
+    made = get_task("car_dealer").simulator(oracle=Liar(), options={"buyer": BUYER})
     made.reset(seed=0)
     total, over = 0.0, False
     while not over:

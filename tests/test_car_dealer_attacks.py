@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrl_data.tasks.car_dealer import CarDealerSimulator
-from lmrl_data.tasks.car_dealer_catalog import FEATURES, catalogue
-from lmrl_data.tasks.car_dealer_grammar import listing, load, money
-from lmrl_data.tasks.car_dealer_parser import read
-from lmrl_data.tasks.car_dealer_profile import worth
-from lmrl_data.tasks.car_dealer_seller import RULES
+from lmrl_data import get_task
+from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money
+from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.players import RULES
+from lmrl_data.tasks.car_dealer.profile import worth
+from lmrl_data.tasks.car_dealer.simulator import CarDealerSimulator
 
 BUYER = {
     "personality": "polite", "brand": "Toyota", "type": "SUV", "features": ["backup camera"], "budget": 50_000,
@@ -50,7 +51,7 @@ ABSURD = [
 
 def play(texts: Iterable[str], buyer: dict[str, Any] | None = None, seed: int = 1) -> tuple[CarDealerSimulator, dict]:
     """Says the texts one after the other, up to the end or to the last; the simulator and the last info."""
-    simulator = CarDealerSimulator(options={"buyer": buyer} if buyer else None)
+    simulator = get_task("car_dealer").simulator(options={"buyer": buyer} if buyer else None)
     simulator.reset(seed=seed)
     info: dict[str, Any] = {}
     for text in texts:
@@ -116,7 +117,7 @@ def test_an_absurd_discount_is_no_offer() -> None:
 
 def test_agreement_sells_only_at_what_the_buyer_bid_last() -> None:
     for seed in range(60):
-        simulator = CarDealerSimulator(options={"buyer": BUYER})
+        simulator = get_task("car_dealer").simulator(options={"buyer": BUYER})
         simulator.reset(seed=seed)
         for text in ("Hello!", "The Toyota Highlander is $44,000.", *["I stay at $44,000."] * 6):
             _, _, over, _, _ = simulator.step(text)
@@ -165,7 +166,7 @@ def line(rng: random.Random) -> str:
     ),
 )
 def test_no_sequence_of_texts_earns_more_than_the_reservation_price(seed: int, script: list[str]) -> None:
-    simulator = CarDealerSimulator()
+    simulator = get_task("car_dealer").simulator()
     _, info = simulator.reset(seed=seed)
     reservation = info["buyer"]["reservation"]
     total, over = 0.0, False

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmrl_data.tasks import car_dealer_grammar
-from lmrl_data.tasks.car_dealer_grammar import Choice, Grammar, Slot, listing, load, money, with_article
+from lmrl_data.tasks.car_dealer import grammar as car_dealer_grammar
+from lmrl_data.tasks.car_dealer.grammar import Choice, Grammar, Slot, listing, load, money, with_article
 
-ASSETS = Path(car_dealer_grammar.__file__).parent / "assets" / "car_dealer"
+ASSETS = Path(car_dealer_grammar.__file__).parent / "assets"
 PERSONALITIES = (
     "abusive", "angry", "insulting", "polite", "respectful", "rude", "sarcastic", "talkative", "toxic",
     "uncommunicative",

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrl_data.tasks.car_dealer_catalog import FEATURES, catalogue
-from lmrl_data.tasks.car_dealer_grammar import listing, load, money
-from lmrl_data.tasks.car_dealer_parser import MAX_PRICE, MIN_PRICE, hear, is_readable, read
+from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money
+from lmrl_data.tasks.car_dealer.parser import MAX_PRICE, MIN_PRICE, hear, is_readable, read
 
 OFFERS = [
     ("I can do $31,500 for the RAV4.", 31_500),

@@ -10,9 +10,9 @@ from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard, ModelCard
 
 from lmrl_data import TASKS, Episode, Turn, UserError, cards, get_task
-from lmrl_data.builder import build_dataset
-from lmrl_data.published import notices, published_files
-from lmrl_data.tasks import maze
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.contents import notices, published_files
+from lmrl_data.tasks.maze import simulator as maze
 
 MAZE = get_task("maze")
 LIBRARIES = {"datasets": "1.2.3"}

@@ -22,8 +22,8 @@ import lmrl_data.tasks
 from lmrl_data import Conversation, UserError, rollout
 from lmrl_data.episode import Turn
 from lmrl_eval import Evaluator, load_oracle
-from lmrl_eval.chat import ChatError, parse_endpoint, retry_after
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
+from lmrl_eval.endpoint import ChatError, parse_endpoint, retry_after
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.oracles.model import OracleError
 
@@ -396,7 +396,7 @@ def test_without_a_key_none_is_sent_even_if_one_lies_on_disk(
 def test_a_key_never_goes_unencrypted_over_a_network(
     url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmrl_eval.chat.is_offline_mode", lambda: False)
+    monkeypatch.setattr("lmrl_eval.endpoint.is_offline_mode", lambda: False)
     monkeypatch.setenv("LMRL_API_KEY", "ours")
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert parse_endpoint(f"chat:m@{url}").key == expected
@@ -417,7 +417,7 @@ def test_a_key_never_goes_unencrypted_over_a_network(
 def test_the_token_of_the_hub_goes_to_the_hub_only(
     url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmrl_eval.chat.is_offline_mode", lambda: False)
+    monkeypatch.setattr("lmrl_eval.endpoint.is_offline_mode", lambda: False)
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert parse_endpoint(f"chat:m@{url}").key == expected
 
@@ -466,7 +466,7 @@ def test_a_server_that_dies_in_mid_run_costs_no_finished_episode(server: FakeSer
 INTERRUPTED = """
 import sys, lmrl_data.tasks
 lmrl_data.tasks.TASKS["toy"] = "toy_dialogue:TASK"
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
 main(sys.argv[1:])
 """
 

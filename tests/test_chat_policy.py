@@ -12,13 +12,13 @@ from fake_server import FakeServer, Reaction, completion
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, Episode, UserError, get_task, rollout
-from lmrl_data.builder import build_dataset
-from lmrl_data.engine import find_engine
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.folder import read_episodes
 from lmrl_data.episode import Turn
-from lmrl_data.store import read_episodes
 from lmrl_data.tasks import TASKS
+from lmrl_data.tasks.chess.engine import find_engine
 from lmrl_eval import Evaluator, load_policy, read_results
-from lmrl_eval.chat import ChatError
+from lmrl_eval.endpoint import ChatError
 from lmrl_eval.policies import describe_checkpoint, is_checkpoint
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy, read_json, read_plain, system_message
 

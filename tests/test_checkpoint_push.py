@@ -12,9 +12,9 @@ import yaml
 
 from lmrl_data import UserError, get_task
 from lmrl_data.rollout import rollout
-from lmrl_eval.checkpoint import push_checkpoint
+from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.policies import describe_checkpoint, load_policy
-from lmrl_eval.provenance import Provenance, read_provenance
+from lmrl_eval.training_record import Provenance, read_provenance
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -26,7 +26,7 @@ QUIET: dict[str, Any] = {"use_cpu": True, "report_to": "none", "disable_tqdm": T
 @pytest.fixture(scope="module")
 def trained(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a short ILQL run."""
-    import ilql
+    from lmrl_recipes import ilql
     from trl import ModelConfig, ScriptArguments
 
     out = tmp_path_factory.mktemp("runs") / "ilql"

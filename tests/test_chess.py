@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, UserError, get_task, rollout
-from lmrl_data.engine import find_engine, read_reply
-from lmrl_data.task import Conversation, Turn
-from lmrl_data.tasks.chess import (
+from lmrl_data.policy import Conversation
+from lmrl_data.task import Turn
+from lmrl_data.tasks.chess.engine import find_engine, read_reply
+from lmrl_data.tasks.chess.simulator import (
     OPPONENTS,
     START,
     WHITE_ELO,
@@ -73,7 +74,7 @@ def scripted(*moves: str, position: str = START) -> ChessSimulator:
 
 
 def against_random(**options: Any) -> ChessSimulator:
-    simulator = ChessSimulator(options={"opponent": "random", **options})
+    simulator = get_task("chess").simulator(options={"opponent": "random", **options})
     simulator.reset(seed=0)
     return simulator
 
@@ -83,7 +84,7 @@ def against_random(**options: Any) -> ChessSimulator:
 
 def test_the_start_position_is_spaced_as_in_the_paper() -> None:
     assert spaced(START) == SPACED_START
-    assert ChessSimulator(options={"opponent": "random"}).reset(seed=0)[0] == SPACED_START
+    assert get_task("chess").simulator(options={"opponent": "random"}).reset(seed=0)[0] == SPACED_START
     assert unspaced_fen(SPACED_START) == unspaced_fen(START) == START
 
 
@@ -282,7 +283,7 @@ def test_the_401st_action_still_counts() -> None:
 )
 def test_wrong_options_are_refused_in_one_line(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        ChessSimulator().reset(seed=0, options=options)
+        get_task("chess").simulator().reset(seed=0, options=options)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -297,16 +298,16 @@ def test_no_position_raises_anything_but_a_user_error(text: str) -> None:
 
 def test_a_spaced_position_is_read_as_it_is_written() -> None:
     position = "8 / 8 / 8 / 4 k 3 / 8 / 8 / Q 7 / K 7   w   -   -   1 2   4 0"
-    assert ChessSimulator().reset(options={"opponent": "random", "position": position})[0] == position
+    assert get_task("chess").simulator().reset(options={"opponent": "random", "position": position})[0] == position
 
 
 def test_the_engine_and_the_effective_strength_are_stated() -> None:
-    assert ChessSimulator().reset(options={"opponent": "random"})[1] == {"opponent": "random"}
+    assert get_task("chess").simulator().reset(options={"opponent": "random"})[1] == {"opponent": "random"}
     if has_engine():
-        info = ChessSimulator().reset(options={"opponent": "seeded", "elo": 1200})[1]
+        info = get_task("chess").simulator().reset(options={"opponent": "seeded", "elo": 1200})[1]
         assert (info["opponent"], info["elo"]) == ("seeded", 1200)
         assert "Stockfish" in info["engine"]
-        assert ChessSimulator().reset(options={"opponent": "movetime100"})[1]["elo"] == 1350
+        assert get_task("chess").simulator().reset(options={"opponent": "movetime100"})[1]["elo"] == 1350
 
 
 def test_without_python_chess_the_rest_works_and_the_error_says_what_to_install() -> None:
@@ -342,7 +343,7 @@ def play(simulator: ChessSimulator, seed: int, actions: Sequence[str]) -> list[A
 @needs_stockfish
 @pytest.mark.parametrize("name", OPPONENTS)
 def test_every_opponent_answers_with_a_legal_move(name: str) -> None:
-    simulator = ChessSimulator(options={"opponent": name})
+    simulator = get_task("chess").simulator(options={"opponent": name})
     simulator.reset(seed=0)
     text, reward, *_, info = simulator.step("e 4")
     assert (reward, info) == (0.0, {"valid": True})
@@ -359,7 +360,7 @@ def test_every_opponent_answers_with_a_legal_move(name: str) -> None:
 @needs_stockfish
 def test_the_seeded_opponent_plays_by_its_seed() -> None:
     actions = ["e 4", "d 4", "N f 3", "B d 3"]
-    games = [play(ChessSimulator(), seed, actions) for seed in (0, 0, 1, 2, 3)]
+    games = [play(get_task("chess").simulator(), seed, actions) for seed in (0, 0, 1, 2, 3)]
     assert games[0] == games[1]
     assert len({str(game) for game in games}) > 2
 
@@ -367,7 +368,7 @@ def test_the_seeded_opponent_plays_by_its_seed() -> None:
 @needs_stockfish
 def test_a_stronger_opponent_plays_stronger_moves() -> None:
     boards = [board.copy() for board in random_positions(60, seed=1)]
-    pool, random = ChessSimulator().oracle, np.random.default_rng(0)
+    pool, random = get_task("chess").simulator().oracle, np.random.default_rng(0)
 
     def best_moves(elo: int) -> int:
         opponent, count = SeededOpponent(elo), 0
@@ -423,7 +424,7 @@ def test_the_random_policy_plays_every_legal_move() -> None:
 
 @pytest.fixture(scope="module")
 def games() -> list[Episode]:
-    simulator = ChessSimulator()
+    simulator = get_task("chess").simulator()
     return [CHESS.generate(simulator, seed) for seed in range(10)]
 
 

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, builder, cli, convert, get_task
-from lmrl_data.builder import build_dataset, check_dataset, load_episodes
-from lmrl_data.convert import convert_dataset, dataset, file, record
-from lmrl_data.convert.file import SourceFile
-from lmrl_data.task import play_episode
+from lmrl_data.dataset.build import build_dataset, check_dataset, load_episodes
+from lmrl_data.dataset.convert import convert_dataset, dataset, file, record
+from lmrl_data.dataset.convert.file import SourceFile
+from lmrl_data.rollout import play_episode
 
 MAZE = get_task("maze")
 GOAL = "The goal is at position 8, 6. Your current position is at position"

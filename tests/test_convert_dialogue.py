@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lmrl_data import Episode, Turn, UserError, get_task
-from lmrl_data.convert import convert_dataset, read_original
-from lmrl_data.convert.file import SourceFile
+from lmrl_data.dataset.convert import convert_dataset, read_original
+from lmrl_data.dataset.convert.file import SourceFile
 
 
 def read(tmp_path: Path, task: str, *records: object) -> list[Episode]:

@@ -8,9 +8,9 @@ import pytest
 from datasets import DatasetInfo, SplitDict, SplitInfo
 
 from lmrl_data import TASKS, get_task
-from lmrl_data.builder import FEATURES, STEP_FEATURES, build_dataset, load_episodes, step_rows
-from lmrl_data.croissant import render_croissant
-from lmrl_data.published import published_files
+from lmrl_data.dataset.build import FEATURES, STEP_FEATURES, build_dataset, load_episodes, step_rows
+from lmrl_data.dataset.contents import published_files
+from lmrl_data.dataset.croissant import render_croissant
 
 MAZE = get_task("maze")
 SIZES = {"test": 2, "train": 20}  # in the order in which files are read

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmrl_data import UserError
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
 from lmrl_eval.curves import (
     Curve,
     TrainingRun,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lmrl_data import Episode, Turn, cli, get_task
-from lmrl_data.builder import build_dataset
+from lmrl_data.dataset.build import build_dataset
 
 
 @pytest.fixture(scope="module")

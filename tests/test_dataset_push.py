@@ -14,9 +14,9 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from lmrl_data import UserError, get_task
 from lmrl_data import hub as client
-from lmrl_data.builder import build_dataset
 from lmrl_data.cli import main
-from lmrl_data.publication import push_dataset
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.push import push_dataset
 
 MAZE = get_task("maze")
 SENDS = ("commit", "PUT", "create", "tag/")  # what changes something there
@@ -39,7 +39,7 @@ def owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setenv("HF_TOKEN", hub.user("alice", orgs=["lmrl"]))
     monkeypatch.chdir(hub.folder.parent)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr("lmrl_data.figures.histograms", lambda statistics: b"a picture")
+    monkeypatch.setattr("lmrl_data.dataset.figure.histograms", lambda statistics: b"a picture")
     return hub
 
 

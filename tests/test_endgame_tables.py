@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmrl_data.tasks import endgame_tables
-from lmrl_data.tasks.endgame_tables import (
+from lmrl_data.tasks.endgames.tables import (
     CHECKSUMS,
     DRAW,
     FOLDER,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from lmrl_data import Episode, UserError, get_task, rollout
-from lmrl_data.cards import Statistics
+from lmrl_data.dataset.card import Statistics
 from lmrl_data.episode import Turn
-from lmrl_data.task import EVALUATION_SEED, Conversation
+from lmrl_data.policy import Conversation
+from lmrl_data.task import EVALUATION_SEED
 from lmrl_data.tasks import endgames
-from lmrl_data.tasks.chess import spaced, unspaced_fen
-from lmrl_data.tasks.endgame_tables import DRAW, SETS, Position, best_replies, moves_to_mate
-from lmrl_data.tasks.endgames import (
+from lmrl_data.tasks.chess.simulator import spaced, unspaced_fen
+from lmrl_data.tasks.endgames.simulator import (
     TEST_LEAST,
     TRICKY_LEAST,
     EndgamesSimulator,
@@ -24,6 +24,7 @@ from lmrl_data.tasks.endgames import (
     read_endgame,
     redraw,
 )
+from lmrl_data.tasks.endgames.tables import DRAW, SETS, Position, best_replies, moves_to_mate
 
 chess = pytest.importorskip("chess")
 ENDGAMES = get_task("endgames")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lmrl_data import UserError
-from lmrl_data.engine import (
+from lmrl_data.tasks.chess.engine import (
     Engine,
     EnginePool,
     Line,
@@ -199,7 +199,7 @@ def alive(pid: int) -> bool:
 
 PARENT = """
 import os, sys, time
-from lmrl_data.engine import full_strength, shared_pool
+from lmrl_data.tasks.chess.engine import full_strength, shared_pool
 pool = shared_pool()
 pool.size = 2
 fen = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"

@@ -171,7 +171,7 @@ def test_a_missing_matplotlib_says_how_to_install_it(lmrl_eval: Run, monkeypatch
 
 def test_help_has_examples_and_needs_no_torch() -> None:
     script = (
-        "import sys; from lmrl_eval.cli import main\n"
+        "import sys; from lmrl_eval.commands.main import main\n"
         "try: main(['run', '--help'])\n"
         "finally: assert not {'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules), 'heavy'"
     )
@@ -180,7 +180,7 @@ def test_help_has_examples_and_needs_no_torch() -> None:
 
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
-    script = "from lmrl_eval.cli import main; main()"
+    script = "from lmrl_eval.commands.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "run", "--task", "maze", "--policy", "human"],
         cwd=tmp_path,

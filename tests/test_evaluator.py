@@ -152,7 +152,7 @@ def test_running_again_gives_the_same_bytes_but_for_the_timing(tmp_path: Path) -
 def test_episodes_have_the_columns_of_the_dataset(tmp_path: Path) -> None:
     from datasets import Dataset
 
-    from lmrl_data.builder import FEATURES
+    from lmrl_data.dataset.build import FEATURES
 
     folder = evaluate("scripted:optimal", n_episodes=25).save(tmp_path / "r")
     rows = Dataset.from_parquet(str(folder / "episodes.parquet"), cache_dir=str(tmp_path / "cache"))

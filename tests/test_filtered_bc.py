@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import filtered_bc
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from filtered_bc import FilteredBCConfig, kept, main, sft_rows
-from offline import load_language_model, load_rows, make_items
+from lmrl_recipes import filtered_bc
+from lmrl_recipes.filtered_bc import FilteredBCConfig, kept, main, sft_rows
+from lmrl_recipes.training.offline import load_language_model, load_rows, make_items
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
 

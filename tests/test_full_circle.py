@@ -30,7 +30,11 @@ class Person:
         """Runs a Python script of the checkout, or a command; returns all it wrote."""
         program = [sys.executable, str(ROOT / command[0])]
         if not command[0].endswith(".py"):
-            program = [sys.executable, "-m", {"lmrl-data": "lmrl_data.cli", "lmrl-eval": "lmrl_eval.cli"}[command[0]]]
+            program = [
+                sys.executable,
+                "-m",
+                {"lmrl-data": "lmrl_data.cli", "lmrl-eval": "lmrl_eval.commands.main"}[command[0]],
+            ]
         done = subprocess.run(
             [*program, *command[1:]], cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -119,7 +123,7 @@ def forge(source: Path, target: Path) -> None:
 
 def publish_forgery(hub: Hub, mallory: Person, score: dict) -> None:
     """Mallory's own tools: the forged results, pushed as the command would have pushed them."""
-    from lmrl_eval.publication import digest
+    from lmrl_eval.hub.push_results import digest
 
     api = HfApi(endpoint=hub.url, token=mallory.token)
     names = ("score.json", "episodes.parquet", "greedy_actions.json", "timing.json")

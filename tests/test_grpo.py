@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from grpo import OnlineGRPOConfig, OnlineGRPOTrainer, group_advantages, main
-from online import PlayedEpisode
+from lmrl_recipes.grpo import OnlineGRPOConfig, OnlineGRPOTrainer, group_advantages, main
+from lmrl_recipes.training.online import PlayedEpisode
 from online_play import Watch, acted, gradients_of, largest_difference, logps_of, make, policy_with, same
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments

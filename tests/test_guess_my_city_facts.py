@@ -12,7 +12,7 @@ import pytest
 
 import lmrl_data
 
-FILE = Path(lmrl_data.__file__).parent / "tasks" / "assets" / "guess_my_city" / "cities.json"
+FILE = Path(lmrl_data.__file__).parent / "tasks" / "guess_my_city" / "assets" / "cities.json"
 Row = dict[str, Any]
 
 # The file's keys, in order, and the type of each.

@@ -17,8 +17,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from lmrl_data import get_task
-from lmrl_data.builder import build_dataset
-from lmrl_data.publication import push_dataset
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.push import push_dataset
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from filtered_bc import FilteredBCConfig, sft_rows
-from ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
-from offline import ItemCollator, load_behavior
-from tiny_model import make_model, train_tokenizer
+from lmrl_recipes.filtered_bc import FilteredBCConfig, sft_rows
+from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.offline import ItemCollator, load_behavior
 from trl import SFTTrainer
 
 from lmrl_data import Conversation, Episode, Turn

@@ -27,15 +27,15 @@ from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
 import lmrl_eval.inspect
 from lmrl_data import Conversation, UserError, get_task
-from lmrl_data.cards import render_eval_yaml
-from lmrl_data.engine import find_engine
+from lmrl_data.dataset.card import render_eval_yaml
 from lmrl_data.episode import Turn
 from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS
+from lmrl_data.tasks.chess.engine import find_engine
 from lmrl_eval import Evaluator, Results, read_results
 from lmrl_eval.inspect import results_from_log
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
-from lmrl_eval.verification import verify_results
+from lmrl_eval.verify import verify_results
 
 ROOT = Path(__file__).parent.parent
 PLAYERS = {

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lmrl_data import Conversation, Policy, Turn, UserError, get_task, rollout
-from lmrl_data.tasks.maze import ACTIONS, grid
+from lmrl_data.tasks.maze.simulator import ACTIONS, grid
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies import language_model
 from lmrl_eval.policies.cache import FIRST_CAPACITY

@@ -11,8 +11,8 @@ from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, p
 
 from lmrl_data import UserError, get_task
 from lmrl_data.hub import connect
-from lmrl_eval.leaderboard import Entry, _parameters, _parse, benchmarks, collect, examine_dataset
-from lmrl_eval.publication import digest, push_results
+from lmrl_eval.hub.push_results import digest, push_results
+from lmrl_eval.leaderboard.collect import Entry, _parameters, _parse, benchmarks, collect, examine_dataset
 from lmrl_eval.results import Results, read_results
 from lmrl_eval.score import score_episodes
 

@@ -17,8 +17,8 @@ from toy_dialogue import Scripted
 from lmrl_data import get_task
 from lmrl_data.episode import Episode, Turn
 from lmrl_eval import Evaluator, Results
-from lmrl_eval.leaderboard import Entry
-from lmrl_eval.leaderboard_page import write_page
+from lmrl_eval.leaderboard.collect import Entry
+from lmrl_eval.leaderboard.page import write_page
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -13,9 +13,9 @@ import yaml
 
 from lmrl_data import UserError
 from lmrl_data.episode import Episode, Turn
-from lmrl_eval.leaderboard import Entry
-from lmrl_eval.leaderboard_page import group, leaderboard_figure, markdown_table, rank, write_page
-from lmrl_eval.leaderboard_text import MAX_EPISODE_TEXT, bucket, link, number, plot, sample, size
+from lmrl_eval.leaderboard.collect import Entry
+from lmrl_eval.leaderboard.page import group, leaderboard_figure, markdown_table, rank, write_page
+from lmrl_eval.leaderboard.text import MAX_EPISODE_TEXT, bucket, link, number, plot, sample, size
 from lmrl_eval.score import Score
 
 HOSTILE = "<script>alert(1)</script>"

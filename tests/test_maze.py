@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lmrl_data import Episode, Policy, UserError, get_task, rollout
-from lmrl_data.task import Conversation
-from lmrl_data.tasks.maze import MazeSimulator, belief_solution
+from lmrl_data.policy import Conversation
+from lmrl_data.tasks.maze.simulator import MazeSimulator, belief_solution
 
 MAZE = get_task("maze")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"
@@ -66,7 +66,7 @@ def position_text(cell: Cell) -> str:
 
 
 def at(cell: object, config: str = FULLY, **options: object) -> MazeSimulator:
-    simulator = MazeSimulator(config)
+    simulator = get_task("maze").simulator(config)
     simulator.reset(seed=0, options={"start": cell, **options})
     return simulator
 
@@ -94,7 +94,7 @@ def test_texts_and_best_action_of_every_cell(cell: Cell, distance: int, best: st
         assert at((7, 6)).grid.walls[cell] == walls
         return
     for config, text in ((FULLY, position_text(cell)), (PARTIALLY, walls)):
-        observation, info = MazeSimulator(config).reset(options={"start": cell})
+        observation, info = get_task("maze").simulator(config).reset(options={"start": cell})
         assert observation == text
         assert info == {"start": list(cell)}
     closer = [action for action in ACTIONS if at(cell).grid.distance[after(cell, action)] == distance - 1]
@@ -123,7 +123,7 @@ def test_every_move_from_every_cell_goes_where_the_map_says() -> None:
 
 
 def test_two_moves_to_the_goal_fully_observed() -> None:
-    simulator = MazeSimulator(FULLY)
+    simulator = get_task("maze").simulator(FULLY)
     first, _ = simulator.reset(options={"start": (6, 6)})
     assert first == (
         "The goal is at position 8, 6. Your current position is at position 6, 6. "
@@ -141,7 +141,7 @@ def test_two_moves_to_the_goal_fully_observed() -> None:
 
 
 def test_two_moves_to_the_goal_partially_observed() -> None:
-    simulator = MazeSimulator(PARTIALLY)
+    simulator = get_task("maze").simulator(PARTIALLY)
     text = "There are walls to your right, to your left."
     assert simulator.reset(options={"start": (6, 6)})[0] == text
     assert simulator.step("move down\n") == (text, -1.0, False, False, {"valid": True})
@@ -150,7 +150,7 @@ def test_two_moves_to_the_goal_partially_observed() -> None:
 
 def test_numbers_are_written_digit_by_digit() -> None:
     assert "Your current position is at position 1, 1 1. There" in at((1, 10)).step(RIGHT)[0]
-    assert "The goal is at position 1 0, 7." in MazeSimulator().reset(options={"layout": "large"})[0]
+    assert "The goal is at position 1 0, 7." in get_task("maze").simulator().reset(options={"layout": "large"})[0]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_uniformly_random_moves_return_85_89_in_expectation() -> None:
 
 
 def test_starts_are_uniform_over_the_25_cells() -> None:
-    simulator = MazeSimulator()
+    simulator = get_task("maze").simulator()
     counts = Counter(tuple(simulator.reset(seed=seed)[1]["start"]) for seed in range(5_000))
     assert set(counts) == set(STARTS)
     # 200 expected each, standard deviation 14.
@@ -374,7 +374,7 @@ def test_another_goal_can_be_set() -> None:
 )  # fmt: skip
 def test_wrong_options_are_refused_in_one_line(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(UserError) as caught:
-        MazeSimulator().reset(options=options)
+        get_task("maze").simulator().reset(options=options)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -392,7 +392,7 @@ def test_the_picture_shows_walls_walker_and_goal() -> None:
 
 @pytest.fixture(scope="module")
 def dataset() -> list[Episode]:
-    simulator = MazeSimulator(FULLY)
+    simulator = get_task("maze").simulator(FULLY)
     return [MAZE.generate(simulator, seed) for seed in range(1_240)]
 
 
@@ -461,7 +461,7 @@ def test_together_the_episodes_hold_every_move_that_stitching_needs(dataset: lis
 
 
 def test_both_configs_are_the_same_walk_told_differently(dataset: list[Episode]) -> None:
-    simulator = MazeSimulator(PARTIALLY)
+    simulator = get_task("maze").simulator(PARTIALLY)
     for full in dataset[:200]:
         part = MAZE.generate(simulator, full.seed)
         assert part.info == full.info

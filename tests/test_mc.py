@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from mc import mc_loss
+from lmrl_recipes.mc import mc_loss
 
 
 def test_the_loss_is_half_the_squared_distance_to_the_return_summed_over_tokens() -> None:

@@ -10,11 +10,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import ilql
-import mc
 import pytest
 import torch
-from offline import ItemCollator, action_tokens, load_behavior, load_language_model, load_rows, make_items, resume_path
+from lmrl_recipes import ilql, mc
+from lmrl_recipes.training.offline import (
+    ItemCollator,
+    action_tokens,
+    load_behavior,
+    load_language_model,
+    load_rows,
+    make_items,
+    resume_path,
+)
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, ScriptArguments

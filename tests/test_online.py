@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from accelerate.accelerator import Accelerator
-from offline import load_language_model
-from online import Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of
+from lmrl_recipes.training.offline import load_language_model
+from lmrl_recipes.training.online import Experience, OnlineConfig, OnlineTrainer, PlayedEpisode, groups_of
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, TrainerCallback
 from trl import ModelConfig, get_peft_config
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from online import PlayedEpisode
-from online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
+from lmrl_recipes.online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
+from lmrl_recipes.training.online import PlayedEpisode
 from online_play import (
     Watch,
     batches_of,

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rollout import RolloutPolicy, TokenSequence, Trajectory, play
+from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from test_language_model import TOKENIZERS, make_model
 from toy_dialogue import TASK as TOY
 from toy_dialogue import Scripted
 
 from lmrl_data import Conversation, Task, get_task
 from lmrl_data.rollout import rollout
-from lmrl_data.tasks.maze import ACTIONS
+from lmrl_data.tasks.maze.simulator import ACTIONS
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies.language_model import choose
 

@@ -10,15 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpo
-import online
-import online_filtered_bc
-import ppo
 import pytest
 import torch
-from offline import load_language_model
-from online import OnlineConfig
-from rollout import RolloutPolicy
+from lmrl_recipes import grpo, online_filtered_bc, ppo
+from lmrl_recipes.training import online
+from lmrl_recipes.training.offline import load_language_model
+from lmrl_recipes.training.online import OnlineConfig
+from lmrl_recipes.training.rollout import RolloutPolicy
 from safetensors.torch import load_file
 from test_online import PlainTrainer, make_trainer
 from test_recipe_cli import call, error_line

@@ -13,10 +13,10 @@ from toy_dialogue import TASK, WORDS, Asker, Scripted
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, UserError, get_task, rollout
-from lmrl_data.dialogue import Prompt
+from lmrl_data.dialogue.simulator import Prompt
 from lmrl_data.episode import Turn
 from lmrl_eval import Evaluator, load_oracle, read_results
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.model import Answer, OracleError, attempt_seed
 from lmrl_eval.report import scores_figure, table
 from lmrl_eval.results import PartialResults
@@ -130,7 +130,7 @@ def test_a_task_without_a_dialogue_takes_no_oracle() -> None:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model that writes yes, no and other things."""
-    from tiny_model import make_model, train_tokenizer
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
     folder = tmp_path_factory.mktemp("oracle") / "tiny"
     texts = ["Yes.\nNo.\n", "The fruit is apple.\n", *[f'"Is it {word}?"\n' for word in WORDS]]
@@ -306,7 +306,7 @@ def slow(self, conversations):
         os.kill(os.getpid(), getattr(signal, sys.argv[2]))
     return act(self, conversations)
 toy_dialogue.Asker.act = slow
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
 main(sys.argv[3:])
 """
 

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from online import Experience, PlayedEpisode
+from lmrl_recipes.ppo import (
+    PPOConfig,
+    PPOTrainer,
+    add_critic,
+    is_critic,
+    main,
+)
+from lmrl_recipes.training.online import Experience, PlayedEpisode
 from online_play import (
     Watch,
     acted,
@@ -20,13 +27,6 @@ from online_play import (
     policy_with,
     returns_of,
     same,
-)
-from ppo import (
-    PPOConfig,
-    PPOTrainer,
-    add_critic,
-    is_critic,
-    main,
 )
 from test_ilql import chain  # noqa: F401 (a fixture)
 from torch import nn

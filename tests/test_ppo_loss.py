@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ppo import PPOConfig, adapted, explained_variance, gae, value_loss
+from lmrl_recipes.ppo import PPOConfig, adapted, explained_variance, gae, value_loss
 
 from lmrl_data import UserError
 

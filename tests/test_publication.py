@@ -10,10 +10,10 @@ import yaml
 from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, play
 
 from lmrl_data import UserError
-from lmrl_eval import publication
-from lmrl_eval.provenance import Provenance
-from lmrl_eval.publication import notes, published_score, push_results
+from lmrl_eval.hub import push_results as publication
+from lmrl_eval.hub.push_results import notes, published_score, push_results
 from lmrl_eval.results import read_results
+from lmrl_eval.training_record import Provenance
 
 if TYPE_CHECKING:
     from hub.server import Hub

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lmrl_data import UserError, get_task
+from lmrl_data.dataset.push import push_dataset
 from lmrl_data.hub import Published, check_repo_id
-from lmrl_data.publication import push_dataset
 
 PUSHED = Published("me/maze", "dataset", "http://hub/me/maze", "c0ffee", sent=1, sent_bytes=900, kept=0, deleted=0)
 
@@ -37,7 +37,7 @@ def test_a_name_that_is_no_repo_id_is_said_again(name: str) -> None:
 def test_a_tag_that_is_none_is_refused_before_anything_is_asked(
     tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmrl_data.publication._finished", lambda task, folder: ({}, {}))
-    monkeypatch.setattr("lmrl_data.publication.connect", lambda: pytest.fail("it was asked"))
+    monkeypatch.setattr("lmrl_data.dataset.push._finished", lambda task, folder: ({}, {}))
+    monkeypatch.setattr("lmrl_data.dataset.push.connect", lambda: pytest.fail("it was asked"))
     with pytest.raises(UserError, match="cannot be a tag"):
         push_dataset(get_task("maze"), tmp_path, "me/maze", revision_tag=tag)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lmrl_data import UserError, get_task, rollout
-from lmrl_data.dialogue import one_line
+from lmrl_data.dialogue.simulator import one_line
 from lmrl_data.task import EVALUATION_SEED
-from lmrl_eval.cli import main
+from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.results import read_results
 

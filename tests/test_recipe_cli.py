@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filtered_bc
-import ilql
-import mc
 import pytest
-from command import run
+from lmrl_recipes import filtered_bc, ilql, mc
+from lmrl_recipes.training.start import run
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError

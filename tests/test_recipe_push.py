@@ -7,21 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filtered_bc
-import ilql
-import ppo
 import pytest
-import simulator
 import yaml
-from command import run
 from datasets import Dataset
 from huggingface_hub import HfApi
+from lmrl_recipes import filtered_bc, ilql, ppo
+from lmrl_recipes import oracle as simulator
+from lmrl_recipes.training.start import run
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import get_task
 from lmrl_eval import load_oracle
 from lmrl_eval.policies import load_policy
-from lmrl_eval.provenance import Provenance
+from lmrl_eval.training_record import Provenance
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -130,7 +128,7 @@ def test_a_run_that_cannot_be_pushed_is_saved_and_says_how_to_go_on(
     assert error.endswith(" --private")
     load_policy(str(tmp_path / "out"), get_task("maze"), "fully_observed")
     monkeypatch.setenv("HF_TOKEN", hub.user("alice"))
-    from lmrl_eval.cli import main
+    from lmrl_eval.commands.main import main
 
     with pytest.raises(SystemExit) as left:
         main(error.partition("lmrl-eval ")[2].split())
@@ -169,7 +167,7 @@ def test_without_a_token_nothing_is_trained(
 def test_rows_from_the_hub_are_named_by_their_commit(
     hub: "Hub", token: str, start: Start, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lmrl_data.publication import push_dataset
+    from lmrl_data.dataset.push import push_dataset
 
     commit = push_dataset(get_task("maze"), workshop / "lmrl" / "maze", "lmrl/maze").commit
     (tmp_path / "bc").symlink_to(workshop / "bc")

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import grpo
-import online_filtered_bc
-import ppo
 import pytest
+from lmrl_recipes import grpo, online_filtered_bc, ppo
 from trl import ModelConfig, ScriptArguments, TrlParser
 
 from lmrl_data import get_task

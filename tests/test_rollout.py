@@ -8,7 +8,9 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from lmrl_data import Conversation, Episode, Policy, get_task, rollout
-from lmrl_data.task import Config, DialogueSimulator, Step, Task
+from lmrl_data.config import Config
+from lmrl_data.simulator import DialogueSimulator, Step
+from lmrl_data.task import Task
 
 MAZE = get_task("maze")
 FULLY, PARTIALLY = MAZE.configs
@@ -78,11 +80,11 @@ def test_an_ended_episode_makes_room_for_the_next_at_once() -> None:
 def test_no_more_simulators_are_made_than_there_are_seeds() -> None:
     made = []
 
-    def simulator(config: str, options: object = None) -> object:
+    def simulator(config: Config, options: object = None) -> object:
         made.append(config)
-        return MAZE.simulator(config)
+        return MAZE.simulator(config.name)
 
-    rollout(replace(MAZE, simulator=simulator), FULLY, MAZE.policy("optimal", FULLY), [1, 2], batch_size=32)  # type: ignore[arg-type]
+    rollout(replace(MAZE, simulator_class=simulator), FULLY, MAZE.policy("optimal", FULLY), [1, 2], batch_size=32)  # type: ignore[arg-type]
     assert made == [FULLY, FULLY]
 
 
@@ -222,9 +224,12 @@ class Upwards(Policy):
 
 def guessing(oracle: Counting | None) -> Task:
     """With one oracle for all simulators, or one for each."""
-    config = {"digits": Config("", history=None, reference=MAZE.config().reference)}
+    config = {"digits": Config("digits", "", history=None, reference=MAZE.config().reference)}
     return replace(
-        MAZE, id="guessing", configs=config, simulator=lambda config, options: Guessing(oracle or Counting())
+        MAZE,
+        id="guessing",
+        configs=config,
+        simulator_class=lambda config, options: Guessing(config, oracle or Counting()),
     )
 
 
@@ -247,7 +252,7 @@ def test_a_shared_oracle_changes_how_often_it_is_asked_and_nothing_else() -> Non
 
 
 def test_a_dialogue_refuses_turns_after_its_end_asked_either_way() -> None:
-    simulator = Guessing(Counting())
+    simulator = guessing(Counting()).simulator()
     with pytest.raises(ResetNeeded):
         simulator.ask("0")
     simulator.reset(seed=0)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import toy_dialogue
 from datasets import Dataset
-from simulator import SimulatorConfig, examples, labelled, main, make_examples
-from tiny_model import TinyModelArguments, make_model, train_tokenizer
-from tiny_model import main as make_tiny_model
+from lmrl_recipes.oracle import SimulatorConfig, examples, labelled, main, make_examples
+from lmrl_recipes.tiny_model import TinyModelArguments, make_model, train_tokenizer
+from lmrl_recipes.tiny_model import main as make_tiny_model
 from toy_dialogue import FRUITS, TASK, FruitSimulator, Scripted
 from transformers import AutoTokenizer
 from trl import ModelConfig, ScriptArguments
@@ -29,7 +29,7 @@ def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def episodes(config: str, count: int = 40) -> list[Episode]:
-    simulator = FruitSimulator(config=config)
+    simulator = TASK.simulator(config)
     return [TASK.generate(simulator, seed) for seed in range(count)]
 
 
@@ -108,7 +108,7 @@ def test_what_the_rules_said_is_read_and_not_learned() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(lmrl_data.tasks.TASKS, "toy", "toy_dialogue:TASK")
-        patch.setattr(toy_dialogue, "TASK", dataclasses.replace(TASK, simulator=SpeakingRules))
+        patch.setattr(toy_dialogue, "TASK", dataclasses.replace(TASK, simulator_class=SpeakingRules))
         (episode,) = rollout(TASK, "free", toy_dialogue.Asker(), [0])
         (example,) = examples(episode)
     asked = {turn.content: learned for turn, learned in zip(example.turns[1::2], example.learned[2::2], strict=True)}
@@ -189,7 +189,7 @@ def test_a_trained_model_answers_better_than_by_chance(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("simulator.load_rows", lambda *_: rows("closed", 200))
     monkeypatch.setattr(
-        "lmrl_data.cards.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}"
+        "lmrl_data.dataset.card.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}"
     )
     make_model(tokenizer, "tiny", seed=0).save_pretrained("base")
     tokenizer.save_pretrained("base")
@@ -222,7 +222,7 @@ def test_a_tiny_model_for_an_oracle_knows_the_words_an_oracle_reads(
 
 def test_a_card_of_a_simulator_warns_and_names_its_data() -> None:
     from lmrl_data import get_task
-    from lmrl_data.cards import render_simulator_card
+    from lmrl_data.dataset.card import render_simulator_card
 
     text = render_simulator_card(
         get_task("maze"),

@@ -3,9 +3,11 @@
 import pytest
 
 from lmrl_data import Conversation, Turn, UserError, get_task
+from lmrl_data.config import Config, ReferenceReturns
 from lmrl_data.errors import unknown
 from lmrl_data.gym import gymnasium_id
-from lmrl_data.task import Behavior, Config, ReferenceReturns, Task, check_options
+from lmrl_data.simulator import check_options
+from lmrl_data.task import Behavior, Task
 
 MAZE = ReferenceReturns(-101, -83, -6.84, -6.84, "the paper")
 WORDLE = ReferenceReturns(-6, -4.121715, -1.935, -1.935, "the original code")
@@ -63,7 +65,7 @@ def test_the_system_turn_is_always_seen(history: int | None, start: int, visible
 
 
 def test_a_config_is_markov_when_only_the_newest_text_counts() -> None:
-    assert [Config("", history, MAZE).markov for history in (1, 2, 40, None)] == [True, False, False, False]
+    assert [Config("any", "", history, MAZE).markov for history in (1, 2, 40, None)] == [True, False, False, False]
 
 
 def test_shares_of_behavior_policies_add_up_to_one() -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, get_task, rollout
-from lmrl_data.task import EVALUATION_SEED, Conversation
-from lmrl_data.tasks.text_nav import HALVES, OBJECTIVE, TextNavSimulator, best_command, commands_in, room_of
-from lmrl_data.tasks.text_nav_house import EXITS, ROOMS, THINGS, House, parse
+from lmrl_data.policy import Conversation
+from lmrl_data.task import EVALUATION_SEED
+from lmrl_data.tasks.text_nav.house import EXITS, ROOMS, THINGS, House, parse
+from lmrl_data.tasks.text_nav.simulator import HALVES, OBJECTIVE, TextNavSimulator, best_command, commands_in, room_of
 
 TEXT_NAV = get_task("text_nav")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"
@@ -27,7 +28,7 @@ TO_WIN = [  # from the kitchen
 
 
 def at(room: str, config: str = FULLY) -> TextNavSimulator:
-    simulator = TextNavSimulator(config)
+    simulator = get_task("text_nav").simulator(config)
     simulator.reset(options={"start": room})
     return simulator
 
@@ -77,7 +78,7 @@ def test_rooms_are_linked_as_on_the_map() -> None:
 )
 @pytest.mark.parametrize("config", [FULLY, PARTIALLY])
 def test_first_texts_list_what_each_room_allows(room: str, commands: list[str], config: str) -> None:
-    text, info = TextNavSimulator(config).reset(options={"start": room})
+    text, info = get_task("text_nav").simulator(config).reset(options={"start": room})
     assert listed(text) == commands
     assert info == {"start": room}
 
@@ -193,7 +194,7 @@ def test_no_look_alike_is_read_as_a_command(line: str) -> None:
 
 
 def test_fully_observed_texts_name_rooms_and_tell_what_is_carried() -> None:
-    simulator = TextNavSimulator(FULLY)
+    simulator = get_task("text_nav").simulator(FULLY)
     assert simulator.reset(options={"start": "backyard"})[0] == (
         f"{OBJECTIVE}\n\nYou are in the backyard. A light wind blows.\n\nYou can go east.\n\n"
         "Admissible commands: go east"
@@ -369,7 +370,7 @@ def test_policies_cope_with_texts_that_list_nothing() -> None:
 
 def test_random_commands_are_uniform_over_those_listed() -> None:
     policy = TEXT_NAV.policy("random", FULLY, seed=3)
-    text, _ = TextNavSimulator().reset(options={"start": "living room"})
+    text, _ = get_task("text_nav").simulator().reset(options={"start": "living room"})
     conversations = [Conversation(seed, 1, [Turn("user", text)]) for seed in range(1_000)]
     counts = Counter(policy.act(conversations))
     assert set(counts) == set(listed(text))
@@ -381,7 +382,7 @@ def test_random_commands_are_uniform_over_those_listed() -> None:
 
 
 def test_starts_are_uniform_over_the_8_rooms() -> None:
-    simulator = TextNavSimulator()
+    simulator = get_task("text_nav").simulator()
     counts = Counter(simulator.reset(seed=seed)[1]["start"] for seed in range(1_600))
     assert set(counts) == set(ROOMS)
     # 200 expected each, standard deviation 13.
@@ -391,7 +392,7 @@ def test_starts_are_uniform_over_the_8_rooms() -> None:
 @pytest.mark.parametrize("start", ["attic", "Kitchen", "", 3, ["kitchen"], {}])
 def test_unknown_starts_are_refused_with_the_list_of_rooms(start: Any) -> None:
     with pytest.raises(UserError, match="dining room"):
-        TextNavSimulator().reset(options={"start": start})
+        get_task("text_nav").simulator().reset(options={"start": start})
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -406,7 +407,8 @@ def test_protocols_play_every_room_as_often() -> None:
     assert {name: protocol.n_episodes for name, protocol in TEXT_NAV.protocols.items()} == {"paper": 256, "quick": 64}
     for protocol in TEXT_NAV.protocols.values():
         starts = [
-            TextNavSimulator().reset(seed=EVALUATION_SEED, options=o)[1]["start"] for o in protocol.starts.values()
+            get_task("text_nav").simulator().reset(seed=EVALUATION_SEED, options=o)[1]["start"]
+            for o in protocol.starts.values()
         ]
         assert starts == list(protocol.starts) == list(ROOMS)
 
@@ -416,7 +418,7 @@ def test_protocols_play_every_room_as_often() -> None:
 
 @pytest.fixture(scope="module")
 def dataset() -> list[Episode]:
-    simulator = TextNavSimulator(FULLY)
+    simulator = get_task("text_nav").simulator(FULLY)
     return [TEXT_NAV.generate(simulator, seed) for seed in range(2_500)]
 
 
@@ -452,7 +454,7 @@ def test_the_behavior_that_knows_only_the_far_rooms_hardly_ever_wins(dataset: li
 
 
 def test_both_configs_hold_the_same_episodes_in_other_words() -> None:
-    full, partial = TextNavSimulator(FULLY), TextNavSimulator(PARTIALLY)
+    full, partial = get_task("text_nav").simulator(FULLY), get_task("text_nav").simulator(PARTIALLY)
     for seed in range(50):
         one, other = TEXT_NAV.generate(full, seed), TEXT_NAV.generate(partial, seed)
         assert [t for t in one.turns if t.role == "assistant"] == [t for t in other.turns if t.role == "assistant"]

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from textworld_house import compile_house
 
-from lmrl_data.tasks.text_nav import OBJECTIVE, best_command
-from lmrl_data.tasks.text_nav_house import FURNITURE, ROOMS, House
+from lmrl_data.tasks.text_nav.house import FURNITURE, ROOMS, House
+from lmrl_data.tasks.text_nav.simulator import OBJECTIVE, best_command
 
 textworld = pytest.importorskip("textworld", reason="pip install textworld==1.7.0, in an environment of its own")
 pytestmark = pytest.mark.slow

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import SIZES, TinyModelArguments, main, make_model, train_tokenizer
+from lmrl_recipes.tiny_model import SIZES, TinyModelArguments, main, make_model, train_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lmrl_data import UserError
-from lmrl_data.tasks.maze import ACTIONS, grid
+from lmrl_data.tasks.maze.simulator import ACTIONS, grid
 from lmrl_data.tokenization import TurnTokenizer
 
 TEXTS = [f"{text}\n" for text in [*grid().positions.values(), *ACTIONS]] * 2

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import train_tokenizer
+from lmrl_recipes.tiny_model import train_tokenizer
 
 from lmrl_data import Conversation, Episode, Turn
 from lmrl_data.tokenization import TrainingItem, TurnTokenizer, training_items

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, get_task, rollout
-from lmrl_data.cards import Statistics, task_page
 from lmrl_data.cli import main
-from lmrl_data.dialogue import REPLY_CHARSET, Prompt
-from lmrl_data.task import Conversation
-from lmrl_data.tasks import twenty_questions as game
-from lmrl_data.tasks.twenty_questions_knowledge import knowledge
-from lmrl_data.tasks.twenty_questions_parser import reader
+from lmrl_data.dataset.card import Statistics, task_page
+from lmrl_data.dialogue.simulator import REPLY_CHARSET, Prompt
+from lmrl_data.policy import Conversation
+from lmrl_data.tasks.twenty_questions import simulator as game
+from lmrl_data.tasks.twenty_questions.knowledge import knowledge
+from lmrl_data.tasks.twenty_questions.parser import reader
 
 TASK = get_task("twenty_questions")
 FACTS = knowledge()
@@ -42,7 +42,7 @@ class Model:
 
 
 def at(name: str, oracle: Any = None, **options: object) -> game.TwentyQuestionsSimulator:
-    simulator = game.TwentyQuestionsSimulator(oracle=oracle)
+    simulator = get_task("twenty_questions").simulator(oracle=oracle)
     simulator.reset(seed=0, options={"object": name, **options})
     return simulator
 
@@ -64,7 +64,7 @@ def data() -> list[Episode]:
 
 
 def test_the_smallest_game() -> None:
-    simulator = game.TwentyQuestionsSimulator()
+    simulator = get_task("twenty_questions").simulator()
     assert simulator.reset(seed=0, options={"object": "Lion"}) == ("Questions:", {"object": "Lion"})
     assert simulator.step("Is it an animal?") == (
         "Yes.",
@@ -98,7 +98,7 @@ def test_the_twentieth_question_may_still_find_it() -> None:
 
 
 def test_every_object_is_drawn_as_often_by_the_seeds() -> None:
-    simulator = game.TwentyQuestionsSimulator()
+    simulator = get_task("twenty_questions").simulator()
     drawn = Counter(simulator.reset(seed=seed)[1]["object"] for seed in range(158 * 60))
     assert set(drawn) == set(NAMES)
     assert len(NAMES) == 158
@@ -118,7 +118,9 @@ def test_every_object_is_drawn_as_often_by_the_seeds() -> None:
     ],
 )
 def test_an_object_may_be_named_by_any_of_its_names(given_name: str, name: str) -> None:
-    assert game.TwentyQuestionsSimulator().reset(seed=0, options={"object": given_name})[1] == {"object": name}
+    assert get_task("twenty_questions").simulator().reset(seed=0, options={"object": given_name})[1] == {
+        "object": name
+    }
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_an_object_may_be_named_by_any_of_its_names(given_name: str, name: str) 
 )
 def test_wrong_options_are_refused_in_one_line(options: dict[str, object], says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
-        game.TwentyQuestionsSimulator().reset(seed=0, options=options)
+        get_task("twenty_questions").simulator().reset(seed=0, options=options)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -162,7 +164,7 @@ def test_a_wrong_name_is_a_guess_and_costs_one() -> None:
 @settings(max_examples=200)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=20), st.integers(0, 2**32))
 def test_replies_are_one_line_of_plain_letters_and_returns_lie_in_range(texts: list[str], seed: int) -> None:
-    simulator = game.TwentyQuestionsSimulator()
+    simulator = get_task("twenty_questions").simulator()
     simulator.reset(seed=seed)
     total = 0.0
     for text in texts:
@@ -224,7 +226,7 @@ def test_a_model_sees_the_object_and_one_question_at_a_time() -> None:
 
 
 def test_a_models_text_is_a_yes_or_a_no_or_no_answer() -> None:
-    parse = game.TwentyQuestionsSimulator()._parse
+    parse = get_task("twenty_questions").simulator()._parse
     for text, reply in (
         ("yes", "Yes."), ("Yes, it is.", "Yes."), ("NO", "No."), ("no.", "No."), ("\"Yes.\"", "Yes."),
         ("maybe", None), ("nothing", None), ("", None), ("yesterday", None), ("It is. Yes.", None),

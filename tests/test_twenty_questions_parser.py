@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import UserError
-from lmrl_data.tasks.twenty_questions_comparison import compare, quantity
-from lmrl_data.tasks.twenty_questions_knowledge import knowledge, noun_key, singular
-from lmrl_data.tasks.twenty_questions_matching import spelled, stem
-from lmrl_data.tasks.twenty_questions_parser import Reader, Reading, reader
-from lmrl_data.tasks.twenty_questions_wording import MAX_LENGTH, clause, named, sentence
+from lmrl_data.tasks.twenty_questions.comparison import compare, quantity
+from lmrl_data.tasks.twenty_questions.knowledge import knowledge, noun_key, singular
+from lmrl_data.tasks.twenty_questions.matching import spelled, stem
+from lmrl_data.tasks.twenty_questions.parser import Reader, Reading, reader
+from lmrl_data.tasks.twenty_questions.wording import MAX_LENGTH, clause, named, sentence
 
 FACTS = knowledge()
 read = reader().read

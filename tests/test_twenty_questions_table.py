@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-ASSETS = resources.files("lmrl_data.tasks").joinpath("assets", "twenty_questions")
+ASSETS = resources.files("lmrl_data.tasks").joinpath("twenty_questions", "assets")
 
 # The paper's categories, in the order that gives an object its number.
 CATEGORIES = {

@@ -17,14 +17,14 @@ from toy_dialogue import Asker, Scripted
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, Policy, UserError, get_task
-from lmrl_data.engine import find_engine, shared_pool
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.tasks import TASKS
-from lmrl_data.tasks.maze import ACTIONS, grid
+from lmrl_data.tasks.chess.engine import find_engine, shared_pool
+from lmrl_data.tasks.maze.simulator import ACTIONS, grid
 from lmrl_eval import Evaluator, Results, load_oracle, read_results
 from lmrl_eval.evaluator import counts_of
 from lmrl_eval.score import score_episodes
-from lmrl_eval.verification import MAX_PROBLEMS, NUMBERS, Verification, departures, describe, verify_results
+from lmrl_eval.verify import MAX_PROBLEMS, NUMBERS, Verification, departures, describe, verify_results
 
 PLAYERS = [
     ("maze", "fully_observed", "random"), ("maze", "partially_observed", "optimal"),
@@ -437,7 +437,7 @@ def test_what_is_not_to_be_had_here_is_unchecked(change: dict[str, Any], message
 
 
 def test_more_episodes_than_are_played_again_are_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_eval.verification.MAX_SHARE", 0)
+    monkeypatch.setattr("lmrl_eval.verify.MAX_SHARE", 0)
     assert "no more than 0 are played again" in verify_results(play("maze")).problems[0]
 
 

@@ -15,7 +15,7 @@ from published_score import check_printable
 
 from lmrl_data import UserError, get_task
 from lmrl_eval import Evaluator, Results
-from lmrl_eval.verification import verify_results
+from lmrl_eval.verify import verify_results
 
 
 @functools.cache

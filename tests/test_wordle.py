@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, Policy, Turn, UserError, get_task, rollout
-from lmrl_data.cards import Statistics, task_page
 from lmrl_data.cli import main
-from lmrl_data.counter_random import RANGE, _mix, below, draw
-from lmrl_data.task import Conversation
+from lmrl_data.dataset.card import Statistics, task_page
+from lmrl_data.policy import Conversation
 from lmrl_data.tasks import wordle_words
-from lmrl_data.tasks.wordle import ConsistentPolicy, GreedyPolicy, WordleSimulator, table
-from lmrl_data.tasks.wordle_words import ASSETS, FEEDBACKS, SIZES, feedback, list_words, sample, word_game
+from lmrl_data.tasks.wordle.counter_random import RANGE, _mix, below, draw
+from lmrl_data.tasks.wordle.simulator import ConsistentPolicy, GreedyPolicy, WordleSimulator, table
+from lmrl_data.tasks.wordle.words import ASSETS, FEEDBACKS, SIZES, feedback, list_words, sample, word_game
 
 WORDLE = get_task("wordle")
 CONFIGS = tuple(WORDLE.configs)
@@ -36,7 +36,7 @@ def small(tmp_path: Path) -> str:
 
 
 def at(target: str, config: str = "words_400", **options: object) -> WordleSimulator:
-    simulator = WordleSimulator(config)
+    simulator = get_task("wordle").simulator(config)
     simulator.reset(seed=0, options={"target": target, **options})
     return simulator
 
@@ -56,7 +56,7 @@ def conversation(*pairs: tuple[str, str], seed: int = 0) -> Conversation:
 
 
 def test_a_game_of_three_guesses(small: str) -> None:
-    simulator = WordleSimulator()
+    simulator = get_task("wordle").simulator()
     assert simulator.reset(seed=0, options={"vocab": small, "target": "motto"}) == ("Wordle:", {"target": "motto"})
     assert simulator.step("p a n i c\n") == ("b b b b b", -1.0, False, False, {"valid": True})
     assert simulator.step("d o i n g\n") == ("b g b b b", -1.0, False, False, {"valid": True})
@@ -173,14 +173,14 @@ def test_the_word_at_the_sixth_try_returns_minus_five_and_wins() -> None:
 
 def test_every_word_is_as_often_the_target_as_any_other() -> None:
     words = list_words("words_200")
-    targets = Counter(WordleSimulator("words_200").reset(seed=seed)[1]["target"] for seed in range(2_360))
+    targets = Counter(get_task("wordle").simulator("words_200").reset(seed=seed)[1]["target"] for seed in range(2_360))
     assert set(targets) <= set(words)
     # Chi-square with 235 degrees of freedom: mean 235, deviation 22.
     assert 170 < sum((targets[word] - 10) ** 2 / 10 for word in words) < 310
 
 
 def test_resets_without_a_seed_go_on_to_other_targets() -> None:
-    simulator, twin = WordleSimulator(), WordleSimulator()
+    simulator, twin = get_task("wordle").simulator(), get_task("wordle").simulator()
     first = [simulator.reset(seed=3)[1], *(simulator.reset()[1] for _ in range(10))]
     assert first == [twin.reset(seed=3)[1], *(twin.reset()[1] for _ in range(10))]
     assert len({info["target"] for info in first}) > 5
@@ -205,7 +205,7 @@ def test_resets_without_a_seed_go_on_to_other_targets() -> None:
 )
 def test_a_wrong_option_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
-        WordleSimulator().reset(options=options)
+        get_task("wordle").simulator().reset(options=options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
@@ -249,7 +249,7 @@ def test_of_a_users_list_only_lines_of_five_letters_count(tmp_path: Path) -> Non
 
 def test_a_users_list_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    simulator = WordleSimulator(options={"vocab": str(path)})
+    simulator = get_task("wordle").simulator(options={"vocab": str(path)})
     for words in (("motto", "doing"), ("geese", "shire")):
         path.write_text("\n".join(words))
         assert simulator.reset(seed=0)[1]["target"] in words
@@ -269,7 +269,7 @@ def test_a_file_that_is_no_word_list_is_refused(tmp_path: Path, content: bytes, 
     path = tmp_path / "list.txt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        WordleSimulator().reset(options={"vocab": str(path)})
+        get_task("wordle").simulator().reset(options={"vocab": str(path)})
 
 
 # --- policies
@@ -379,7 +379,7 @@ def rows(simulator: WordleSimulator, seeds: range) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_columns_hold_the_games_that_are_played_one_by_one(config: str) -> None:
-    simulator = WordleSimulator(config)
+    simulator = get_task("wordle").simulator(config)
     for seeds in (range(300), range(1_000_000, 1_000_020)):
         assert rows(simulator, seeds) == [WORDLE.generate(simulator, seed).to_row() for seed in seeds]
 
@@ -387,9 +387,9 @@ def test_the_columns_hold_the_games_that_are_played_one_by_one(config: str) -> N
 def test_the_columns_are_stored_as_rows_are() -> None:
     from datasets import Dataset
 
-    from lmrl_data.builder import FEATURES
+    from lmrl_data.dataset.build import FEATURES
 
-    simulator = WordleSimulator()
+    simulator = get_task("wordle").simulator()
     by_row = Dataset.from_list([WORDLE.generate(simulator, seed).to_row() for seed in range(50)], features=FEATURES)
     made = table(simulator, range(50))
     assert made.schema.equals(by_row.data.schema, check_metadata=True)
@@ -399,25 +399,25 @@ def test_the_columns_are_stored_as_rows_are() -> None:
 
 def test_the_columns_follow_the_options(small: str) -> None:
     for options in ({"rules": "official"}, {"target": "motto"}, {"vocab": small}, {"vocab": small, "target": "glade"}):
-        simulator = WordleSimulator(options=options)
+        simulator = get_task("wordle").simulator(options=options)
         assert rows(simulator, range(100)) == [WORDLE.generate(simulator, seed).to_row() for seed in range(100)]
 
 
 def test_the_columns_do_not_depend_on_where_they_are_cut() -> None:
-    simulator = WordleSimulator()
+    simulator = get_task("wordle").simulator()
     assert rows(simulator, range(40)) == [*rows(simulator, range(13)), *rows(simulator, range(13, 40))]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_dataset_mean_is_what_the_data_returns(config: str) -> None:
     size = 20_000 if config == "full" else 50_000
-    returns = table(WordleSimulator(config), range(size))["total_reward"].to_numpy()
+    returns = table(get_task("wordle").simulator(config), range(size))["total_reward"].to_numpy()
     error = returns.std() / size**0.5
     assert WORDLE.config(config).reference.dataset_mean == pytest.approx(returns.mean(), abs=4 * error)
 
 
 def test_the_data_has_the_papers_statistics_as_nearly_as_other_words_allow() -> None:
-    made = [Episode.from_row(row) for row in rows(WordleSimulator(), range(8_000))]
+    made = [Episode.from_row(row) for row in rows(get_task("wordle").simulator(), range(8_000))]
     ours, paper = Statistics.of(made).summary(), task_page(WORDLE).paper
     assert ours.total_reward == pytest.approx(paper.total_reward, abs=0.05)
     assert ours.length == pytest.approx(paper.length, abs=0.05)
@@ -431,13 +431,13 @@ def test_the_scripted_mixture_plays_as_the_data_does() -> None:
 
 
 def test_a_build_is_made_of_the_columns_and_its_statistics_are_those_of_its_episodes(tmp_path: Path) -> None:
-    from lmrl_data.builder import build_dataset, read_episodes
-    from lmrl_data.store import read_statistics
+    from lmrl_data.dataset.build import build_dataset, read_episodes
+    from lmrl_data.dataset.folder import read_statistics
 
     task = replace(WORDLE, shard_episodes=120)
     folder = build_dataset(task, "words_200", 300, output_dir=tmp_path)
     episodes = list(read_episodes(folder, "words_200", "train"))
-    assert episodes == [WORDLE.generate(WordleSimulator("words_200"), seed) for seed in range(300)]
+    assert episodes == [WORDLE.generate(get_task("wordle").simulator("words_200"), seed) for seed in range(300)]
     for one, other in zip(read_statistics(folder, "words_200", "train"), Statistics.of(episodes), strict=True):
         assert one.dtype == other.dtype
         assert (one == other).all()

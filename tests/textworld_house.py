@@ -6,8 +6,8 @@ Our descriptions of rooms and things are written in as Inform 7 source, in place
 from pathlib import Path
 from typing import Any
 
-from lmrl_data.tasks.text_nav import OBJECTIVE
-from lmrl_data.tasks.text_nav_house import EXITS, FOOD, FURNITURE, GOAL, LINKS, OPPOSITE, ROOMS, join_words
+from lmrl_data.tasks.text_nav.house import EXITS, FOOD, FURNITURE, GOAL, LINKS, OPPOSITE, ROOMS, join_words
+from lmrl_data.tasks.text_nav.simulator import OBJECTIVE
 
 
 def inform_furniture(room: str, entity: str) -> str:

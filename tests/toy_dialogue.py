@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lmrl_data.dialogue import GroundedSimulator, one_line
-from lmrl_data.task import Behavior, Config, Conversation, Policy, Protocol, ReferenceReturns, Simulator, Step, Task
-from lmrl_data.task import play_episode as play
+from lmrl_data.config import Config, ReferenceReturns
+from lmrl_data.dialogue.simulator import GroundedSimulator, one_line
+from lmrl_data.policy import Conversation, Policy
+from lmrl_data.rollout import play_episode as play
+from lmrl_data.simulator import Simulator, Step
+from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_eval.oracles.model import ModelOracle
 
 FRUITS = {"apple": {"red", "round"}, "banana": {"yellow", "long"}, "cherry": {"red", "small"}, "plum": {"round"}}
@@ -19,11 +22,10 @@ class FruitSimulator(GroundedSimulator):
     reply_tokens = 6
 
     def __init__(
-        self, oracle: Any = None, render_mode: str | None = None, options: Any = None, config: str = "closed"
-    ):
-        super().__init__(oracle, render_mode, options)
-        self.config = config
-        self.view_history = 1 if config == "closed" else None
+        self, config: Config, oracle: Any = None, render_mode: str | None = None, options: Any = None
+    ) -> None:
+        super().__init__(config, oracle, render_mode, options)
+        self.view_history = 1 if config.name == "closed" else None
 
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         self.fruit = str(self.np_random.choice(list(FRUITS)))
@@ -96,8 +98,8 @@ TASK = Task(
     id="toy",
     version="1",
     summary="Guess the fruit.",
-    configs={name: Config(name, None, REFERENCE) for name in ("closed", "free")},
-    simulator=FruitSimulator,
+    configs={name: Config(name, name, None, REFERENCE) for name in ("closed", "free")},
+    simulator_class=FruitSimulator,
     behaviors=(Behavior("asker", 1.0, _generate),),
     num_episodes={"train": 40, "test": 10},
     max_turns=TURNS,

@@ -1,6 +1,6 @@
 """Oracles by name: who speaks for the other side of a dialogue, `grounded`, `lm:FOLDER` or `chat:MODEL@URL`."""
 
-from lmrl_data.dialogue import GroundedSimulator
+from lmrl_data.dialogue.simulator import GroundedSimulator
 from lmrl_data.errors import UserError
 from lmrl_data.task import Task
 from lmrl_eval.oracles.model import ModelOracle, OracleError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lmrl_data.dialogue import one_line
+from lmrl_data.dialogue.simulator import one_line
 from lmrl_data.errors import UserError
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_eval.oracles.model import Answer, ModelOracle

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmrl_data.task import Conversation
-from lmrl_eval.chat import CONCURRENCY, FIRST_WAIT, TIMEOUT, ChatClient, ChatError, Question
+from lmrl_data.policy import Conversation
+from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, TIMEOUT, ChatClient, ChatError, Question
 from lmrl_eval.oracles.model import ModelOracle, OracleError, attempt_seed
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmrl_data.task import Conversation
+from lmrl_data.policy import Conversation
 from lmrl_eval.oracles.model import ATTEMPTS, ModelOracle, attempt_seed
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 

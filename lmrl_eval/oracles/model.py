@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lmrl_data.dialogue import Prompt
+from lmrl_data.dialogue.simulator import Prompt
 from lmrl_data.errors import UserError
-from lmrl_data.task import Conversation
+from lmrl_data.policy import Conversation
 
 ATTEMPTS = 3  # the first without noise, the others sampled
 COUNTS = ("asked", "regenerated", "replaced")

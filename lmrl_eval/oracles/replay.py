@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmrl_data.dialogue import GroundedSimulator, Prompt
+from lmrl_data.dialogue.simulator import GroundedSimulator, Prompt
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data.errors import UserError
-from lmrl_data.task import Policy, Task
+from lmrl_data.policy import Policy
+from lmrl_data.task import Task
 from lmrl_eval.policies.human import HumanPolicy
 from lmrl_eval.policies.scripted import PREFIX, load_scripted
 
@@ -98,7 +99,7 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
 
 def _made_from(folder: Path) -> dict[str, str]:
     """What a score tells of a `training.json`; one that cannot be read, in whoever's checkpoint, tells nothing."""
-    from lmrl_eval.provenance import read_provenance
+    from lmrl_eval.training_record import read_provenance
 
     try:
         found = read_provenance(folder)
@@ -118,7 +119,7 @@ def checkpoint_folder(spec: str) -> Path:
     """
     folder = Path(spec).expanduser()
     if not folder.exists() and HUB_ID.fullmatch(spec):
-        from lmrl_eval.download import download_checkpoint
+        from lmrl_eval.hub.download import download_checkpoint
 
         folder = download_checkpoint(spec)
     if not folder.exists():

@@ -14,8 +14,9 @@ import numpy as np
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
-from lmrl_data.task import Conversation, Policy, Task
-from lmrl_eval.chat import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Question
+from lmrl_data.policy import Conversation, Policy
+from lmrl_data.task import Task
+from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Question
 from lmrl_eval.report import plain
 
 ATTEMPTS = 2  # an answer that cannot be read is asked for once more

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lmrl_data.errors import UserError
-from lmrl_data.task import Conversation, Policy
+from lmrl_data.policy import Conversation, Policy
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies.cache import RowCache
 

@@ -1,6 +1,7 @@
 """Scripted policies: the ones a task brings along, such as the optimal and the random one."""
 
-from lmrl_data.task import Policy, Task
+from lmrl_data.policy import Policy
+from lmrl_data.task import Task
 
 PREFIX = "scripted:"
 

@@ -1,0 +1,1 @@
+"""The dataset: building it, reading it, describing it and publishing it."""

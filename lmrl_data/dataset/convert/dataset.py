@@ -1,0 +1,262 @@
+"""A converted dataset: the episodes of the original release's files, and the folder they are written to."""
+
+import errno
+import functools
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from tqdm import tqdm
+
+from lmrl_data.dataset import card as cards
+from lmrl_data.dataset.build import lock, origin, shard_datasets, write_shard
+from lmrl_data.dataset.contents import checksums
+from lmrl_data.dataset.convert.file import SourceFile
+from lmrl_data.dataset.convert.record import READERS, format_of
+from lmrl_data.dataset.convert.source import SOURCES, Source
+from lmrl_data.dataset.folder import (
+    dataset_configs,
+    read_episodes,
+    read_manifest,
+    read_statistics,
+    write_manifest,
+    write_text,
+)
+from lmrl_data.episode import Episode
+from lmrl_data.errors import UserError, unknown
+from lmrl_data.task import Task
+
+POLICY = "original"
+NO_SEED = -1
+CHUNK_EPISODES = 1_000  # become rows together
+
+
+def _config(task: Task, source: Source, found: str, config: str | None) -> str:
+    """The config that records of the format `found` are of."""
+    fitting = [name for name, format_name in source.formats.items() if format_name == found]
+    if config is None:
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise UserError(f"this format does not tell the config of {task.id}; give --config: {', '.join(fitting)}")
+    elif config in fitting:
+        return config
+    what = READERS[found].__doc__ or ""
+    raise UserError(f"this is no episode of {config or task.id}, but of another format: {what.splitlines()[0]}")
+
+
+def read_original(task: Task, files: Sequence[SourceFile], config: str | None = None) -> Iterator[Episode]:
+    """The episodes of files of the original release, in order.
+
+    Args:
+        task (`Task`): what they are of.
+        files (`Sequence[SourceFile]`): one after the other.
+        config (`str`, *optional*): needed where the format does not tell.
+
+    Raises:
+        UserError: one line that names the file and the line, for anything that is no episode.
+    """
+    source = SOURCES[task.id]
+    for file in files:
+        for place, record in file.records(lines=source.lines):
+            try:
+                found = format_of(record)
+                config = _config(task, source, found, config)
+                play = READERS[found](record)
+                # What is no conversation must not reach `end`, which looks at the last action.
+                if not play.actions or len(play.actions) * 2 > len(play.turns):
+                    raise ValueError(
+                        f"an episode needs an observation before every action, got {len(play.turns)} texts"
+                    )
+                end = source.end(play)
+                info = {"success": end.success, "invalid": end.invalid, "source": f"{file.path.name}{place}"}
+                yield Episode(
+                    task.id, config, play.turns, end.terminated, not end.terminated, NO_SEED, POLICY, info
+                )  # fmt: skip
+            except ValueError as error:
+                raise UserError(f"{file.path}{place}: {error}") from None
+            file.episodes += 1
+
+
+# --- the folder
+
+
+def _manifest(task: Task, folder: Path) -> dict[str, Any]:
+    """The manifest of the folder to add to, or a new one."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not empty and holds no converted files; choose another --out")
+        return {**origin(task), "configs": {}, "shards": {}, "sources": {}}
+    if "sources" not in manifest:
+        raise UserError(f"{folder} holds a dataset that `lmrl-data build` made; choose another --out")
+    if any(manifest[key] != value for key, value in origin(task).items()):
+        raise UserError(f"{folder} was converted by another version; remove it, or choose another --out")
+    return manifest
+
+
+class _Shards:
+    """The shards of a conversion, written one by one into a folder aside."""
+
+    def __init__(self, task: Task, folder: Path) -> None:
+        self.task, self.folder = task, folder
+        self.entries: list[list[dict[str, Any]]] = []  # for each shard, one per file of it
+        self.size = 0
+        self.config = ""
+        self._waiting: list[Episode] = []
+        self._parts: list[tuple[Dataset, ...]] = []
+
+    def add(self, episode: Episode) -> None:
+        self.config = episode.config
+        self._waiting.append(episode)
+        self.size += 1
+        if len(self._waiting) == CHUNK_EPISODES:
+            self._pack()
+        if self.size % self.task.shard_episodes == 0:
+            self._write()
+
+    def finish(self) -> None:
+        if self.size % self.task.shard_episodes:
+            self._write()
+
+    def _pack(self) -> None:
+        if self._waiting:
+            start = self.size - len(self._waiting)
+            self._parts.append(shard_datasets(self.task.config(self.config), self._waiting, start))
+            self._waiting = []
+
+    def _write(self) -> None:
+        self._pack()
+        shard = len(self.entries)
+        files = zip(dataset_configs(self.task, self.config), zip(*self._parts, strict=True), strict=True)
+        self.entries.append([write_shard(self.path(name, shard), parts) for name, parts in files])
+        self._parts = []
+
+    def path(self, name: str, shard: int) -> Path:
+        return self.folder / f"{name}-{shard}.parquet"
+
+
+def convert_dataset(
+    task: Task,
+    files: Sequence[Path],
+    config: str | None = None,
+    split: str = "train",
+    output_dir: Path | str = "original",
+) -> Path:
+    """Converts files of the original release into a split of the dataset in `<output_dir>/<task id>`, and returns it.
+
+    Nothing is in that folder before the last file is read to its end. A split that is there already is replaced; other
+    splits and configs stay.
+
+    Args:
+        task (`Task`): what the files are of.
+        files (`Sequence[Path]`): one after the other.
+        config (`str`, *optional*): the config they are of; needed where their format does not tell.
+        split (`str`, *optional*, defaults to `"train"`): `"train"` or `"test"`.
+        output_dir (`Path`, *optional*, defaults to `"original"`): the parent folder.
+
+    Raises:
+        UserError: for a task, config, split, file or folder that cannot be used, and for the first record that is
+            no episode.
+    """
+    if task.id not in SOURCES:
+        raise UserError(f"no format of the original release is known for {task.id}; known: {', '.join(SOURCES)}")
+    if config is not None and config not in SOURCES[task.id].formats:
+        raise unknown(f"config of the original {task.id} files", config, SOURCES[task.id].formats)
+    if split not in task.num_episodes:
+        raise unknown("split", split, task.num_episodes)
+    paths = [Path(path) for path in files]
+    if not paths:
+        raise UserError("name at least one file to convert")
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} is no file")
+    folder = Path(output_dir) / task.id
+    aside = Path(output_dir) / f".{task.id}.converting"
+    try:
+        _manifest(task, folder)
+        aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
+    try:
+        with lock(aside):
+            try:
+                for left in aside.iterdir():  # by a conversion that was killed
+                    left.unlink()
+                shards, sources = _convert(task, paths, config, aside)
+                folder.mkdir(exist_ok=True)
+                with lock(folder):
+                    _install(task, folder, split, shards, sources)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise UserError(f"no space left for {folder}; free some space and run the same command again") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{error.filename or folder} cannot be used ({error.strerror})") from None
+        raise
+    return folder
+
+
+def _convert(
+    task: Task, paths: Sequence[Path], config: str | None, aside: Path
+) -> tuple[_Shards, list[dict[str, Any]]]:
+    """Writes the shards of the files' episodes, and tells what the files were."""
+    shards = _Shards(task, aside)
+    with tqdm(
+        total=sum(path.stat().st_size for path in paths), desc=task.id, unit="B", unit_scale=True, disable=None
+    ) as bar:  # fmt: skip
+        files = [SourceFile(path, bar.update) for path in paths]
+        for episode in read_original(task, files, config):
+            shards.add(episode)
+    shards.finish()
+    for file in files:
+        if not file.episodes:
+            raise UserError(f"{file.path} holds no episodes")
+    return shards, [file.entry() for file in files]
+
+
+def _install(task: Task, folder: Path, split: str, shards: _Shards, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Moves finished shards into the folder. Until the manifest names them again, the split is not there."""
+    manifest = _manifest(task, folder)
+    names = dataset_configs(task, shards.config)
+    (folder / "README.md").unlink(missing_ok=True)
+    for path in [path for path in manifest["shards"] if path.startswith(tuple(f"{name}/{split}-" for name in names))]:
+        del manifest["shards"][path]
+    write_manifest(folder, manifest)
+    for name in names:
+        (folder / name).mkdir(exist_ok=True)
+        for path in (folder / name).glob(f"{split}-*.parquet"):
+            path.unlink()
+    for shard, entries in enumerate(shards.entries):
+        for name, entry in zip(names, entries, strict=True):
+            path = f"{name}/{split}-{shard:05d}-of-{len(shards.entries):05d}.parquet"
+            os.replace(shards.path(name, shard), folder / path)
+            manifest["shards"][path] = entry
+    manifest["configs"].setdefault(shards.config, {})[split] = [0, shards.size]
+    manifest["sources"].setdefault(shards.config, {})[split] = list(sources)
+    write_manifest(folder, manifest)
+    write_text(folder / "README.md", _card(task, folder, manifest))
+
+
+def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
+    """The card of everything converted so far; the order in which it was converted leaves no trace."""
+    splits = {
+        config: sorted(manifest["configs"][config], reverse=True)
+        for config in task.configs
+        if config in manifest["configs"]
+    }
+    return cards.render_converted_card(
+        task,
+        {
+            config: {split: read_statistics(folder, config, split) for split in names}
+            for config, names in splits.items()
+        },
+        {config: functools.partial(read_episodes, folder, config, names[0]) for config, names in splits.items()},
+        checksums(task, manifest, splits),
+        {config: {split: manifest["sources"][config][split] for split in names} for config, names in splits.items()},
+        SOURCES[task.id].ends,
+    )

@@ -1,0 +1,76 @@
+"""The policy: what plays the assistant, and the conversations it sees."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from lmrl_data.episode import Turn
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Conversation:
+    """A running episode as its policy may see it; one object from the first turn to the last.
+
+    Args:
+        seed (`int`): the episode's seed; a policy draws its sampling noise from it, so that an episode does not
+            depend on which others are played beside it.
+        history (`int`, *optional*): how many of the latest texts are visible (the paper's `last_k`); `None`: all.
+        turns (`list[Turn]`): everything said so far.
+        start (`int`): texts before this index are hidden for good.
+        index (`int`): which of a rollout's episodes it is.
+    """
+
+    seed: int
+    history: int | None
+    turns: list[Turn] = field(default_factory=list)
+    start: int = 0
+    index: int = 0
+
+    @property
+    def visible(self) -> list[Turn]:
+        """The texts the policy acts on: the system turn, if any, and the latest `history` texts."""
+        system = [turn for turn in self.turns[:1] if turn.role == "system"]
+        first = max(self.start, len(system))
+        if self.history is not None:
+            first = max(first, len(self.turns) - self.history)
+        return system + self.turns[first:]
+
+
+class Policy(ABC):
+    """Plays the assistant. Always batched: a single conversation is a batch of one."""
+
+    name: str
+
+    @abstractmethod
+    def act(self, conversations: Sequence[Conversation]) -> list[str]:
+        """One action per conversation, in order."""
+
+    def greedy(self) -> "Policy":
+        """The same policy without sampling noise; a policy that has none is its own greedy twin."""
+        return self
+
+    def statistics(self) -> dict[str, float]:
+        """What the policy counted while it played (tokens written, encoded, reused), for reports; may be empty."""
+        return {}
+
+
+class Streams:
+    """A policy's own noise: a generator for each conversation.
+
+    An episode then does not depend on which others are played beside it.
+
+    Args:
+        seed (`int`): the policy's seed; the episode's is added to it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._streams: WeakKeyDictionary[Conversation, np.random.Generator] = WeakKeyDictionary()
+
+    def __getitem__(self, conversation: Conversation) -> np.random.Generator:
+        if conversation not in self._streams:
+            self._streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
+        return self._streams[conversation]

@@ -1,0 +1,358 @@
+"""What a seller's line says: which price it offers among all its numbers, for which car, and what it does.
+
+A line has list prices, discounts, monthly rates, years and miles beside the price that is offered; each number is
+classed by the words around it. A text is untrusted: it is cut to `LIMIT` characters, and no text decides a sale.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from lmrl_data.tasks.car_dealer.amounts import Amount, Number, classed
+from lmrl_data.tasks.car_dealer.catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
+from lmrl_data.tasks.car_dealer.clues import GUESS
+from lmrl_data.tasks.car_dealer.echo import is_echo
+from lmrl_data.tasks.car_dealer.numbers import NUMBER_STARTS, find_numbers
+from lmrl_data.tasks.car_dealer.phrases import Manners, features_of, manners_of, named_features
+
+LIMIT = 500  # characters of a line that are read
+MIN_PRICE = 1_000
+MAX_PRICE = 10_000_000
+
+
+class SellerAct(NamedTuple):
+    """What a seller's line says and does.
+
+    Args:
+        act (`str`): the most important of `acts`.
+        acts (`frozenset[str]`): greet, ask, present, offer, discount, feature, answer, trade_in, pressure, firm,
+            refuse, goodbye, smalltalk; empty if it is none.
+        price (`int`, *optional*): what is asked for the car.
+        list_price (`int`, *optional*), discount (`int`, *optional*), percent (`float`, *optional*): as named.
+        features, missing (`tuple[str, ...]`): what the car is said to have, and not to have.
+        cars (`tuple[int, ...]`): the numbers in the catalogue that the last model named may be.
+        brand, type (`str`, *optional*): the last ones named.
+        year (`int`, *optional*): of the car.
+        asks (`frozenset[str]`): what is asked: type, brand, features, budget, open, close.
+        agrees, yes, no (`bool`): whether it accepts what the buyer said; whether it begins with a yes or no.
+        one (`bool`): whether it speaks of a car without a name: I have just the one.
+        words (`int`): how long it is.
+    """
+
+    act: str
+    acts: frozenset[str]
+    price: int | None
+    list_price: int | None
+    discount: int | None
+    percent: float | None
+    features: tuple[str, ...]
+    missing: tuple[str, ...]
+    cars: tuple[int, ...]
+    brand: str | None
+    type: str | None
+    year: int | None
+    asks: frozenset[str]
+    agrees: bool
+    yes: bool
+    no: bool
+    one: bool
+    words: int
+
+
+# --- tokens
+
+# A number with what belongs to it, a word, or a mark. Only ASCII digits are numbers.
+_TOKEN = re.compile(
+    r"(-\$|(?:us)?\$ ?-?|(?:usd?|eur)(?= ?[0-9]) ?)?"
+    r"([0-9]{1,3},[0-9]{1,2}(?= ?(?:k|grand|thousand)\b)|[0-9]{2},[0-9](?![0-9,])|"
+    r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?(?![0-9])"
+    r"|[0-9]{1,3}'[0-9]{3}(?![0-9])|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?(?![0-9])|"
+    r"[1-9][0-9]{1,2} [0-9]{3}(?![0-9,.]?[0-9])"
+    r"|[0-9]+(?:\.[0-9]+)?)"
+    r"( ?%| ?(?:k|grand|thousand|thou|large|million|mil)\b|[a-z]+)?"
+    r"|([a-z][a-z0-9]*(?:[-'][a-z0-9]+|\.[0-9]+)*)"
+    r"|([.,;:!?()/-])"
+)
+_MARKS = frozenset(".,;:!?()/-")
+_PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212: "-"}
+_PLAIN |= {0x20AC: "$", 0xA3: "$"}  # a price is a number, whatever the currency
+
+
+def plain(text: str) -> str:
+    """A text as it is read: its first characters, in lower case and in ASCII."""
+    text = text[:LIMIT].lower()
+    if not text.isascii():
+        text = text.translate(_PLAIN).encode("ascii", "replace").decode()
+    return text.replace("\n", " ")
+
+
+# Words as they are typed in haste.
+_SPELT = {word.replace("'", ""): word for word in (
+    "that's", "can't", "don't", "won't", "doesn't", "isn't", "didn't", "couldn't", "wouldn't", "let's", "you're",
+    "you'll", "you'd", "i'm", "i've", "what's", "how's", "there's", "they're", "he's",
+)} | {
+    "u": "you", "ur": "your", "ya": "you", "ill": "i'll", "id": "i'd", "gotta": "have to", "wanna": "want to",
+}  # fmt: skip
+
+
+class Sentence(NamedTuple):
+    """A sentence cut into words, and what it names."""
+
+    masked: str  # names of models and brands are one word, and numbers are marks
+    words: list[str]  # the same
+    numbers: list[Number]
+    brand: str | None  # the last
+    type: str | None
+    cars: tuple[int, ...]  # of the catalogue that the last model named may be
+    length: int  # in words
+
+
+# Where a sentence ends. Lines differ, but their sentences return: what is known of one is kept.
+_ENDS = re.compile(r"(?<=[.!?;]) +")
+
+
+# Sentences that differ in their prices only are read once: this amount stands for all of five or six digits.
+_PRICE = re.compile(r"\$([1-9][0-9]{1,2},[0-9]{3})(?![0-9])")
+_STAND_IN = "$99,999"
+_STOOD_IN = 99_999
+
+
+def _amounts_of(sentence: str, numbers: Sequence[Number | Amount]) -> list[float] | None:
+    """The amounts of a sentence, given the numbers of the one with stand-ins; `None` if they cannot be told."""
+    values = [float(digits.replace(",", "")) for digits in _PRICE.findall(sentence)]
+    if sum([number[0] == _STOOD_IN for number in numbers]) != len(values):
+        return None
+    known = iter(values)
+    return [next(known) if number[0] == _STOOD_IN else number[0] for number in numbers]
+
+
+Part = TypeVar("Part")
+
+
+def _by_shape(sentence: str, read: Callable[[str], Part], field: str) -> Part:
+    """What `read` makes of a sentence; sentences that differ in their prices only are read once.
+
+    Args:
+        sentence (`str`): with its own prices.
+        read (`Callable`): gives a named tuple.
+        field (`str`): which of its fields has the numbers of the sentence, in order.
+    """
+    if "$" in sentence:
+        shape = _PRICE.sub(_STAND_IN, sentence)
+        if shape != sentence:
+            part: Any = read(shape)
+            numbers = getattr(part, field)
+            values = _amounts_of(sentence, numbers)
+            if values is not None:
+                own = [number._replace(value=value) for value, number in zip(values, numbers, strict=True)]
+                return part._replace(**{field: own})
+    return read(sentence)
+
+
+@lru_cache(maxsize=20_000)
+def cut(sentence: str) -> Sentence:
+    """A sentence as words."""
+    return _by_shape(sentence, _cut, "numbers")
+
+
+@lru_cache(maxsize=20_000)
+def _cut(sentence: str) -> Sentence:
+    tokens = _TOKEN.findall(sentence)
+    keys = [
+        number + suffix.strip() if number else _SPELT.get(word, word) or mark
+        for _, number, suffix, word, mark in tokens
+    ]
+    length = len(keys) - sum([key in _MARKS for key in keys])
+    known = _known()
+    places = [place for place, key in enumerate(keys) if key in known or key[0] in "0123456789"]
+    if not places:
+        return Sentence(" ".join(keys), keys, [], None, None, (), length)
+    brands = [BRAND_WORDS[key] for key in keys if key in BRAND_WORDS]
+    types = [TYPE_WORDS[key] for key in keys if key in TYPE_WORDS]
+    models = find_models(keys, places, brands)
+    words, numbers = find_numbers(tokens, keys, places, {place: size for place, size, _ in models})
+    return Sentence(
+        " ".join(words), words, numbers, brands[-1] if brands else None, types[-1] if types else None,
+        models[-1][2] if models else (), length,
+    )  # fmt: skip
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The words at which a number or a name may begin."""
+    return NUMBER_STARTS | frozenset(BRAND_WORDS) | frozenset(TYPE_WORDS) | model_starts()
+
+
+class Meaning(NamedTuple):
+    """What a sentence of a seller says and does, by itself."""
+
+    sentence: Sentence
+    amounts: list[Amount]
+    manners: Manners
+    features: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@lru_cache(maxsize=20_000)
+def understand(sentence: str) -> Meaning:
+    """What a sentence of a seller says and does."""
+    return _by_shape(sentence, _understand, "amounts")
+
+
+@lru_cache(maxsize=20_000)
+def _understand(sentence: str) -> Meaning:
+    part = cut(sentence)
+    amounts = classed(part.words, part.numbers) if part.numbers else []
+    return Meaning(part, amounts, manners_of(part.masked), *features_of(part.masked))
+
+
+@lru_cache(maxsize=10_000)
+def read(text: str) -> SellerAct:
+    """What a seller's line says and does."""
+    meanings = [understand(sentence) for sentence in _ENDS.split(plain(text))]
+    amounts: list[Amount] = []
+    features: list[str] = []
+    missing: list[str] = []
+    acts: set[str] = set()
+    asks: set[str] = set()
+    agrees = sure = statement = one = False
+    yes = no = None
+    cars: tuple[int, ...] = ()
+    named: tuple[str, ...] = ()
+    brand = kind = before = None
+    length = 0
+    for index, (part, said, manners, has, lacks) in enumerate(meanings):
+        after = meanings[index + 1].sentence.masked if index + 1 < len(meanings) else ""
+        if said and is_echo(part.masked, after, meanings[index - 1].sentence.masked if index else ""):
+            said = [amount._replace(kind="theirs") for amount in said]
+        if before is not None and before.asks:
+            if said and "budget" in before.asks and GUESS.fullmatch(part.masked):
+                said = [amount._replace(kind="theirs") for amount in said]  # What is your budget? About $30,000?
+            if named and (manners.yes or manners.no):  # Heated seats? Yes, it has them.
+                (features if manners.yes else missing).extend(named)
+        amounts += said
+        features += has
+        missing += lacks
+        acts |= manners.acts
+        asks |= manners.asks
+        agrees = agrees or manners.agrees
+        sure = sure or manners.sure
+        one = one or manners.one
+        statement = statement or not manners.asks
+        if yes is None and (manners.yes or manners.no):
+            yes, no = manners.yes, manners.no
+        cars = part.cars or cars
+        brand, kind = part.brand or brand, part.type or kind
+        length += part.length
+        before = manners
+        named = named_features(part.masked) if manners.asks and not (has or lacks) else ()
+    weak = meanings[0].manners.weak
+    if yes is None:
+        yes = sure or weak == "yes"
+        no = weak == "no" and not yes
+    agrees = (agrees or (weak == "okay" and not asks)) and not ("refuse" in acts or "trade_in" in acts)
+    price = list_price = discount = percent = year = None
+    if amounts:
+        price, list_price, discount, percent = _settle(amounts, agrees)
+        for value, is_a in amounts:
+            if is_a == "year":
+                year = int(value)
+            elif is_a == "firm":
+                acts.add("firm")
+        if price is not None:
+            acts.add("offer")
+        if discount is not None or percent is not None:
+            acts.add("discount")
+    if features or missing:
+        acts.add("feature")
+        features = [name for name in dict.fromkeys(features) if name not in missing]
+    if statement and (cars or brand or list_price is not None):
+        acts.add("present")
+    if asks:
+        acts.add("ask")
+    if yes or no or agrees:
+        acts.add("answer")
+    main = "none"
+    for act in ORDER:
+        if act in acts:
+            main = act
+            break
+    return SellerAct(
+        main, frozenset(acts), price, list_price, discount, percent, tuple(features), tuple(missing), cars, brand,
+        kind, year, frozenset(asks), agrees, bool(yes), bool(no), one, length,
+    )  # fmt: skip
+
+
+# The first of these that a line does is its act.
+ORDER = (
+    "offer", "discount", "firm", "present", "trade_in", "feature", "pressure", "refuse", "ask", "answer", "goodbye",
+    "greet", "smalltalk",
+)  # fmt: skip
+
+
+def _settle(amounts: Sequence[Amount], agrees: bool) -> tuple[int | None, int | None, int | None, float | None]:
+    """The price of a line, its list price, and its discount in dollars or per cent.
+
+    Of several offers the last counts, and a hedged one only where there is no other. A discount on a list price that
+    is named is an offer, too.
+    """
+    last: dict[str, float] = {}
+    price = None
+    for value, kind in amounts:
+        last[kind] = value
+        if kind in ("offer", "firm"):
+            price = value
+    list_price, discount, percent = last.get("list"), last.get("discount"), last.get("percent")
+    if price is None:
+        price = last.get("hedged")
+    if price is None and agrees:
+        price = last.get("theirs")
+    if price is None and list_price is not None:
+        if discount is not None and 0 < discount < list_price:
+            price = list_price - discount
+        elif percent is not None:
+            price = list_price * (1 - percent / 100)
+    return _whole(price), _whole(list_price), None if discount is None else int(discount + 0.5), percent
+
+
+def _whole(price: float | None) -> int | None:
+    return int(price + 0.5) if price is not None and MIN_PRICE <= price <= MAX_PRICE else None
+
+
+def is_readable(act: SellerAct, text: str) -> bool:
+    """Whether a line is language at all: it does something, or has three words and few other marks."""
+    if act.acts:
+        return True
+    text = text[:LIMIT]
+    letters = sum(each.isascii() and (each.isalpha() or each in " ,.?!'") for each in text)
+    return act.words >= 3 and letters >= 0.8 * len(text)
+
+
+class Heard(NamedTuple):
+    """What a line of any speaker names, whatever it says of it."""
+
+    masked: list[str]  # sentence by sentence
+    amounts: list[int]  # of money, from 1,000 on
+    brand: str | None  # the first
+    type: str | None
+    features: list[str]
+
+
+def hear(text: str) -> Heard:
+    """What a line of any speaker names."""
+    parts = [cut(sentence) for sentence in _ENDS.split(plain(text))]
+    amounts: list[int] = []
+    features: list[str] = []
+    brand = kind = None
+    for part in parts:
+        if part.numbers:
+            amounts += [int(number.value) for number in part.numbers if is_money(number)]
+        features += named_features(part.masked)
+        brand, kind = brand or part.brand, kind or part.type
+    return Heard([part.masked for part in parts], amounts, brand, kind, features)
+
+
+def is_money(number: Number) -> bool:
+    """Whether a number is an amount a car may cost."""
+    return number.form in "#N" and number.value >= MIN_PRICE

@@ -1,0 +1,129 @@
+"""What a seller takes in of a talk: what each line of the buyer says, and what is remembered of all of them."""
+
+import random
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from lmrl_data.tasks.car_dealer.catalog import BUDGETS, Car, catalogue
+from lmrl_data.tasks.car_dealer.parser import hear, read
+
+
+class BuyerLine(NamedTuple):
+    """What a buyer's line says.
+
+    Args:
+        does (`frozenset[str]`): price, mileage, discount, expensive, hurry, trade, more, doubt, told, wrong, leaves,
+            chats: what it asks for or complains of.
+        amounts (`list[int]`): the amounts of money it names.
+        brand, type (`str`, *optional*), features (`list[str]`): those it names.
+    """
+
+    does: frozenset[str]
+    amounts: list[int]
+    brand: str | None
+    type: str | None
+    features: list[str]
+
+
+_DOES = {
+    name: re.compile(rf"\b(?:{words})")
+    for name, words in {
+        "price": r"how much|price (?:of|for)|cost|name your|your offer|numbers?\b|asking for|set me back|"
+        r"price, please|offer, please",
+        "mileage": r"miles\b|mileage|odometer|driven much|it driven",
+        "discount": r"discount|rebate|lower|cheaper|best price|knock|take off|shave|wiggle|better (?:price|deal)|"
+        r"come down|room in|"
+        r"bring|drop|cut|reduc|less\b|flexible|specials|play in|firm|lowest|best you can|comes off|is yours",
+        "expensive": r"too (?:much|high|steep|expensive)|afford|budget|out of my reach|cannot|will not pay|"
+        r"who pays|above|beyond|over|"
+        r"robbery|apart",
+        "hurry": r"hurry|to the point|speech|faster|too long|much longer|my time|be brief|short|rush|"
+        r"last (?:chance|call)|no time|"
+        r"few words|fewer|wrap this|finish|talk about|bottom line",
+        "trade": r"trade",
+        "more": r"what else|options|something else|recommend|suggest|anything else|anything|choices|show me more",
+        "doubt": r"not true|doubt|believe|lie\b|prove|checked|stories|are you sure|otherwise|does not have|promis",
+        "told": r"already|told you|as i said|asked me that|repeat|before",
+        "wrong": r"not what i|wrong car|not that one|not this one|asked for|instead|is not an?\b|not that\b|"
+        r"rather see|does not match",
+        "leaves": r"goodbye|bye\b|leaving",
+        "chats": r"thank you, and|how are you|chat|small talk|small-talk|and you\b",
+    }.items()
+}
+
+
+@lru_cache(maxsize=10_000)
+def _does(masked: str) -> frozenset[str]:
+    return frozenset(name for name, pattern in _DOES.items() if pattern.search(masked))
+
+
+def listen(text: str) -> BuyerLine:
+    """What a buyer's line says."""
+    masked, amounts, brand, kind, features = hear(text)
+    return BuyerLine(frozenset().union(*map(_does, masked)), amounts, brand, kind, features)
+
+
+NOTHING = BuyerLine(frozenset(), [], None, None, [])
+
+
+@dataclass
+class Talk:
+    """What a seller remembers of a talk."""
+
+    rng: random.Random
+    read: int = 0  # texts of the conversation taken in
+    turn: int = 0
+    brand: str | None = None
+    type: str | None = None
+    features: list[str] = field(default_factory=list)
+    budget: int | None = None
+    car: Car | None = None
+    price: int | None = None
+    floor: float = 0.0
+    bids: list[int] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    claimed: list[str] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
+    balks: int = 0
+    insisted: int = 0
+    shown: int = 0
+    last: BuyerLine = NOTHING
+    said: str = ""  # the rule it spoke by last
+    signs: dict[str, int] = field(default_factory=dict)
+
+    def draw(self, size: int) -> int:
+        return int(self.rng.random() * size)
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def between(self, bounds: tuple[float, float]) -> float:
+        return bounds[0] + (bounds[1] - bounds[0]) * self.rng.random()
+
+    def hear(self, text: str) -> None:
+        """Takes in what the buyer said."""
+        line = self.last = listen(text)
+        self.brand = line.brand if line.brand and "price" not in line.does else self.brand or line.brand
+        self.type = line.type if line.type and "price" not in line.does else self.type or line.type
+        self.features += [name for name in line.features if name not in self.features]
+        for sign in line.does:
+            self.signs[sign] = self.signs.get(sign, 0) + 1
+        if line.features:
+            self.signs["features"] = self.signs.get("features", 0) + 1
+        if line.amounts:
+            amount = line.amounts[-1]
+            if self.said == "ask_budget" and amount in BUDGETS:
+                self.budget = amount
+            elif self.car is not None and amount != self.price:
+                self.bids.append(amount)
+
+    def recall(self, text: str) -> None:
+        """Takes in a seller's line that this seller did not write."""
+        act = read(text)
+        if act.cars:
+            self.car = catalogue()[act.cars[0]]
+            self.shown += 1
+        self.price = act.price or self.price
+        self.turn += 1

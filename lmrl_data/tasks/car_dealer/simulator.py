@@ -1,0 +1,253 @@
+"""Car Dealer: sell a car to a customer whose wishes, budget and way of bargaining have to be found out by talking.
+
+The policy is the seller and speaks first. The buyer, drawn by the seed, is a model of rules: what it does depends on
+what the seller's lines say, and never on what they claim has happened. A sale is worth its price. Paper section 4.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gymnasium import spaces
+
+from lmrl_data.config import Config
+from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, one_line, quoted
+from lmrl_data.episode import Episode
+from lmrl_data.simulator import Oracle, Step, check_options
+from lmrl_data.tasks.car_dealer.buyer import Buyer, Move
+from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES, asset, type_noun
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money, with_article
+from lmrl_data.tasks.car_dealer.parser import hear, is_readable, read
+from lmrl_data.tasks.car_dealer.profile import Profile, draw_profile, fancy, revenue
+
+FIRST = "Start"
+MAX_TURNS = 25
+TAGS = {name: frozenset([name]) for name in PERSONALITIES}
+
+
+# --- the simulator
+
+
+class CarDealerSimulator(GroundedSimulator):
+    """Car Dealer as a Gymnasium environment of texts.
+
+    Args:
+        config (`Config`): the reward: `"revenue"` or `"fancy"`.
+        oracle (`Oracle`, *optional*): who words what the buyer does; a grammar by default.
+        render_mode (`str`, *optional*): `"ansi"`, the talk so far.
+        options (`Mapping`, *optional*): reset options that hold for every reset.
+
+    Reset options: `buyer`, a mapping that fixes parts of the buyer (`personality`, `brand`, `type`, `features`,
+    `budget`, `strategy`, `concession`, `reservation`, `target`, `discount`, `patience`); the rest is the seed's.
+    """
+
+    observation_space = spaces.Text(max_length=MAX_REPLY, min_length=1, charset=REPLY_CHARSET)
+    action_space = spaces.Text(max_length=500, min_length=0, charset=REPLY_CHARSET)
+
+    def __init__(
+        self,
+        config: Config,
+        oracle: Oracle[Prompt] | None = None,
+        render_mode: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(config, oracle, render_mode, options)
+        self.lines: list[tuple[str, str]] = []  # who said what
+
+    def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        check_options("car_dealer", options, ("buyer",))
+        self.random = random.Random(int(self.np_random.integers(2**63)))
+        self.profile = draw_profile(self.random, options.get("buyer"))
+        self.buyer = Buyer(self.profile, self.random)
+        self.lines = []
+        return FIRST, {"buyer": {**self.profile._asdict(), "features": list(self.profile.features)}}
+
+    def _consider(self, action: str) -> str:
+        self.act = read(action)
+        self.valid = is_readable(self.act, action)
+        self.move = self.buyer.hear(self.act, action[:500], self.valid)
+        if self.move.decision is None and self.buyer.turn >= MAX_TURNS:
+            self.move = self.buyer.last_word()
+        self.lines.append(("Seller", action))
+        return self._say(self.move)
+
+    def _conclude(self, reply: str) -> Step:
+        act, move, car = self.act, self.move, self.buyer.car
+        self.lines.append(("Buyer", reply))
+        info: dict[str, Any] = {
+            "valid": self.valid,
+            "seller_act": {
+                "act": act.act,
+                "price": act.price,
+                "list_price": act.list_price,
+                "discount": act.discount,
+                "percent": act.percent,
+                "features": list(act.features),
+                "car": car.name if car else None,
+            },
+        }
+        if move.decision is None:
+            return reply, 0.0, False, False, info
+        price = move.price if move.decision == "accept" else None
+        list_price = car.price if car else None
+        info["outcome"] = {
+            "decision": move.decision, "price": price, "list_price": list_price, "reason": move.reason
+        }  # fmt: skip
+        info["success"] = price is not None
+        reward = revenue(price) if self.config == "revenue" else fancy(price, self.profile.budget, list_price)
+        return reply, reward, True, False, info
+
+    # --- what the buyer says
+
+    def _draw(self, size: int) -> int:
+        return int(self.random.random() * size)
+
+    def _say(self, move: Move) -> str:
+        """The grammar's words for what the buyer does."""
+        slots, profile = {}, self.profile
+        if move.price is not None:
+            slots["price"] = money(move.price)
+        if move.feature is not None:
+            slots["feature"] = move.feature
+        if move.rule in ("open", "wrong_car"):
+            slots["want"] = want(profile, self.random if move.rule == "open" else None)
+        elif move.rule == "ask_price":
+            assert self.buyer.car is not None
+            slots["car"] = self.buyer.car.name
+        elif move.rule.startswith("answer_"):
+            slots |= {
+                "type": type_noun(profile.type),
+                "brand": profile.brand,
+                "features": listing(profile.features),
+                "budget": money(profile.budget),
+            }
+        return load("buyer").say(move.rule, self._draw, TAGS[profile.personality], **slots)
+
+    # --- for a model that says it instead
+
+    def _system(self) -> str:
+        text = asset("oracle.txt").strip()
+        for name, value in {
+            "{personality}": self.profile.personality,
+            "{want}": want(self.profile, None, every=True),
+            "{budget}": money(self.profile.budget),
+        }.items():
+            text = text.replace(name, value)
+        return text
+
+    def _quote(self, action: str) -> str:
+        return f"{quoted(action)}\nYou: {self._directive()}"
+
+    def _directive(self) -> str:
+        """What the buyer does now, for a model that is to say it."""
+        move, profile = self.move, self.profile
+        does = DIRECTIVES[move.rule]
+        if "{" not in does:
+            return does
+        if move.price is not None:
+            return does.replace("{price}", money(move.price))
+        return (
+            does.replace("{feature}", move.feature or "")
+            .replace("{want}", want(profile))
+            .replace("{features}", listing(profile.features))
+            .replace("{type}", type_noun(profile.type))
+            .replace("{brand}", profile.brand)
+            .replace("{budget}", money(profile.budget))
+            .replace("{car}", self.buyer.car.name if self.buyer.car else "car")
+        )
+
+    def _parse(self, text: str) -> str | None:
+        line = one_line(text)
+        if line is None:
+            return None
+        rule = self.move.rule
+        amount = self.profile.budget if rule == "answer_budget" else self.move.price
+        named = hear(line).amounts
+        if any(value != amount for value in named) or (rule in ("counter", "answer_budget") and not named):
+            return None
+        agrees, leaves = _AGREES.search(line.lower()), _LEAVES.search(line.lower())
+        if self.move.decision == "accept":
+            return line if agrees and not leaves else None
+        if agrees or (leaves and self.move.decision is None):
+            return None
+        return line
+
+    def render(self) -> str:
+        """The talk so far, and how it ended."""
+        colours = {"Seller": "\x1b[36m", "Buyer": "\x1b[33m"}
+        rows = [f"{colours[who]}{who}:\x1b[0m {_printable(text)}" for who, text in self.lines]
+        move = getattr(self, "move", None)
+        if self.lines and move is not None and move.decision is not None:
+            rows.append(f"(sold for {money(move.price)})" if move.decision == "accept" else "(no sale)")
+        return "\n".join(rows) or "(the seller speaks first)"
+
+
+_AGREES = re.compile(
+    r"\b(?:i accept|i'll take it|i will take it|(?:we|you) have a deal|(?:it|that)(?:'s| is) a deal|deal!|"
+    r"^deal\b|i agree|sold|agreed|you(?:'ve| have) got a deal|i'll buy it|"
+    r"i will buy it|done deal|shake on it|where do i sign)"
+)
+_LEAVES = re.compile(
+    r"\b(?:no deal|goodbye|good-bye|bye\b|i'm leaving|i am leaving|i'm out\b|i'm done|walk(?:ing)? away|i'll pass|"
+    r"not buying|won't buy|will not buy|elsewhere)"
+)
+DIRECTIVES = {
+    "accept": "accept, you buy it for {price}",
+    "already_told": "say that you have told that already",
+    "answer_brand": "answer, you want a {brand}",
+    "answer_budget": "answer, your budget is {budget}",
+    "answer_budget_dodge": "do not tell your budget, name no amount",
+    "answer_features": "answer, you want {features}",
+    "answer_type": "answer, you want a {type}",
+    "ask_feature": "ask whether it has: {feature}",
+    "ask_mileage": "ask how many miles it has",
+    "ask_more": "ask what else there is",
+    "ask_price": "ask for the price of the {car}",
+    "counter": "reject, counter {price}",
+    "distrust": "say that you do not believe that",
+    "hurry_up": "say that you have little time",
+    "impatient": "ask to come to the point",
+    "no_deal_yet": "reject, say that it is not enough yet",
+    "no_trade_in": "say that you have no car to trade in",
+    "open": "say that you are looking for {want}",
+    "pressure_reply": "say that you will not be hurried",
+    "request_discount": "reject, ask for a discount on {price}",
+    "request_feature": "say that you want: {feature}",
+    "smalltalk_reply": "answer briefly, and come back to the car",
+    "stall": "say that you are not sure yet",
+    "too_expensive": "reject, {price} is too much",
+    "unclear": "say that you did not understand",
+    "walk_away": "reject and leave",
+    "walk_away_price": "reject and leave, it is too expensive",
+    "walk_away_rude": "reject and leave, you were not treated well",
+    "wrong_car": "say that you want {want} instead",
+}
+
+
+def want(profile: Profile, rng: random.Random | None = None, *, every: bool = False) -> str:
+    """What a buyer is looking for: the brand and type, and with chance some features."""
+    kind = {"luxury": f"luxury {profile.brand}", "electric": f"electric {profile.brand}"}
+    text = with_article(kind.get(profile.type, f"{profile.brand} {profile.type}"))
+    count = len(profile.features) if every else int(rng.random() * 3) if rng is not None else 0
+    features = profile.features[:count]
+    return f"{text} with {listing(features)}" if features else text
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:500])
+
+
+# --- the dataset and the task
+
+
+def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
+    """How varied the sellers' lines are, and who sold to whom."""
+    from lmrl_data.tasks.car_dealer.data_facts import facts
+
+    return facts(episodes)
+
+
+SOURCE = (
+    "our data's mean; the reader's mean over 2,000 seeds; the mean of the best price each of these buyers would pay"
+)

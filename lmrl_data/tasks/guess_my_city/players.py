@@ -1,0 +1,352 @@
+"""Players of Guess My City: what they may ask, what they learn from an answer, and whom they suspect.
+
+What is still possible is a whole number whose bits are the cities. An answer is read by the same facts that it was
+made from: a yes or no by the test of the question, everything else by the phrases that it has in it.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from lmrl_data.episode import Episode
+from lmrl_data.policy import Conversation, Policy, Streams
+from lmrl_data.rollout import play_episode
+from lmrl_data.simulator import Simulator
+from lmrl_data.tasks.guess_my_city.answers import phrases, sentence, wordings
+from lmrl_data.tasks.guess_my_city.facts import City, cities, holds
+from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, questions
+from lmrl_data.tasks.guess_my_city.questions import Reading, read
+
+GUESSES = (
+    "Is it {city}?", "Are you from {city}?", "Do you live in {city}?", "Is your city {city}?", "Could it be {city}?",
+    "Is the city you are from {city}?", "I think it is {city}.", "Is it {city}, by any chance?", "{city}?",
+    "My guess is {city}.", "Is {city} your city?", "Do you come from {city}?",
+)  # fmt: skip
+# How a question may begin, so that it is not always the same.
+OPENINGS = (
+    "", "", "", "", "", "So, ", "Okay, ", "Hmm, ", "Tell me, ", "Well, ", "Good, ", "I see.", "Interesting!",
+    "Thanks.",
+)  # fmt: skip
+HOMES = ("your city", "your city", "your city", "your town", "your hometown", "your home town", "this city")
+
+
+class Knowledge:
+    """What a player knows of the cities of a config."""
+
+    def __init__(self, config: str) -> None:
+        self.cities = cities(config)
+        self.all = (1 << len(self.cities)) - 1
+        self.bit = {city.number: 1 << place for place, city in enumerate(self.cities)}
+        forms = [form for form in questions() if form.intent in INTENTS]
+        self.open: dict[str, list[Form]] = {intent: [] for intent in INTENTS}
+        self.closed: dict[str, list[Form]] = {intent: [] for intent in INTENTS}
+        for form in forms:
+            (self.open if form.test is None else self.closed)[form.intent].append(form)
+        self.sides: dict[str, tuple[int, int]] = {}
+        self.owners: dict[str, list[tuple[str, int]]] = {}
+        self._learned: dict[tuple[str | None, str | None, str], int] = {}
+
+    def split(self, test: str) -> tuple[int, int]:
+        """The cities that may answer a yes/no question with yes, and with no."""
+        if test not in self.sides:
+            yes = no = 0
+            for city in self.cities:
+                verdict = holds(test, city)
+                yes |= self.bit[city.number] * (verdict is not False)
+                no |= self.bit[city.number] * (verdict is not True)
+            self.sides[test] = yes, no
+        return self.sides[test]
+
+    def phrases(self, intent: str) -> list[tuple[str, int]]:
+        """What answers about an intent are made of, and the cities it is true of; the longest first."""
+        if intent not in self.owners:
+            owners: dict[str, int] = {}
+            for city in self.cities:
+                for phrase in phrases(city, intent):
+                    owners[phrase.lower()] = owners.get(phrase.lower(), 0) | self.bit[city.number]
+            self.owners[intent] = sorted(owners.items(), key=lambda item: -len(item[0]))
+        return self.owners[intent]
+
+    def learn(self, reading: Reading, answer: str) -> int:
+        """The cities that an answer allows."""
+        if reading.act == "guess":
+            refused = sum(self.bit.get(number, 0) for number in reading.numbers) if reading.country is None else 0
+            return self.all & ~refused if answer.startswith("No") else self.all
+        if reading.act != "ask" or reading.intent is None:
+            return self.all
+        key = reading.intent, reading.test, answer
+        if key not in self._learned:
+            if len(self._learned) > 200_000:
+                self._learned.clear()
+            self._learned[key] = self._learn(reading.intent, reading.test, answer)
+        return self._learned[key]
+
+    def _learn(self, intent: str, test: str | None, answer: str) -> int:
+        allowed = self.all
+        if test is not None:
+            yes, no = self.split(test)
+            allowed = yes if answer.startswith("Yes") else no if answer.startswith("No") else allowed
+        return self.heard(intent, answer) & allowed or allowed
+
+    def heard(self, intent: str, answer: str) -> int:
+        """The cities of which everything is true that an answer says."""
+        found: list[str] = []
+        said, allowed = answer.lower(), self.all
+        for phrase, owners in self.phrases(intent):
+            if phrase in said and not any(phrase in longer for longer in found):
+                place = said.index(phrase)
+                # Whole words: 230 metres are not 1,230.
+                before, after = said[place - 1 : place], said[place + len(phrase) : place + len(phrase) + 1]
+                if (
+                    before.isalnum()
+                    or after.isalnum()
+                    or (before in (",", ".") and place > 1 and said[place - 2].isdigit())
+                ):
+                    continue
+                found.append(phrase)
+                allowed &= owners
+        return allowed or self.all
+
+    def named(self, mask: int) -> list[City]:
+        return [city for place, city in enumerate(self.cities) if mask >> place & 1]
+
+
+@cache
+def knowledge(config: str) -> Knowledge:
+    return Knowledge(config)
+
+
+def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str]]:
+    """The cities that agree with what is visible, and the questions that were asked."""
+    possible, asked = known.all, set()
+    turns = conversation.visible
+    for said, heard in pairwise(turns):
+        if said.role == "assistant" and heard.role == "user":
+            asked.add(said.content)
+            possible = possible & known.learn(read(said.content), heard.content) or possible
+    return possible, asked
+
+
+# --- the best question
+
+
+@cache
+def _outcomes(config: str, intent: str) -> tuple[tuple[int, int], ...]:
+    """For a sample of the answers to an open question: the bit of the city that gives it, and what it allows."""
+    known = knowledge(config)
+    found = []
+    for city in known.cities:
+        said = wordings(city, intent)
+        step = max(len(said) // 4, 1)
+        found += [(known.bit[city.number], known.heard(intent, sentence(clause))) for clause in said[::step][:4]]
+    return tuple(found)
+
+
+@lru_cache(4096)
+def best_question(config: str, possible: int) -> tuple[str, str | None]:
+    """The intent and test of the question that leaves the fewest cities, by expectation."""
+    known = knowledge(config)
+    count = possible.bit_count()
+    best: tuple[str, str | None] = "continent", None
+    least = float(count)
+    for intent in INTENTS:
+        sizes = [(allowed & possible).bit_count() for bit, allowed in _outcomes(config, intent) if bit & possible]
+        left = sum(sizes) / len(sizes)
+        if left < least - 1e-9:
+            best, least = (intent, None), left
+        for test in {form.test for form in known.closed[intent]}:
+            assert test is not None
+            yes, no = known.split(test)
+            left = ((yes & possible).bit_count() ** 2 + (no & possible).bit_count() ** 2) / count
+            if left < least - 1e-9:
+                best, least = (intent, test), left
+    return best
+
+
+# --- policies
+
+
+class CityPolicy(Policy):
+    """A policy that knows the cities, and reads the visible texts only.
+
+    Args:
+        config (`str`): whose cities may be hidden.
+        seed (`int`): of the policy's noise.
+    """
+
+    def __init__(self, config: str, seed: int) -> None:
+        self.config = config
+        self.known = knowledge(config)
+        self.streams = Streams(seed)
+
+    def act(self, conversations: Sequence[Conversation]) -> list[str]:
+        return [self._choose(conversation) for conversation in conversations]
+
+    def _choose(self, conversation: Conversation) -> str:
+        raise NotImplementedError
+
+    def _draw(self, conversation: Conversation, size: int) -> int:
+        return int(self.streams[conversation].integers(size))
+
+    def _any_question(self, conversation: Conversation) -> str:
+        intent = INTENTS[self._draw(conversation, len(INTENTS))]
+        listed = (self.known.open, self.known.closed)[self._draw(conversation, 2)][intent]
+        return listed[self._draw(conversation, len(listed))].text
+
+    def _guess(self, conversation: Conversation, possible: int) -> str:
+        names = self.known.named(possible)
+        return guess(names[self._draw(conversation, len(names))], self._draw(conversation, len(GUESSES)))
+
+
+def guess(city: City, number: int) -> str:
+    return GUESSES[number % len(GUESSES)].replace("{city}", city.name)
+
+
+class RandomPolicy(CityPolicy):
+    """Any known question, and now and then any city."""
+
+    name = "scripted:random"
+
+    def _choose(self, conversation: Conversation) -> str:
+        if self._draw(conversation, 10) == 0:
+            return self._guess(conversation, self.known.all)
+        return self._any_question(conversation)
+
+
+class ExpertPolicy(CityPolicy):
+    """The question that leaves the fewest cities, until a guess is worth as much."""
+
+    name = "scripted:expert"
+
+    def _choose(self, conversation: Conversation) -> str:
+        possible, asked = suspects(self.known, conversation)
+        if possible.bit_count() <= 2:
+            return self._guess(conversation, possible)
+        intent, test = best_question(self.config, possible)
+        listed = (self.known.open if test is None else self.known.closed)[intent]
+        texts = [form.text for form in listed if form.test == test]
+        fresh = [text for text in texts if text not in asked]
+        if not fresh:  # everything has been asked: what is left cannot be told apart
+            return self._guess(conversation, possible)
+        return fresh[self._draw(conversation, len(fresh))]
+
+
+class NoisyPolicy(ExpertPolicy):
+    """As `expert`, but every second question is any question."""
+
+    name = "scripted:noisy"
+
+    def _choose(self, conversation: Conversation) -> str:
+        if self._draw(conversation, 2):
+            return self._any_question(conversation)
+        return super()._choose(conversation)
+
+
+class PoorPolicy(CityPolicy):
+    """Asks anything for a while, then guesses cities of the right continent or hemisphere at best."""
+
+    name = "scripted:poor"
+
+    def _choose(self, conversation: Conversation) -> str:
+        turns = conversation.visible
+        if len(turns) < 2 * 8 or self._draw(conversation, 3) == 0:
+            return self._any_question(conversation)
+        possible = self.known.all
+        for said, heard in pairwise(turns):
+            if said.role == "assistant":
+                reading = read(said.content)
+                if reading.intent in ("continent", "hemisphere", "region") or reading.act == "guess":
+                    possible = possible & self.known.learn(reading, heard.content) or possible
+        return self._guess(conversation, possible)
+
+
+# --- the dataset
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a player of the dataset plays.
+
+    Args:
+        name (`str`): fills the `policy` column.
+        open_share (`float`): how many of the questions are open.
+        notice (`float`): how many of the answers are understood; the others are forgotten.
+        patience (`tuple[int, int]`): the first and last turn of the first serious guess, drawn uniformly.
+        hurry (`float`): the chance of a guess at each turn before that.
+        doubt (`float`): the chance of one more question in place of a guess after that.
+        look (`int`): of so many yes/no questions, the one that splits best what is still possible.
+    """
+
+    name: str
+    open_share: float
+    notice: float
+    patience: tuple[int, int]
+    hurry: float = 0.0
+    doubt: float = 0.1
+    look: int = 1
+
+
+def play(simulator: Simulator, seed: int, habit: Habit) -> Episode:
+    """Plays the dataset's game of a seed."""
+    known = knowledge(simulator.config)
+    chance = random.Random(seed * 7919 + len(habit.name))
+    patience = chance.randint(*habit.patience)
+    possible, last, turn, told = known.all, "", 0, 0
+    asked: set[str] = set()
+
+    def act(observation: str) -> str:
+        nonlocal possible, last, turn, told
+        # A guess is always remembered, an answer only if it was understood.
+        if last and (told == 0 or chance.random() < habit.notice):
+            possible = possible & known.learn(read(last), observation) or possible
+        turn += 1
+        if (turn >= patience and chance.random() >= habit.doubt) or (turn > 2 and chance.random() < habit.hurry):
+            places = [place for place in range(len(known.cities)) if possible >> place & 1]
+            last, told = guess(known.cities[chance.choice(places)], chance.randrange(len(GUESSES))), 0
+            return last
+        told = 1
+        for _ in range(3):
+            form = _question(known, chance, habit, possible)
+            if form.text not in asked:
+                break
+        asked.add(form.text)
+        last = _varied(form.text, chance, turn)
+        return last
+
+    return play_episode("guess_my_city", simulator, seed, habit.name, act)
+
+
+def _varied(text: str, chance: random.Random, turn: int) -> str:
+    """A known question, not always in the same words."""
+    text = text.replace("your city", chance.choice(HOMES))
+    opening = chance.choice(OPENINGS) if turn > 1 else ""
+    return f"{opening}{text[0].lower()}{text[1:]}" if opening.endswith(", ") else f"{opening} {text}".strip()
+
+
+def _question(known: Knowledge, chance: random.Random, habit: Habit, possible: int) -> Form:
+    if chance.random() < habit.open_share:
+        return chance.choice(known.open[chance.choice(INTENTS)])
+    tried = [chance.choice(known.closed[chance.choice(INTENTS)]) for _ in range(habit.look)]
+    if habit.look == 1:
+        return tried[0]
+
+    def unsure(form: Form) -> int:
+        yes, no = known.split(form.test or "")
+        return max((yes & possible).bit_count(), (no & possible).bit_count())
+
+    return min(tried, key=unsure)
+
+
+CURIOUS = Habit("curious", open_share=0.85, notice=0.092, patience=(17, 19))
+METHODICAL = Habit("methodical", open_share=0.25, notice=0.09, patience=(17, 19), look=3)
+HASTY = Habit("hasty", open_share=0.5, notice=0.074, patience=(15, 19), hurry=0.08)
+RANDOM = Habit("random", open_share=0.5, notice=0.0, patience=(20, 20), hurry=0.1)
+
+
+def _player(habit: Habit) -> Callable[[Simulator, int], Episode]:
+    return lambda simulator, seed: play(simulator, seed, habit)
+
+
+play_curious, play_methodical, play_hasty, play_random = map(_player, (CURIOUS, METHODICAL, HASTY, RANDOM))

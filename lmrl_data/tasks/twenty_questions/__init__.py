@@ -1,0 +1,48 @@
+"""Twenty Questions: find out by yes-or-no questions which of 158 everyday objects is hidden."""
+
+from lmrl_data.config import Config, ReferenceReturns, by_name
+from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.tasks.twenty_questions.simulator import (
+    MAX_QUESTIONS,
+    PLAYERS,
+    SOURCE,
+    ExpertPolicy,
+    RandomPolicy,
+    TwentyQuestionsSimulator,
+    _by,
+    data_facts,
+)
+
+TASK = Task(
+    id="twenty_questions",
+    version="1.0.0",
+    summary="Find a hidden everyday object by twenty yes-or-no questions; strategic information gathering.",
+    configs=by_name(
+        Config(
+            "standard",
+            "158 objects, all questions and answers visible",
+            None,
+            ReferenceReturns(-20.0, -14.71, -6.934, -6.934, SOURCE),
+        )
+    ),
+    simulator_class=TwentyQuestionsSimulator,
+    behaviors=tuple(
+        Behavior(player.name, share, _by(player)) for player, share in zip(PLAYERS, (0.06, 0.53, 0.41), strict=True)
+    ),
+    num_episodes={"train": 100_000, "test": 10_000},
+    max_turns=MAX_QUESTIONS,
+    protocols={
+        "paper": Protocol("632 games, about four an object; the paper states no number (its script plays 32)", 632),
+        "quick": Protocol("158 games", 158),
+    },
+    policies={"random": RandomPolicy, "expert": ExpertPolicy},
+    instructions=(
+        "You are playing Twenty Questions. One everyday object is hidden: an animal, a fruit, a vegetable, a vehicle, "
+        "clothing, jewelry, furniture, electronics, a musical instrument, a tool, something from the kitchen, the "
+        "office, the garden, sports, art, toys or nature. Ask one question at a time that can be answered with yes or "
+        "no, and write nothing else, for example: Is it an animal? Each is answered by Yes. or No. To win, name the "
+        "object in a question, for example: Is it a lion? You have twenty questions; each one costs a point but the "
+        "one that names the object."
+    ),
+    data_facts=data_facts,
+)

@@ -1,0 +1,233 @@
+"""Which of the known questions is nearest to one that no rule can read: by words, or by a sentence embedding."""
+
+import functools
+import math
+import re
+import string
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from lmrl_data.dialogue.sentence_model import sentence_model
+from lmrl_data.tasks.twenty_questions.knowledge import _IRREGULAR, asset
+
+# Stems that many questions have, but that alone may be all there is of one.
+WEAK = {
+    "mak": 0.55, "use": 0.35, "find": 0.25, "under": 0.5, "over": 0.5, "up": 0.4, "out": 0.4, "off": 0.4,
+    "around": 0.4, "into": 0.3, "onto": 0.3, "inside": 0.4,
+}  # fmt: skip
+
+
+@functools.cache
+def _words(part: str) -> dict[str, str]:
+    """The words of one part in `words.tsv`, each with the word that stands for it.
+
+    `same` are words of one meaning, `opposite` those that deny another, `stop` tell nothing of what is asked, and
+    `count` must be the same in two questions that are near each other: two wheels are not four.
+    """
+    found = dict[str, str]()
+    for line in asset("words.tsv").splitlines()[1:]:
+        name, head, words = line.split("\t")
+        if name == part:
+            found.update((word, head) for word in words.split(";") if word not in found)
+    return found
+
+
+def meant() -> set[str]:
+    """All words of `words.tsv`."""
+    parts = ("same", "opposite", "stop", "count")
+    return {word for part in parts for pair in _words(part).items() for word in pair}
+
+
+def opposite(word: str) -> str | None:
+    """The positive word that a word denies: `dead` denies `alive`."""
+    return _words("opposite").get(word)
+
+
+@functools.lru_cache(20_000)
+def stem(word: str) -> str:
+    """A word without its endings, brought to the one that stands for its meaning.
+
+    Examples:
+        >>> stem("wearing") == stem("worn") == stem("wearable")
+        True
+    """
+    word = _words("same").get(word, word)
+    return _bare(_IRREGULAR.get(word, word))
+
+
+@functools.lru_cache(20_000)
+def _bare(word: str) -> str:
+    for ending, least in (
+        ("fulness", 3), ("ingly", 3), ("ness", 3), ("able", 3), ("ible", 3), ("ing", 3), ("ies", 3), ("ied", 3),
+        ("ed", 3), ("ers", 4), ("er", 4), ("ly", 3), ("ic", 4), ("en", 4), ("es", 3), ("s", 3), ("y", 3), ("e", 3),
+    ):  # fmt: skip
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith(("ss", "us", "is")):
+            word = word[: -len(ending)]
+            return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls" else word
+    return word
+
+
+def content(words: Iterable[str], *, same: bool = True) -> tuple[str, ...]:
+    """The stems of the words that tell what is asked, in order; with `same`, one stem for words of one meaning."""
+    stemmed = stem if same else _bare
+    stop = _words("stop")
+    return tuple(stemmed(word) for word in words if word not in stop)
+
+
+def role(text: str) -> str:
+    """What a thing does in a question: "does it eat" is not "do you eat it", and not "do you eat with it"."""
+    if re.search(r" with (?:it|this)$|\bused? (?:to|for) ", text):
+        return "with"
+    return "it" if re.match(r"(?:does|can|will) it (?!have|come|get|need|use|contain|fit)", text) else ""
+
+
+def counts(words: Iterable[str]) -> frozenset[str]:
+    """The numbers in a question, and words that change what they say."""
+    count = _words("count")
+    return frozenset(word for word in words if word in count or word[0].isdigit())
+
+
+def asked(words: Sequence[str], *, same: bool = True) -> tuple[str, ...]:
+    """The stems of a question; that a thing is used with which something is done need not be said."""
+    used = role(" ".join(words)) == "with"
+    return content((word for word in words if not (used and word in ("use", "used"))), same=same)
+
+
+OTHER_ROLE = 0.85  # what a likeness is worth where the roles differ
+
+
+class Match(NamedTuple):
+    """What the nearest known questions ask for."""
+
+    attribute: str
+    score: float
+
+
+class Matcher(Protocol):
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        """What is asked by a question given as words; `None` if no known question is near it."""
+        ...
+
+
+def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | None:
+    if not scores:
+        return None
+    # Of equals the first in the table, on every machine.
+    number = max(scores, key=lambda each: (round(scores[each], 9), -each))
+    return Match(attributes[number], scores[number])
+
+
+def spelled(word: str, known: Container[str]) -> str:
+    """A word without its slip of the pen: two letters changed round, one missing, or one doubled.
+
+    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane, haunted is not hunted.
+    """
+    if len(word) < 6 or word in known:
+        return word
+    places = range(1, len(word) - 1)
+    fixed = [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in places[:-1]]
+    fixed += [word[:i] + word[i + 1 :] for i in places if word[i] == word[i - 1]]
+    fixed += [word[:i] + letter + word[i:] for i in range(1, len(word)) for letter in string.ascii_lowercase]
+    return next((each for each in fixed if each in known), word)
+
+
+def _grams(word: str) -> set[str]:
+    padded = f"^{word}$"
+    return {padded[i : i + n] for n in (2, 3) for i in range(len(padded) - n + 1)}
+
+
+class Lexical:
+    """Cosine of TF-IDF vectors of stems; a word no form has is read as the known one with the most common pieces.
+
+    Args:
+        forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
+    """
+
+    threshold = 0.57
+    unknown = 0.9  # how heavy a word is that no form has, beside the rarest that some have
+
+    def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
+        self.attributes = [attribute for attribute, _ in forms]
+        self.stems = [asked(form) for _, form in forms]
+        often = Counter(word for stems in self.stems for word in set(stems))
+        self.weights = {
+            word: WEAK.get(word, 1.0) * math.log(1 + len(forms) / (2 + count)) for word, count in often.items()
+        }
+        self.rarest = max(self.weights.values())
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for number, stems in enumerate(self.stems):
+            for word in set(stems):
+                self.places[word].append(number)
+        self.lengths = [math.sqrt(sum(self.weights[word] ** 2 for word in set(stems))) for stems in self.stems]
+        self.counts = [counts(form) for _, form in forms]
+        self.roles = [role(" ".join(form)) for _, form in forms]
+        self.grams = {word: _grams(word) for word in self.weights if len(word) > 3}
+
+    def known(self, word: str) -> bool:
+        return stem(word) in self.weights
+
+    def _alike(self, word: str) -> tuple[str, float]:
+        """The known word that is spelled most like it, and how much (Dice), or the word itself and 0."""
+        if len(word) < 5:
+            return word, 0.0
+        pieces = _grams(word)
+        dice, best = max(
+            ((2 * len(pieces & grams) / (len(pieces) + len(grams)), known) for known, grams in self.grams.items()
+             if known[0] == word[0]),
+            default=(0.0, word),
+        )  # fmt: skip
+        return (best, dice) if dice > 0.75 else (word, 0.0)
+
+    def scores(self, words: Sequence[str]) -> dict[int, float]:
+        """Cosines with the forms that share a word."""
+        shares = dict[str, float]()
+        norm = 0.0
+        for word in set(asked(words)):
+            weight = self.weights.get(word)
+            if weight is None:
+                word, dice = self._alike(word)
+                weight = self.unknown * self.rarest
+                if dice:
+                    shares[word] = max(shares.get(word, 0.0), self.weights[word] * dice)
+            else:
+                shares[word] = max(shares.get(word, 0.0), weight)
+            norm += weight**2
+        found: dict[int, float] = defaultdict(float)
+        for word, weight in shares.items():
+            for number in self.places[word]:
+                found[number] += weight * self.weights[word]
+        length = math.sqrt(norm)
+        same, part = counts(words), role(" ".join(words))
+        return {
+            number: value / (length * self.lengths[number]) * (1.0 if self.roles[number] == part else OTHER_ROLE)
+            for number, value in found.items()
+            if value and self.counts[number] == same
+        }
+
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        match = _best(self.attributes, self.scores(words))
+        return match if match is not None and match.score >= self.threshold else None
+
+
+class Embeddings:
+    """Cosine of MiniLM sentence embeddings, with a fifth of the lexical one.
+
+    Args:
+        forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
+    """
+
+    threshold = 0.63
+    share = 0.8
+
+    def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
+        self.model = sentence_model()
+        self.lexical = Lexical(forms)
+        self.vectors = self.model.encode([" ".join(form) for _, form in forms])
+
+    def nearest(self, words: Sequence[str]) -> Match | None:
+        near = self.share * (self.vectors @ self.model.encode([" ".join(words)])[0])
+        for number, score in self.lexical.scores(words).items():
+            near[number] += (1 - self.share) * score
+        match = _best(self.lexical.attributes, dict(enumerate(near.tolist())))
+        return match if match is not None and match.score >= self.threshold else None

@@ -1,0 +1,171 @@
+"""From free text to one question in a plain form: `is it ...`, `does it ...`, `can it ...` or `do you ...`.
+
+The patterns are in `assets/twenty_questions/rewrites.tsv`, in the order in which they are used. A name between `<` and
+`>` in a pattern is one of those that `let` lines define.
+"""
+
+import functools
+import itertools
+import re
+from typing import NamedTuple
+
+from lmrl_data.tasks.twenty_questions.knowledge import asset
+
+MAX_WORDS = 40
+MAX_LENGTH = 500  # characters; forty words have fewer
+
+OPENERS = frozenset(
+    ("is", "are", "was", "were", "do", "does", "did", "can", "could", "will", "would", "has", "have", "had", "should",
+     "might", "may", "must", "am")
+)  # fmt: skip
+ASKING = frozenset(("what", "which", "who", "whose", "whom", "where", "when", "why", "how"))
+_PLAIN = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-", 0xA0: " ", ord("\t"): " "}
+
+
+class Sentence(NamedTuple):
+    """A text's one question, in small letters without punctuation but commas, and whether it had a question mark."""
+
+    text: str
+    marked: bool
+
+
+_SUBJECT = r"(?:it|this|that|they|you|we|one|people|someone|the|an?|most)\b"
+_CONTRACTIONS = [
+    (re.compile(pattern), text)
+    for pattern, text in (
+        # "Isn't it alive?" expects a yes of what is alive; only "Is it not alive?" asks for the contrary.
+        (rf"\b(is|does|do|are|was|has|did|could|would|should)n'?t (?={_SUBJECT})", r"\1 "),
+        (rf"\bcan'?t (?={_SUBJECT})", "can "),
+        (r"\bcan't\b|\bcannot\b|\bcant\b", "can not"),
+        (r"\bwon't\b", "will not"),
+        (r"\bain't\b", "is not"),
+        (r"n't\b", " not"),
+        (r"\b(is|does|do|are|was|has|did|could|would)nt\b", r"\1 not"),
+        (r"\b(it|that|he|she|what|there|this|answer|object|thing|guess)'s\b", r"\1 is"),
+        (r"^its (?=(?:a|an|the|not|alive|made)\b)", "it is "),
+        (r"'re\b", " are"),
+        (r"'m\b", " am"),
+        (r"'d\b", " would"),
+        (r"'ve\b", " have"),
+        (r"'ll\b", " will"),
+        (r"\bman[- ]made\b", "manmade"),
+        (r"\bsmth\b", "something"),
+        (r"'", " "),
+    )
+]
+
+
+@functools.cache
+def _patterns(step: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """The patterns of a step; one that does not say how it ends takes the blank after it with it."""
+    names = dict[str, str]()
+    found = []
+    for line in asset("rewrites.tsv").splitlines()[1:]:
+        kind, pattern, replacement = (line + "\t").split("\t")[:3]
+        if kind == "let":
+            pattern, replacement = replacement, pattern
+        for name, text in names.items():
+            pattern = pattern.replace(f"<{name}>", text)
+        if kind == "let":
+            names[replacement] = pattern
+        elif kind == step:
+            found.append((pattern, replacement))
+    return tuple((re.compile(pattern), text) for pattern, text in itertools.starmap(_ended, found))
+
+
+def _ended(pattern: str, replacement: str) -> tuple[str, str]:
+    if pattern.endswith("$"):
+        return pattern, replacement
+    if not re.search(r" \(\?[=!]", pattern):
+        pattern += " "
+    return pattern, replacement + " " if replacement else ""
+
+
+def sentence(text: str) -> Sentence | None:
+    """The one question in a text; `None` if there is none, or more than one."""
+    if len(text) > MAX_LENGTH or len(text.split()) > MAX_WORDS:
+        return None
+    text = text.translate(_PLAIN).lower()
+    text = re.sub(r"[^\x20-\x7e\n]", "#", text)  # no letter that merely looks like one of ours
+    text = re.sub(r"\b(lbs?|ft|oz|kg|cm|in)\.", r"\1", re.sub(r"\bt\.\s?v\b\.?", "tv", text))
+    text = re.sub(r"(?<=\d)\.(?=\d)", "\x00", re.sub(r"(?<=\d),(?=\d{3})", "", text))
+    parts = [part.replace("\x00", ".") for part in re.findall(r"[^.?!;:\n]+[.?!;:]*", text)]
+    parts = [part for part in parts if re.search(r"[a-z]", part)]
+    asked = {part.strip() for part in parts if "?" in part}
+    if len(asked) > 1 or not parts:
+        return None
+    chosen = asked.pop() if asked else parts[-1]
+    found = _words(chosen)
+    return Sentence(found, "?" in chosen) if found else None
+
+
+def _words(text: str) -> str:
+    for contraction, long in _CONTRACTIONS:
+        text = contraction.sub(long, text)
+    text = " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)?|[$#,]", text))
+    while True:
+        before = text
+        text = text.removeprefix(", ")
+        # The comma after an opening word, as in "so, is it alive", means nothing.
+        whole = text.replace(" ,", "", 1)
+        for pattern, _ in _patterns("prefix"):
+            match = pattern.match(text) or pattern.match(whole)
+            if match is not None and match.end() < len(text):
+                text = (text if pattern.match(text) else whole)[match.end() :]
+                break
+        for pattern, _ in _patterns("tail"):
+            text = pattern.sub("", text)
+        if text == before:
+            return text.removesuffix(" ,")
+
+
+@functools.lru_cache(50_000)
+def clause(text: str) -> str:
+    """A question in its plain form."""
+    text = " ".join(text.split())
+    for pattern, _ in _patterns("adverb"):
+        text = pattern.sub("", text)
+    # What one rule makes may be what an earlier one is for.
+    for _ in range(2):
+        before = text
+        for beginning, pattern, replacement in _clause_patterns():
+            if text.startswith(beginning):  # most patterns begin alike, and need not be tried
+                text = pattern.sub(replacement, text)
+        if text == before:
+            break
+    return text.strip()
+
+
+@functools.cache
+def _clause_patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
+    """The patterns of clauses, and the letters that each begins with."""
+    rows = []
+    for pattern, replacement in _patterns("clause"):
+        match = re.match(r"\^([a-z ]*)(?=[^?*a-z ]|$)", pattern.pattern)
+        rows.append((match[1] if match else "", pattern, replacement))
+    return tuple(rows)
+
+
+def named(text: str) -> list[str]:
+    """The words that are left of a text without those in which a name is put: all of them, unless it is a guess."""
+    text = text.replace(",", " ")
+    text = " ".join(text.split())
+    for _ in range(3):
+        before = text
+        for pattern, replacement in _patterns("guess"):
+            text = pattern.sub(replacement, text)
+        if text == before:
+            break
+    return text.split()
+
+
+def as_question(text: str) -> str:
+    """A statement, or a mere noun, as a question."""
+    text = re.sub(r"^(?:i (?:think|believe|guess|suppose|assume) )?(?:that )?", "", text)
+    match = re.match(r"^(?:it|this|that|they) (is|are|was|does|can|could|will|would|has|have)\b ?(.*)$", text)
+    if match is not None:
+        return f"does it have {match[2]}" if match[1] in ("has", "have") else f"{match[1]} it {match[2]}"
+    match = re.match(r"^it (\w+) ?(.*)$", text)
+    if match is not None:
+        return f"does it {match[1]} {match[2]}".strip()
+    return text if text.split(" ", 1)[0] in OPENERS else f"is it {text}"

@@ -1,0 +1,240 @@
+"""The part of `lmrl-eval` that speaks to the Hub: publish results and checkpoints, verify scores, rank them."""
+
+import shlex
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lmrl_eval.leaderboard.collect import Entry, Evidence
+    from lmrl_eval.verify import Verification
+
+ModelOption = Annotated[str, typer.Option(help="Model repo on the Hub.", metavar="ORG/NAME")]
+NamespaceOption = Annotated[str, typer.Option(help="Whose datasets the benchmarks are.", metavar="NAME")]
+CreatePrOption = Annotated[bool, typer.Option("--create-pr", help="As a pull request, for a repo that is not yours.")]
+
+
+def push(
+    results: Annotated[Path, typer.Argument(help="A results folder that `lmrl-eval run` wrote.", show_default=False)],
+    model: ModelOption,
+    create_pr: CreatePrOption = False,
+    namespace: NamespaceOption = "lmrl",
+    episodes_repo: Annotated[
+        str | None,
+        typer.Option(help="Dataset for the episodes; OWNER/NAME-lmrl-episodes by default.", metavar="ORG/NAME"),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new dataset of episodes private.")] = False,
+) -> None:
+    """Publish a score: its episodes as a dataset, and an entry in the model's repo.
+
+    The episodes are replayed first, and a score that they do not give is refused. The same results pushed again change
+    nothing. The token is the one of `hf auth login`, or HF_TOKEN.
+
+    \b
+    Examples:
+      lmrl-eval push results/maze-fully_observed-bc --model my-name/maze-bc-gpt2
+      lmrl-eval push results/maze-fully_observed-bc --model someone/model --create-pr
+    """
+    from lmrl_eval.hub.push_results import push_results
+
+    pushed = push_results(
+        results, model, namespace=namespace, create_pr=create_pr, private=private, episodes_repo=episodes_repo,
+        progress=True,
+    )  # fmt: skip
+    _print_verification(str(results), pushed.verification)
+    for published in (pushed.episodes, pushed.model):
+        typer.echo(published.describe())
+
+
+def push_model(
+    folder: Annotated[Path, typer.Argument(help="A checkpoint folder that a recipe wrote.", show_default=False)],
+    model: ModelOption,
+    task: Annotated[str | None, typer.Option(help="Task it plays.", metavar="TASK")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Config of the task; its first one by default.", metavar="NAME")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="The YAML that it was trained by.", show_default=False)] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="What trained it, e.g. ilql; bc by default.", metavar="NAME")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repo private.")] = False,
+    create_pr: CreatePrOption = False,
+) -> None:
+    """Publish a checkpoint: weights, tokenizer, recipe, figures and card.
+
+    A recipe's folder says what it was made from. Of any other, e.g. of `trl sft`, --task or --recipe tells it.
+
+    \b
+    Examples:
+      lmrl-eval push-model runs/maze/ilql --model my-name/maze-ilql-gpt2
+      lmrl-eval push-model runs/maze/sft --model my-name/maze-bc-gpt2 --task maze --config fully_observed
+    """
+    from lmrl_eval.hub.push_checkpoint import push_checkpoint
+
+    published = push_checkpoint(
+        folder, model, task=task, config=config, recipe=recipe, algorithm=algorithm, private=private,
+        create_pr=create_pr,
+    )  # fmt: skip
+    typer.echo(published.describe())
+
+
+def verify(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A results folder, a model ORG/NAME, or a dataset of episodes datasets/ORG/NAME.", show_default=False
+        ),
+    ],
+    namespace: NamespaceOption = "lmrl",
+) -> None:
+    """Check scores without the model: play the published actions again.
+
+    Every text and reward is compared with the simulator's, and the score computed anew. The exit code is 0 if all is
+    verified, 1 if a score is flagged or could not be checked, and 2 if there is nothing to check.
+
+    \b
+    Examples:
+      lmrl-eval verify results/maze-fully_observed-bc
+      lmrl-eval verify my-name/maze-bc-gpt2
+      lmrl-eval verify datasets/my-name/maze-bc-gpt2-lmrl-episodes
+    """
+    from lmrl_eval.verify import verify_results
+
+    if Path(target).is_dir():
+        verification = verify_results(target, progress=True)
+        _print_verification(target, verification)
+        statuses = [verification.status]
+    else:
+        found = _examine(target, namespace)
+        for each in found:
+            _print_verification(each.name, each.verification)
+        statuses = [each.verification.status for each in found]
+    if not set(statuses) <= {"verified", "oracle"}:
+        raise typer.Exit(1)
+
+
+def _examine(target: str, namespace: str) -> "list[Evidence]":
+    from lmrl_data.errors import UserError
+    from lmrl_data.hub import check_repo_id, connect
+    from lmrl_eval.leaderboard.collect import examine_dataset, examine_model
+
+    repo_id = target.removeprefix("datasets/")
+    try:
+        check_repo_id(repo_id)
+    except UserError:
+        raise UserError(
+            f"{target} is no folder here and no repo id; give a results folder, ORG/NAME, or datasets/ORG/NAME"
+        ) from None
+    try:
+        api = connect(write=False)
+        if repo_id != target:
+            return examine_dataset(api, repo_id, progress=True)
+        return examine_model(api, repo_id, namespace, _warn, progress=True)
+    except UserError as error:
+        if Path(target).parent.is_dir():  # rather a folder with a slip in its name
+            raise UserError(f"{target} is no folder here, and {error}") from None
+        raise
+
+
+def leaderboard(
+    namespace: NamespaceOption = "lmrl",
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task, may be repeated; all by default.", metavar="TASK")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="One more model to look at, may be repeated.", metavar="ORG/NAME")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the page, the table and the figure.")] = Path("leaderboard"),
+    push: Annotated[str | None, typer.Option(help="Publish the page as a static Space.", metavar="ORG/SPACE")] = None,
+    create_pr: CreatePrOption = False,
+) -> None:
+    """Collect the published scores, verify each by replay, and write the leaderboard.
+
+    \b
+    Examples:
+      lmrl-eval leaderboard
+      lmrl-eval leaderboard --task maze --model my-name/maze-bc-gpt2
+      lmrl-eval leaderboard --push my-name/lmrl-leaderboard
+    """
+    from lmrl_data.errors import UserError
+    from lmrl_data.hub import check_repo_id, connect, publish
+    from lmrl_eval.leaderboard.collect import collect
+    from lmrl_eval.report import figure_of
+
+    tasks, models = task or [], model or []
+    if push is not None:
+        check_repo_id(push)
+        connect()  # a token that is missing is told now
+    elif create_pr:
+        raise UserError("--create-pr proposes what --push would publish; add --push ORG/SPACE")
+    figure_of(1, 1)  # and so is matplotlib
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UserError(f"cannot write the leaderboard to {out}: {error.strerror or error}") from None
+    entries = collect(namespace, tasks, models, warn=_warn, progress=True)
+    # What the page is a function of: neither where it is written to nor whether it is published.
+    parts = ["lmrl-eval", "leaderboard", "--namespace", namespace]
+    parts += [word for name in tasks for word in ("--task", name)]
+    parts += [word for name in models for word in ("--model", name)]
+    names = write_leaderboard(entries, out, command=shlex.join(parts))
+    typer.echo((out / "leaderboard.md").read_text(encoding="utf-8").rstrip())
+    typer.echo(f"wrote {out}")
+    if push is not None:
+        files = {name: out / name for name in names}
+        message, stale = "LMRL-Gym leaderboard", ("leaderboard.png",)
+        published = publish(
+            connect(), push, "space", files, message=message, create_pr=create_pr, replaces=stale,
+            marker="leaderboard.js",
+        )  # fmt: skip
+        typer.echo(published.describe())
+
+
+def write_leaderboard(entries: "list[Entry]", folder: Path, *, command: str) -> list[str]:
+    """Writes the page, the table and, if anything is ranked, the figure; returns the names of the files.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    from lmrl_data.dataset.folder import write_text
+    from lmrl_data.errors import UserError
+    from lmrl_eval.leaderboard.page import RANKED, leaderboard_figure, markdown_table, write_page
+
+    names = write_page(entries, folder, command=command)
+    figure = folder / "leaderboard.png"
+    try:
+        write_text(folder / "leaderboard.md", markdown_table(entries))
+        if any(entry.status in RANKED for entry in entries):
+            # Without the software's version in the file, the same scores make the same picture.
+            leaderboard_figure(entries).savefig(figure, metadata={"Software": None})
+            names = [*names, figure.name]
+        else:
+            figure.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the leaderboard to {folder}: {error.strerror or error}") from None
+    return [*names, "leaderboard.md"]
+
+
+def _print_verification(name: str, verification: "Verification") -> None:
+    from lmrl_eval.report import plain
+    from lmrl_eval.verify import describe
+
+    first, *rest = describe(verification).split("\n")
+    typer.echo("\n".join([f"{plain(name, 300)}: {first}", *(f"  {line}" for line in rest)]))
+
+
+def _warn(line: str) -> None:
+    from lmrl_eval.report import plain
+
+    typer.echo(f"warning: {plain(line, 300)}", err=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to `lmrl-eval`."""
+    for name, command in (
+        ("push", push), ("push-model", push_model), ("verify", verify), ("leaderboard", leaderboard),
+    ):  # fmt: skip
+        app.command(name)(command)

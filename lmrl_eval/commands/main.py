@@ -1,0 +1,356 @@
+"""`lmrl-eval`: scores policies in the simulator and reports the scores."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmrl_eval import hub_cli
+
+if TYPE_CHECKING:
+    from lmrl_eval.results import Results
+
+# Threads that wait for the next small matrix would otherwise burn the cores that the simulator needs. Read by OpenMP
+# when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print it.")] = False
+) -> None:
+    """Scores of policies on LMRL-Gym's tasks.
+
+    \b
+    Example:
+      lmrl-eval run --task maze --policy scripted:optimal
+    """
+    if version:
+        from lmrl_data import __version__
+
+        typer.echo(f"lmrl {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
+    policy: Annotated[
+        str, typer.Option(help="scripted:NAME, human, chat:MODEL@URL, a checkpoint folder, or a model id.")
+    ],
+    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Which starts are played, and how often: paper or quick, or one of the task's own."),
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(help="Number of episodes; the protocol's by default.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A reset option of the task, e.g. opponent=depth1.", metavar="NAME=VALUE")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
+    beta: Annotated[
+        list[str] | None,
+        typer.Option(help="Weight of the values; several, or 0,4,16, make a sweep.", metavar="NUMBER"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Episodes that run at the same time; 64 by default, 8 of a chat policy.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(help="Successful episodes that a chat policy is shown; 0 by default.")
+    ] = None,
+    shots_dataset: Annotated[
+        str | None, typer.Option(help="The dataset these are from; lmrl/TASK by default.", metavar="NAME")
+    ] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="What a chat policy writes: plain (the default), or json.", metavar="FORM")
+    ] = None,
+    policy_budget: Annotated[int | None, typer.Option(help="The most requests a chat policy may send.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+    oracle: Annotated[
+        str,
+        typer.Option(help="Who speaks in a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL."),
+    ] = "grounded",
+    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
+) -> None:
+    """Play a task with a policy and write the score and the episodes.
+
+    Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name. The same command goes on
+    with a run that was interrupted. A chat oracle or policy is sent the key in LMRL_API_KEY (of both at once: in
+    LMRL_ORACLE_API_KEY and LMRL_POLICY_API_KEY), over https or to this machine only.
+
+    \b
+    Examples:
+      lmrl-eval run --task maze --policy scripted:optimal
+      lmrl-eval run --task maze --config partially_observed --policy runs/bc
+      lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
+      lmrl-eval run --task endgames --policy scripted:optimal --protocol tricky --option opponent=errant
+      lmrl-eval run --task maze --policy human --protocol quick --episodes 2
+      lmrl-eval run --task twenty_questions --policy runs/bc --oracle lm:runs/oracle
+      lmrl-eval run --task car_dealer --policy runs/bc --oracle chat:my/model@http://localhost:8000/v1
+      lmrl-eval run --task wordle --policy chat:my/model@http://localhost:8000/v1 --episodes 64 --temperature 0
+      lmrl-eval run --task maze --policy chat:my/model@http://localhost:8000/v1 --shots 1 --answers json
+      lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 --protocol quick --policy-budget 500
+    """
+    from lmrl_data.errors import UserError
+    from lmrl_data.options import parse_options
+    from lmrl_data.tasks import get_task
+    from lmrl_eval.evaluator import Evaluator, versions
+    from lmrl_eval.oracles import load_oracle
+    from lmrl_eval.policies import describe_checkpoint, load_policy
+    from lmrl_eval.report import plain, table
+    from lmrl_eval.results import PartialResults, check_folder
+
+    chosen = get_task(task)
+    config = config or chosen.default_config
+    chosen.config(config)
+    chosen.protocol(protocol)
+    options = parse_options(option or [])
+    betas = _betas(beta or [])
+    # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
+    human = policy == "human"
+    # Nor is an endpoint, which may cost money; more episodes at a time than requests are only lost when it fails.
+    asked = policy.startswith("chat:")
+    batch_size = (8 if asked else 64) if batch_size is None else batch_size
+    chat = {"shots": shots, "dataset": shots_dataset, "answers": answers, "budget": policy_budget}
+    speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
+    scores, folders = [], []
+    for value in betas:
+        player = load_policy(
+            policy,
+            chosen,
+            config,
+            seed=policy_seed,
+            temperature=temperature,
+            beta=value,
+            max_new_tokens=max_new_tokens,
+            device=device,
+            chat=chat | {"concurrency": batch_size} if asked else chat,
+        )
+        folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
+        if out is not None:
+            folder = out if len(betas) == 1 else out / _slug(player.name)
+        # Now, and not after an hour of play.
+        check_folder(folder)
+        checkpoint = describe_checkpoint(policy, player)
+        n_episodes = chosen.protocol(protocol).n_episodes if episodes is None else episodes
+        settings = {
+            "task": chosen.id, "task_version": chosen.version, "config": config, "protocol": protocol,
+            "options": options, "n_episodes": n_episodes, "seed": seed, "policy": player.name,
+            "policy_seed": policy_seed, "checkpoint": checkpoint, "versions": versions(),
+            "oracle": speaker and speaker.describe(),
+        }  # fmt: skip
+        partial = PartialResults(folder, settings)
+        try:
+            result = Evaluator().compute(
+                player,
+                chosen,
+                config,
+                protocol=protocol,
+                options=options,
+                n_episodes=n_episodes,
+                seed=seed,
+                batch_size=1 if human else batch_size,
+                progress=not human,
+                move_accuracy=not human and not asked,
+                policy_seed=None if human else policy_seed,
+                checkpoint=checkpoint,
+                dataset_revision=(checkpoint or {}).get("dataset_revision"),
+                oracle=speaker,
+                done=partial.read(),
+                on_episode=partial.add,
+            )
+        except (UserError, KeyboardInterrupt) as error:
+            if not partial.count:
+                raise
+            saved = f"{partial.count} of {n_episodes} episodes are saved; the same command goes on from there"
+            if isinstance(error, UserError):
+                raise type(error)(f"{error}; {saved}") from None
+            typer.echo(f"\n{saved}", err=True)
+            raise
+        folders.append(result.save(folder))
+        partial.remove()
+        scores.append(result.score)
+    typer.echo(table(scores))
+    for folder in folders:
+        typer.echo(f"wrote {plain(str(folder), 500)}")
+
+
+@app.command("oracle")
+def compare_oracle(
+    task: Annotated[str, typer.Option(help="Id of a dialogue task, e.g. twenty_questions.")],
+    oracle: Annotated[str, typer.Option(help="Who is compared: lm:FOLDER (or a model id), or chat:MODEL@URL.")],
+    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
+    episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
+    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure how often a model as oracle says what the simulator says by itself.
+
+    Plays what the dataset's agents say and asks the oracle at every turn. Goes to results/oracle-TASK-CONFIG-ORACLE.
+
+    \b
+    Example:
+      lmrl-eval oracle --task twenty_questions --oracle lm:runs/oracle
+    """
+    from lmrl_data.errors import UserError
+    from lmrl_data.tasks import get_task
+    from lmrl_eval.oracles import load_oracle
+    from lmrl_eval.oracles.agreement import measure, write_agreement
+
+    chosen = get_task(task)
+    config = config or chosen.default_config
+    chosen.config(config)
+    speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
+    if speaker is None:
+        raise UserError("the grounded oracle is what others are compared with; name lm:FOLDER or chat:MODEL@URL")
+    found = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
+    folder = out or Path("results", _slug(f"oracle-{chosen.id}-{config}-{oracle}"))
+    typer.echo(write_agreement(found, folder))
+    typer.echo(f"wrote {folder}")
+
+
+@app.command()
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Results folders that `lmrl-eval run` wrote; with --curves, output folders of training."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for report.md and the figures.")] = Path("report"),
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Draw the learning curves of training runs instead.")
+    ] = False,
+) -> None:
+    """Make a table, a figure and pictures of several results, or of what training runs logged.
+
+    With --curves it reads trainer_state.json, in the folder or its newest checkpoint, and writes curves.png,
+    curves.csv and curves.md. Of runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, the mean is
+    drawn too.
+
+    \b
+    Examples:
+      lmrl-eval report results/*
+      lmrl-eval report --curves runs/maze/ppo_seed* runs/maze/grpo --out report/maze
+    """
+    if curves:
+        from lmrl_eval.curves import write_curves
+        from lmrl_eval.report import plain
+
+        written = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
+        for folder in written.skipped:
+            typer.echo(f"skipped {plain(str(folder), 500)}: no log of a training run", err=True)
+        typer.echo(written.table)
+        typer.echo(f"wrote {out / 'curves.md'}")
+        return
+    from lmrl_eval.report import write_report
+    from lmrl_eval.results import read_results
+
+    named: dict[str, Results] = {}
+    for path in results:
+        name = base = _slug(path.resolve().name)
+        number = 1
+        while name in named:
+            name, number = f"{base}-{number + 1}", number + 1
+        named[name] = read_results(path)
+    typer.echo(write_report(named, out, command=shlex.join(["lmrl-eval", *_arguments])))
+    typer.echo(f"wrote {out / 'report.md'}")
+
+
+@app.command("from-inspect")
+def from_inspect(
+    log: Annotated[Path, typer.Argument(help="A log that `inspect eval` wrote, mostly logs/*.eval.")],
+    out: Annotated[Path | None, typer.Option(help="Results folder.", show_default=False)] = None,
+) -> None:
+    """Make results of a log of inspect-ai's, as if `lmrl-eval run` had played them.
+
+    \b
+    Example:
+      inspect eval lmrl_eval/inspect.py@wordle --model openai/MODEL -T episodes=64
+      lmrl-eval from-inspect logs/2026-11-28T12-00-00_wordle.eval
+    """
+    from lmrl_eval.inspect import results_from_log
+    from lmrl_eval.report import plain, table
+
+    results = results_from_log(log)
+    score = results.score
+    folder = results.save(out or Path("results", _slug(f"{score.task}-{score.config}-{score.policy}")))
+    typer.echo(table([score]))
+    typer.echo(f"wrote {plain(str(folder), 500)}")
+
+
+def _betas(given: Sequence[str]) -> list[float | None]:
+    from lmrl_data.errors import UserError
+
+    values: list[float | None] = []
+    for text in ",".join(given).split(",") if given else []:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value < float("inf"):
+            raise UserError(f"a beta is a number from 0 up, got {text[:80]!r}; write --beta 4 or --beta 0,4,16")
+        values.append(value)
+    return list(dict.fromkeys(values)) or [None]
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=-]+", "_", name).strip("._") or "policy"
+
+
+hub_cli.register(app)
+
+_arguments: list[str] = []
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
+    _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    from lmrl_data.dataset.card import printable
+    from lmrl_data.errors import UserError
+
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(_arguments, prog_name="lmrl-eval", standalone_mode=False)
+    except (UserError, typer.exceptions.TyperException) as error:
+        message = str(error) if isinstance(error, UserError) else error.format_message()
+        typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"error: {error.strerror}: {printable(str(error.filename)[:200])}", err=True)
+        sys.exit(2)
+    if code == 130:  # what typer makes of Ctrl-C
+        typer.echo("interrupted", err=True)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

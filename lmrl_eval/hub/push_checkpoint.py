@@ -1,0 +1,254 @@
+"""The publication of a checkpoint: the weights, the card and what they were made from become a model on the Hub.
+
+What is sent is on a list. Everything else in a training's output folder stays here: pickles, the optimizer's state,
+checkpoints, logs.
+"""
+
+import json
+import re
+from fnmatch import fnmatchcase
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from lmrl_data.errors import UserError
+from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
+from lmrl_eval.hub.push_results import TAG
+from lmrl_eval.policies import HUB_ID
+from lmrl_eval.training_record import RECIPE, TRAINING, Provenance, cloned, from_recipe, read_provenance, recipe_text
+
+CARD = "README.md"
+CURVES = "figures/curves.png"
+TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
+)  # fmt: skip
+WEIGHTS = (
+    "model.safetensors", "model-?????-of-?????.safetensors", "model.safetensors.index.json",
+    "adapter_model.safetensors", "adapter_config.json",
+    "value_model/config.json", "value_model/model.safetensors", "value_model/model-?????-of-?????.safetensors",
+    "value_model/model.safetensors.index.json",
+)  # fmt: skip
+ABOUT = (TRAINING, RECIPE, CARD, "trainer_state.json", "figures/*.png")
+SENT = ("config.json", "generation_config.json", *TOKENIZER, *WEIGHTS, *ABOUT)
+REPLACED = (*TOKENIZER, *WEIGHTS, *ABOUT)  # of an older push, where this one has none
+TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
+
+Files = dict[str, Path | bytes]
+
+
+def push_checkpoint(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    task: str | None = None,
+    config: str | None = None,
+    recipe: Path | None = None,
+    algorithm: str | None = None,
+    private: bool = False,
+    create_pr: bool = False,
+) -> Published:
+    """Publishes a policy or a simulator that was trained here, with its card. What is there already is not sent.
+
+    Args:
+        folder (`str` or `Path`): the output folder of a recipe, or of `trl sft`.
+        repo_id (`str`): the model repository, e.g. `"lmrl/maze-ilql-gpt2"`.
+        task (`str`, *optional*), config (`str`, *optional*): what it plays, of a folder without `training.json`.
+        recipe (`Path`, *optional*): the YAML that a folder without `training.json` was trained by.
+        algorithm (`str`, *optional*): of such a folder; `"bc"` by default.
+        private (`bool`, *optional*, defaults to `False`): of a repository that is made.
+        create_pr (`bool`, *optional*, defaults to `False`): as a pull request.
+
+    Raises:
+        UserError: if the folder holds no checkpoint that can be loaded, it is not known what it was made from, a file
+            holds a token, or the Hub refuses.
+    """
+    check_repo_id(repo_id)
+    folder = Path(folder).expanduser()
+    files = checkpoint_files(folder)
+    provenance = read_provenance(folder)
+    given = {"--task": task, "--config": config, "--recipe": recipe, "--algorithm": algorithm}
+    flags = [name for name, value in given.items() if value is not None]
+    if provenance is not None and flags:
+        raise UserError(f"{folder / TRAINING} says what this was made from; leave out {', '.join(flags)}")
+    card = _text(files[CARD]) if provenance is not None and CARD in files else None
+    if provenance is None:
+        provenance = _told(folder, task, config, recipe, algorithm)
+        files[TRAINING] = provenance.to_json().encode()
+        if recipe is not None:
+            files[RECIPE] = recipe_text(from_recipe(recipe), "trl sft").encode()
+    if (curves := _curves(folder)) is not None:
+        files[CURVES] = curves
+    recorded = RECIPE in files
+    if card is None or card == provenance.card(recipe=recorded):
+        # Here it is known where it goes and what lies beside it. A card that was written by hand is sent as it is.
+        figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
+        card = provenance.card(recipe=recorded, repo=repo_id, figures=figures)
+    files[CARD] = card.encode()
+    check_no_token(files)
+    api = connect()
+    return publish(
+        api,
+        repo_id,
+        "model",
+        lambda: files | {CARD: _with_scores(card, repo_id)},
+        message=f"{provenance.task}: {provenance.algorithm}",
+        private=private,
+        create_pr=create_pr,
+        replaces=REPLACED,
+    )
+
+
+def _told(
+    folder: Path, task: str | None, config: str | None, recipe: Path | None, algorithm: str | None
+) -> Provenance:
+    """The provenance of a folder without `training.json`, as the user tells it."""
+    if task is None and recipe is None:
+        raise UserError(
+            f"{folder} has no {TRAINING}, so say what it was made from: the YAML it was trained by as --recipe, or "
+            "--task and --config"
+        )
+    if algorithm is None and (folder / "value_model").is_dir():
+        raise UserError(f"{folder} has a value model and no {TRAINING} that says of what; give --algorithm")
+    return cloned({} if recipe is None else from_recipe(recipe), task, config, algorithm or "bc")
+
+
+# --- the folder
+
+
+def checkpoint_files(folder: Path) -> Files:
+    """The files of a checkpoint that may be published, by their path in it; all of them can be loaded.
+
+    Raises:
+        UserError: if it is no checkpoint, its weights are pickles or not whole, or a file leads out of it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist; give the output folder of a training run")
+    inside = folder.resolve()
+    files: Files = {}
+    for pattern in SENT:
+        for path in sorted(folder.glob(pattern)):
+            if not path.resolve().is_relative_to(inside):
+                raise UserError(f"{path} is a link out of the folder; put the file itself there")
+            if path.is_file():
+                files[path.relative_to(folder).as_posix()] = path
+    if "config.json" not in files and "adapter_config.json" not in files:
+        raise UserError(f"{folder} is no checkpoint: it has no config.json; give the output folder of a training run")
+    weights = [name for name in files if name.endswith(".safetensors")]
+    for part in ("", "value_model/"):
+        if part and not (folder / part).is_dir():
+            continue
+        if not any(name.rpartition("/")[0] == part.rstrip("/") for name in weights):
+            pickled = [path.name for path in (folder / part).glob("*.[bp]*") if path.suffix in (".bin", ".pt", ".pth")]
+            pickled = [name for name in pickled if name != "training_args.bin"]
+            why = f"only {pickled[0]}, a pickle, which runs code; save it again as safetensors" if pickled else "none"
+            raise UserError(f"{folder / part} has no weights in safetensors: {why}")
+        _check_index(folder, part, weights)
+    for name in weights:
+        _check_weights(folder / name)
+    if "adapter_config.json" in files:
+        _check_adapter(folder / "adapter_config.json")
+    return files
+
+
+def _check_index(folder: Path, part: str, weights: list[str]) -> None:
+    path = folder / f"{part}model.safetensors.index.json"
+    if not path.is_file():
+        return
+    try:
+        named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise UserError(f"{path} is damaged; save the model again") from None
+    missing = sorted(str(name) for name in named if f"{part}{name}" not in weights)
+    if missing:
+        raise UserError(f"{path} names {missing[0][:80]}, which is not there; save the model again")
+
+
+def _check_weights(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:100]}); save the model again") from None
+
+
+def _check_adapter(path: Path) -> None:
+    """Adapters whose base model nobody else has are of no use to anybody else."""
+    try:
+        base = str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(f"{path} is damaged; save the model again") from None
+    if Path(base).expanduser().exists() or not HUB_ID.fullmatch(base):
+        raise UserError(
+            f"{path.parent} holds adapters of {base[:80]!r}, which nobody else has: push that, put its id into "
+            f"base_model_name_or_path of {path.name}, and push again"
+        )
+
+
+def _text(content: Path | bytes) -> str:
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    return data.decode("utf-8", errors="replace")
+
+
+def check_no_token(files: Files) -> None:
+    """Raises a `UserError` if the user's token, or what looks like one, stands in a text that would be published."""
+    from huggingface_hub import get_token
+
+    own = (get_token() or "").encode()
+    for name, content in files.items():
+        if name.endswith((".safetensors", ".png")):
+            continue
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        if TOKEN.search(data) or (own and own in data):
+            raise UserError(f"{name} holds a token of the Hub: take it out before others read it")
+
+
+# --- the card
+
+
+def _curves(folder: Path) -> bytes | None:
+    """The learning curves as a picture; the same log makes the same bytes. `None` if nothing was logged."""
+    from lmrl_eval.curves import curves_figure, read_run, shown_panels
+
+    run = read_run(folder, label="training")
+    if run is None or not shown_panels([run]):
+        return None
+    picture = BytesIO()
+    curves_figure([run]).savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _head(card: str) -> tuple[dict[str, Any], str] | None:
+    """The head of a card and the text below it; `None` if it has none that can be read."""
+    import yaml
+
+    found = re.match(r"---\r?\n(.*?\n)---\r?\n", card, re.S)
+    if found is None:
+        return None
+    try:
+        head = yaml.safe_load(found[1])
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return (head, card[found.end() :]) if isinstance(head, dict) else None
+
+
+def _with_scores(card: str, repo_id: str) -> bytes:
+    """The card with the scores that were published in the repository since."""
+    import yaml
+
+    there = present_text(repo_id, "model", CARD)
+    if there is None:
+        return card.encode()
+    old, new = _head(there.decode("utf-8", errors="replace")), _head(card)
+    if old is None or new is None or "model-index" not in old[0]:
+        return card.encode()
+    tags = new[0].get("tags")
+    tags = tags if isinstance(tags, list) else [] if tags is None else [tags]
+    head = new[0] | {"model-index": old[0]["model-index"], "tags": tags if TAG in tags else [*tags, TAG]}
+    # A card that says the same in another order stays as it is.
+    if old == (head, new[1]):
+        return there
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{new[1]}".encode()

@@ -1,0 +1,1 @@
+"""Training recipes, one file an algorithm; installed as `lmrl_recipes`."""

@@ -1,0 +1,171 @@
+"""How every recipe ends: a folder with the policy, its card and what it was made from; and, if asked for, a push."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+from lmrl_recipes.training import start
+
+from lmrl_data import UserError, get_task
+from lmrl_data.dataset.folder import read_manifest
+from lmrl_eval.hub.push_checkpoint import push_checkpoint
+from lmrl_eval.training_record import (
+    RECIPE,
+    TRAINING,
+    Provenance,
+    is_private,
+    public,
+    recipe_text,
+    running_versions,
+)
+
+# datasets keeps what it read from the Hub in a folder that is named by the commit.
+COMMIT_FOLDER = re.compile(r"[0-9a-f]{40}")
+
+
+# --- before
+
+
+class Target(NamedTuple):
+    """Where a finished run is pushed."""
+
+    repo_id: str
+    private: bool
+
+
+def push_target(args: Any, adapters_of: str | None = None) -> Target | None:
+    """Where the settings want the run to be pushed; from here on transformers' own pushing is off.
+
+    That would push every checkpoint, with all that a resumed run needs, and a card of its own.
+
+    Args:
+        args (`TrainingArguments`): of the run.
+        adapters_of (`str`, *optional*): the base model, where the run saves nothing but adapters.
+
+    Raises:
+        UserError: for settings that would fail at the end, hours later.
+    """
+    if args.hub_token is not None:
+        raise UserError("hub_token does not belong into a recipe: leave it out and run `hf auth login`")
+    if not args.push_to_hub:
+        return None
+    args.push_to_hub = False
+    if adapters_of is not None and Path(adapters_of).exists():
+        raise UserError(
+            f"adapters of {adapters_of}, a folder here, are of no use to others: push that first and train from its "
+            "id, or leave push_to_hub out"
+        )
+    if args.process_index:
+        return None
+    from lmrl_data.hub import check_repo_id, connect, hub_errors
+
+    api = connect()
+    repo_id = args.hub_model_id or Path(args.output_dir).resolve().name
+    if "/" not in repo_id:
+        with hub_errors(repo_id):
+            repo_id = f"{api.whoami()['name']}/{repo_id}"
+    return Target(check_repo_id(repo_id), bool(args.hub_private_repo))
+
+
+# --- what was trained
+
+
+class Data(NamedTuple):
+    """The episodes of a run: whose they are, and what pins them, as in `Provenance`."""
+
+    name: str
+    task: str
+    config: str
+    revision: str | None = None
+    fingerprint: str | None = None
+
+
+def data_of(script_args: Any, rows: Dataset) -> Data:
+    """What is known of the rows that were loaded: the commit on the Hub, or the manifest of a local build."""
+    from lmrl_data.dataset.contents import checksums
+
+    name, task, config = str(script_args.dataset_name), rows[0]["task"], rows[0]["config"]
+    manifest = read_manifest(Path(name))
+    if manifest is not None:
+        found = checksums(get_task(task), manifest, manifest["configs"])
+        return Data(name, task, config, f"v{manifest['task_version']}", found.get(config))
+    folders = {part for file in rows.cache_files for part in Path(file["filename"]).parts}
+    commits = [part for part in folders if COMMIT_FOLDER.fullmatch(part)]
+    return Data(name, task, config, commits[0] if len(commits) == 1 else None)
+
+
+def changed_settings(args: Any) -> dict[str, Any]:
+    """The settings that differ from the recipe's defaults, without paths and anything that may be a secret."""
+    hidden = ("dir", "report_to", "tqdm", "debug", "pin_memory", "accelerator_config")  # the last three set themselves
+    return {
+        setting.name: public(getattr(args, setting.name))
+        for setting in fields(args)
+        if not any(word in setting.name for word in hidden)
+        and not is_private(setting.name)
+        and setting.default is not MISSING
+        # What is off was not turned on, however that is said.
+        and (getattr(args, setting.name) or None) != (setting.default or None)
+    }
+
+
+def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> Provenance:
+    """What a run of ours made its checkpoint from."""
+    return Provenance(
+        task=data.task,
+        task_version=get_task(data.task).version,
+        config=data.config,
+        algorithm=algorithm,
+        base_model=public(str(model_args.model_name_or_path)),
+        dataset=public(data.name),
+        dataset_revision=data.revision,
+        dataset_fingerprint=data.fingerprint,
+        seed=args.seed,
+        versions=running_versions(),
+        settings=changed_settings(args),
+        **facts,
+    )
+
+
+# --- after
+
+
+def finish(trainer: Any, provenance: Provenance, target: Target | None) -> None:
+    """Saves the model with its card and all that a push sends, and pushes; the folder needs nothing to resume from."""
+    folder = Path(trainer.args.output_dir)
+    trainer.save_model(str(folder))
+    trainer.save_state()  # the log, for `lmrl-eval report --curves`
+    if trainer.accelerator.is_main_process:
+        for name in ("trainer_state.safetensors", "training_args.bin"):  # only for resuming; the latter is a pickle
+            (folder / name).unlink(missing_ok=True)
+        write_about(folder, provenance, start.given)
+    trainer.accelerator.wait_for_everyone()
+    trainer.end()
+    if target is not None:
+        push(folder, target)
+
+
+def write_about(folder: Path, provenance: Provenance, given: Mapping[str, Any] | None) -> None:
+    """Writes `training.json`, the card made from it, and the recipe, where one was given."""
+    (folder / TRAINING).write_text(provenance.to_json(), encoding="utf-8")
+    (folder / "README.md").write_text(provenance.card(recipe=given is not None), encoding="utf-8")
+    (folder / RECIPE).unlink(missing_ok=True)
+    if given is not None:
+        script = f"accelerate launch recipes/{provenance.algorithm}.py"
+        (folder / RECIPE).write_text(recipe_text(given, script), encoding="utf-8")
+
+
+def push(folder: Path, target: Target) -> None:
+    """Pushes a run that is saved, so that nothing is lost if it fails.
+
+    Raises:
+        UserError: if it fails; it says how to do it by hand.
+    """
+    try:
+        published = push_checkpoint(folder, target.repo_id, private=target.private)
+    except UserError as error:
+        by_hand = f"lmrl-eval push-model {folder} --model {target.repo_id}" + " --private" * target.private
+        raise UserError(f"{error}; the run is saved, push it with: {by_hand}") from None
+    print(published.describe())
