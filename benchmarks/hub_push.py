@@ -108,7 +108,8 @@ def child(push: Callable[..., None], folder: Path, url: str, token: str, *argume
     """Runs in a process of its own. A Hub that fails is not waited for as long as a real one."""
     from huggingface_hub import constants, hf_api
 
-    from lmrl_data import UserError, figures
+    from lmrl_data import UserError
+    from lmrl_data.dataset import figure as figures
 
     constants.ENDPOINT = hf_api.api.endpoint = url
     constants.HUGGINGFACE_CO_URL_TEMPLATE = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"

@@ -15,7 +15,9 @@ import pytest
 from datasets import load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
-from lmrl_data import Episode, Turn, UserError, builder, get_task, store
+from lmrl_data import Episode, Turn, UserError, get_task
+from lmrl_data.dataset import build as builder
+from lmrl_data.dataset import folder as store
 from lmrl_data.dataset.build import build_dataset, check_dataset, late_interrupt, load_episodes
 
 MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)

@@ -9,7 +9,8 @@ import yaml
 from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard, ModelCard
 
-from lmrl_data import TASKS, Episode, Turn, UserError, cards, get_task
+from lmrl_data import TASKS, Episode, Turn, UserError, get_task
+from lmrl_data.dataset import card as cards
 from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.contents import notices, published_files
 from lmrl_data.tasks.maze import simulator as maze

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lmrl_data import Episode, UserError, get_task, rollout
 from lmrl_data.policy import Conversation
-from lmrl_data.task import Turn
+from lmrl_data.episode import Turn
 from lmrl_data.tasks.chess.engine import find_engine, read_reply
 from lmrl_data.tasks.chess.simulator import (
     OPPONENTS,

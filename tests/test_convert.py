@@ -15,7 +15,9 @@ from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrl_data import Episode, Turn, UserError, builder, cli, convert, get_task
+from lmrl_data import Episode, Turn, UserError, cli, get_task
+from lmrl_data.dataset import build as builder
+from lmrl_data.dataset import convert as convert
 from lmrl_data.dataset.build import build_dataset, check_dataset, load_episodes
 from lmrl_data.dataset.convert import convert_dataset, dataset, file, record
 from lmrl_data.dataset.convert.file import SourceFile

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmrl_data.tasks import endgame_tables
+from lmrl_data.tasks.endgames import tables as endgame_tables
 from lmrl_data.tasks.endgames.tables import (
     CHECKSUMS,
     DRAW,

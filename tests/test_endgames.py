@@ -11,8 +11,8 @@ from lmrl_data.dataset.card import Statistics
 from lmrl_data.episode import Turn
 from lmrl_data.policy import Conversation
 from lmrl_data.task import EVALUATION_SEED
-from lmrl_data.tasks import endgames
 from lmrl_data.tasks.chess.simulator import spaced, unspaced_fen
+from lmrl_data.tasks.endgames import simulator as endgames
 from lmrl_data.tasks.endgames.simulator import (
     TEST_LEAST,
     TRICKY_LEAST,

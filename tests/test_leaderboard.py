@@ -286,7 +286,7 @@ HOSTILE = [
 def test_entries_that_cannot_be_read_are_a_warning_and_stop_nobody(
     hub: "Hub", alice: "HfApi", monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from lmrl_eval import leaderboard
+    from lmrl_eval.leaderboard import collect as leaderboard
 
     become(hub, monkeypatch, "mallory").create_repo("mallory/bad")
     bad = hub.get("model", "mallory/bad")

@@ -17,7 +17,7 @@ from lmrl_data import Episode, Policy, Turn, UserError, get_task, rollout
 from lmrl_data.cli import main
 from lmrl_data.dataset.card import Statistics, task_page
 from lmrl_data.policy import Conversation
-from lmrl_data.tasks import wordle_words
+from lmrl_data.tasks.wordle import words as wordle_words
 from lmrl_data.tasks.wordle.counter_random import RANGE, _mix, below, draw
 from lmrl_data.tasks.wordle.simulator import ConsistentPolicy, GreedyPolicy, WordleSimulator, table
 from lmrl_data.tasks.wordle.words import ASSETS, FEEDBACKS, SIZES, feedback, list_words, sample, word_game

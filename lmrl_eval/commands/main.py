@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmrl_eval import hub_cli
+from lmrl_eval.commands import hub as hub_cli
 
 if TYPE_CHECKING:
     from lmrl_eval.results import Results
