@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -29,8 +29,7 @@ from lmrl_eval.report import plain
 from lmrl_eval.results import SCORE, Results, read_results
 from lmrl_eval.score import STRATEGIES, Score, score_episodes
 
-if TYPE_CHECKING:
-    from lmrl_eval.leaderboard.collect import Status
+Status = Literal["verified", "oracle", "flagged", "unchecked"]
 
 MAX_PROBLEMS = 5  # that are told; the others are counted
 MAX_SHARE = 10  # so many times the episodes of a task's largest protocol, and no more, are played again
@@ -60,7 +59,7 @@ class Verification:
         score (`Score`, *optional*): as published, its numbers computed anew; `None` if not all episodes are the same.
     """
 
-    status: "Status"
+    status: Status
     problems: tuple[str, ...]
     n_episodes: int
     n_replayed: int

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmrl_data.config import ReferenceReturns
 from lmrl_data.dataset.card import leaderboard_id
@@ -26,13 +26,12 @@ from lmrl_eval.hub.push_results import EPISODES_PATH, PINNED, TAG, digest
 from lmrl_eval.report import plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, Results, read_results
 from lmrl_eval.score import Score
-from lmrl_eval.verify import Verification, verify_results
+from lmrl_eval.verify import Status, Verification, verify_results
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-Status = Literal["verified", "oracle", "flagged", "unchecked"]
 Warn = Callable[[str], None]  # is told one line about what was left out
 
 ALGORITHMS = ("bc", "filtered_bc", "mc", "ilql", "ppo", "grpo", "online_filtered_bc")
