@@ -240,7 +240,7 @@ def convert(
       lmrl-data stats maze --data original
     """
     task = get_task(task_id)
-    from lmrl_data.dataset.convert import convert_dataset
+    from lmrl_data.dataset.convert.dataset import convert_dataset
 
     typer.echo(f"{convert_dataset(task, files, config, split, out)} is ready")
 

@@ -15,6 +15,8 @@ from lmrl_data.simulator import Simulator
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lmrl_data.dataset.convert.original import Original
+
 TRAIN_SEED = 0
 TEST_SEED = 1_000_000
 EVALUATION_SEED = 2_000_000
@@ -82,6 +84,8 @@ class Task:
         shard_episodes (`int`): episodes in a file; an interrupted build loses those of the file it was making.
         table (`Callable[[Simulator, Sequence[int]], pyarrow.Table]`, *optional*): the rows of `generate` for many
             seeds at once, for tasks that can make them by the column.
+        original (`Original`, *optional*): the formats of the task's files in the original release, and how an episode
+            in them ended.
     """
 
     id: str
@@ -101,6 +105,7 @@ class Task:
     data_facts: Callable[[str, Iterable[Episode]], Mapping[str, str]] | None = None
     shard_episodes: int = 10_000
     table: Callable[[Any, Sequence[int]], "pa.Table"] | None = None
+    original: "Original | None" = None
 
     def __post_init__(self) -> None:
         if next(iter(self.protocols)) != "paper":

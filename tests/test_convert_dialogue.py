@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmrl_data import Episode, Turn, UserError, get_task
-from lmrl_data.dataset.convert import convert_dataset, read_original
+from lmrl_data.dataset.convert.dataset import convert_dataset, read_original
 from lmrl_data.dataset.convert.file import SourceFile
 
 

@@ -3,10 +3,5 @@
 What the files say is kept to the letter, but for one newline at the end of a text. What they do not say is made up
 nowhere: there is no seed (-1), no name of who played (`"original"`), and mostly no text after the last action.
 How an episode ended is told from its rewards and texts, since the generators also set `done` where a limit cut in;
-`SOURCES` says how, task by task.
+each task says how in its `original`.
 """
-
-from lmrl_data.dataset.convert.dataset import convert_dataset, read_original
-from lmrl_data.dataset.convert.source import SOURCES
-
-__all__ = ["SOURCES", "convert_dataset", "read_original"]

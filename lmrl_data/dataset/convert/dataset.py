@@ -15,8 +15,8 @@ from lmrl_data.dataset import card as cards
 from lmrl_data.dataset.build import lock, origin, shard_datasets, write_shard
 from lmrl_data.dataset.contents import checksums
 from lmrl_data.dataset.convert.file import SourceFile
+from lmrl_data.dataset.convert.original import Original
 from lmrl_data.dataset.convert.record import READERS, format_of
-from lmrl_data.dataset.convert.source import SOURCES, Source
 from lmrl_data.dataset.folder import (
     dataset_configs,
     read_episodes,
@@ -34,9 +34,20 @@ NO_SEED = -1
 CHUNK_EPISODES = 1_000  # become rows together
 
 
-def _config(task: Task, source: Source, found: str, config: str | None) -> str:
+def original_of(task: Task) -> Original:
+    """What the original release has of a task.
+
+    Raises:
+        UserError: if it has nothing of that task.
+    """
+    if task.original is None:
+        raise UserError(f"the original release has no files of {task.id}, so there is nothing to convert")
+    return task.original
+
+
+def _config(task: Task, original: Original, found: str, config: str | None) -> str:
     """The config that records of the format `found` are of."""
-    fitting = [name for name, format_name in source.formats.items() if format_name == found]
+    fitting = [name for name, format_name in original.formats.items() if format_name == found]
     if config is None:
         if len(fitting) == 1:
             return fitting[0]
@@ -59,19 +70,19 @@ def read_original(task: Task, files: Sequence[SourceFile], config: str | None = 
     Raises:
         UserError: one line that names the file and the line, for anything that is no episode.
     """
-    source = SOURCES[task.id]
+    original = original_of(task)
     for file in files:
-        for place, record in file.records(lines=source.lines):
+        for place, record in file.records(lines=original.lines):
             try:
                 found = format_of(record)
-                config = _config(task, source, found, config)
+                config = _config(task, original, found, config)
                 play = READERS[found](record)
                 # What is no conversation must not reach `end`, which looks at the last action.
                 if not play.actions or len(play.actions) * 2 > len(play.turns):
                     raise ValueError(
                         f"an episode needs an observation before every action, got {len(play.turns)} texts"
                     )
-                end = source.end(play)
+                end = original.end(play)
                 info = {"success": end.success, "invalid": end.invalid, "source": f"{file.path.name}{place}"}
                 yield Episode(
                     task.id, config, play.turns, end.terminated, not end.terminated, NO_SEED, POLICY, info
@@ -162,10 +173,9 @@ def convert_dataset(
         UserError: for a task, config, split, file or folder that cannot be used, and for the first record that is
             no episode.
     """
-    if task.id not in SOURCES:
-        raise UserError(f"no format of the original release is known for {task.id}; known: {', '.join(SOURCES)}")
-    if config is not None and config not in SOURCES[task.id].formats:
-        raise unknown(f"config of the original {task.id} files", config, SOURCES[task.id].formats)
+    formats = original_of(task).formats
+    if config is not None and config not in formats:
+        raise unknown(f"config of the original {task.id} files", config, formats)
     if split not in task.num_episodes:
         raise unknown("split", split, task.num_episodes)
     paths = [Path(path) for path in files]
@@ -258,5 +268,5 @@ def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
         {config: functools.partial(read_episodes, folder, config, names[0]) for config, names in splits.items()},
         checksums(task, manifest, splits),
         {config: {split: manifest["sources"][config][split] for split in names} for config, names in splits.items()},
-        SOURCES[task.id].ends,
+        original_of(task).ends,
     )

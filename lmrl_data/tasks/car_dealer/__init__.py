@@ -2,6 +2,7 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.car_dealer.original import ORIGINAL
 from lmrl_data.tasks.car_dealer.players import BEHAVIORS, Concise, Features, Generous, Random, Reader
 from lmrl_data.tasks.car_dealer.simulator import MAX_TURNS, SOURCE, CarDealerSimulator, data_facts
 
@@ -49,4 +50,5 @@ TASK = Task(
     ),
     data_facts=data_facts,
     shard_episodes=5_000,
+    original=ORIGINAL,
 )

@@ -2,6 +2,7 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.simulator import (
     MAX_MOVES,
     ChessSimulator,
@@ -39,4 +40,5 @@ TASK = Task(
     ),
     data_facts=data_facts,
     shard_episodes=500,
+    original=ORIGINAL,
 )

@@ -1,6 +1,7 @@
 """Guess My City: find out where somebody lives, in twenty questions that are answered in whole sentences."""
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
+from lmrl_data.dialogue.original import QUESTIONS
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.guess_my_city.players import (
     ExpertPolicy,
@@ -52,4 +53,5 @@ TASK = Task(
         "Answer with one question and nothing else."
     ),
     data_facts=data_facts,
+    original=QUESTIONS,
 )

@@ -2,6 +2,7 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.maze.original import ORIGINAL
 from lmrl_data.tasks.maze.simulator import (
     BEHAVIORS,
     MAX_MOVES,
@@ -51,4 +52,5 @@ TASK = Task(
     draw=draw,
     keys={"w": "move up", "a": "move left", "s": "move down", "d": "move right"},
     data_facts=data_facts,
+    original=ORIGINAL,
 )

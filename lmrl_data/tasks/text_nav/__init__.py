@@ -2,6 +2,7 @@
 
 from lmrl_data.config import Config, by_name
 from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.tasks.text_nav.original import ORIGINAL
 from lmrl_data.tasks.text_nav.simulator import (
     HALVES,
     MAX_COMMANDS,
@@ -57,4 +58,5 @@ TASK = Task(
         "text ends with the commands that can be given now. Answer with one of them and nothing else."
     ),
     keys={"n": "go north", "s": "go south", "e": "go east", "w": "go west", "i": "inventory", "l": "look"},
+    original=ORIGINAL,
 )

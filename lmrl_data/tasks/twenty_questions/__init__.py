@@ -1,6 +1,7 @@
 """Twenty Questions: find out by yes-or-no questions which of 158 everyday objects is hidden."""
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
+from lmrl_data.dialogue.original import QUESTIONS
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.twenty_questions.simulator import (
     MAX_QUESTIONS,
@@ -45,4 +46,5 @@ TASK = Task(
         "one that names the object."
     ),
     data_facts=data_facts,
+    original=QUESTIONS,
 )

@@ -2,6 +2,7 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.tasks.wordle.original import ORIGINAL
 from lmrl_data.tasks.wordle.simulator import (
     MAX_TRIES,
     SOURCE,
@@ -74,4 +75,5 @@ TASK = Task(
     ),
     shard_episodes=100_000,
     table=table,
+    original=ORIGINAL,
 )
