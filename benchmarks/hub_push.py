@@ -86,8 +86,8 @@ def prepare(folder: Path) -> None:
     from lmrl_data.dataset.build import build_dataset
     from lmrl_data.tasks.maze.simulator import ACTIONS, grid
     from lmrl_eval import Evaluator
-    from lmrl_eval.commands.hub import write_leaderboard
     from lmrl_eval.leaderboard.collect import Entry
+    from lmrl_eval.leaderboard.page import write_leaderboard
 
     task = get_task("maze")
     build_dataset(task, num_episodes=50, output_dir=folder / "lmrl")

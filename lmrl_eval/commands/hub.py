@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lmrl_eval.leaderboard.collect import Entry, Evidence
+    from lmrl_eval.leaderboard.collect import Evidence
     from lmrl_eval.verify import Verification
 
 ModelOption = Annotated[str, typer.Option(help="Model repo on the Hub.", metavar="ORG/NAME")]
@@ -161,6 +161,7 @@ def leaderboard(
     from lmrl_data.errors import UserError
     from lmrl_data.hub import check_repo_id, connect, publish
     from lmrl_eval.leaderboard.collect import collect
+    from lmrl_eval.leaderboard.page import write_leaderboard
     from lmrl_eval.report import figure_of
 
     tasks, models = task or [], model or []
@@ -191,31 +192,6 @@ def leaderboard(
             marker="leaderboard.js",
         )  # fmt: skip
         typer.echo(published.describe())
-
-
-def write_leaderboard(entries: "list[Entry]", folder: Path, *, command: str) -> list[str]:
-    """Writes the page, the table and, if anything is ranked, the figure; returns the names of the files.
-
-    Raises:
-        UserError: if the folder cannot be written.
-    """
-    from lmrl_data.dataset.folder import write_text
-    from lmrl_data.errors import UserError
-    from lmrl_eval.leaderboard.page import RANKED, leaderboard_figure, markdown_table, write_page
-
-    names = write_page(entries, folder, command=command)
-    figure = folder / "leaderboard.png"
-    try:
-        write_text(folder / "leaderboard.md", markdown_table(entries))
-        if any(entry.status in RANKED for entry in entries):
-            # Without the software's version in the file, the same scores make the same picture.
-            leaderboard_figure(entries).savefig(figure, metadata={"Software": None})
-            names = [*names, figure.name]
-        else:
-            figure.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write the leaderboard to {folder}: {error.strerror or error}") from None
-    return [*names, "leaderboard.md"]
 
 
 def _print_verification(name: str, verification: "Verification") -> None:

@@ -369,3 +369,26 @@ def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
         axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     panels[-1].set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
     return figure
+
+
+def write_leaderboard(entries: Sequence[Entry], folder: Path, *, command: str) -> list[str]:
+    """Writes the page, the table and, if anything is ranked, the figure; returns the names of the files.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    from lmrl_data.dataset.folder import write_text
+
+    names = write_page(entries, folder, command=command)
+    figure = folder / "leaderboard.png"
+    try:
+        write_text(folder / "leaderboard.md", markdown_table(entries))
+        if any(entry.status in RANKED for entry in entries):
+            # Without the software's version in the file, the same scores make the same picture.
+            leaderboard_figure(entries).savefig(figure, metadata={"Software": None})
+            names = [*names, figure.name]
+        else:
+            figure.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the leaderboard to {folder}: {error.strerror or error}") from None
+    return [*names, "leaderboard.md"]
