@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, UserError, get_task, rollout
-from lmrl_data.policy import Conversation
 from lmrl_data.episode import Turn
+from lmrl_data.policy import Conversation
 from lmrl_data.tasks.chess.engine import find_engine, read_reply
 from lmrl_data.tasks.chess.simulator import (
     OPPONENTS,
@@ -68,7 +68,7 @@ def scripted(*moves: str, position: str = START) -> ChessSimulator:
     class Scripted(ChessSimulator):
         opponents: ClassVar[Mapping[str, Any]] = {"script": type("Moves", (Script,), {"moves": moves})}
 
-    simulator = Scripted(options={"position": position})
+    simulator = Scripted(get_task("chess").config(), options={"position": position})
     simulator.reset(seed=0)
     return simulator
 

@@ -170,7 +170,7 @@ def test_a_round_does_not_depend_on_how_many_processes_share_it(
     monkeypatch.setattr(Accelerator, "num_processes", 3)
     for rank in range(3):
         monkeypatch.setattr(Accelerator, "process_index", rank)
-        monkeypatch.setattr("online.gather_object", lambda pairs: pairs)
+        monkeypatch.setattr("lmrl_recipes.training.online.gather_object", lambda pairs: pairs)
         with torch.no_grad():
             shares.append(trainer.play_round(0))
     for rank, share in enumerate(shares):

@@ -1,7 +1,8 @@
 """The rollout keeps every seed in its place, every batch full and every dialogue in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from gymnasium import spaces
@@ -9,7 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from lmrl_data import Conversation, Episode, Policy, get_task, rollout
 from lmrl_data.config import Config
-from lmrl_data.simulator import DialogueSimulator, Step
+from lmrl_data.simulator import DialogueSimulator, Simulator, Step
 from lmrl_data.task import Task
 
 MAZE = get_task("maze")
@@ -80,11 +81,11 @@ def test_an_ended_episode_makes_room_for_the_next_at_once() -> None:
 def test_no_more_simulators_are_made_than_there_are_seeds() -> None:
     made = []
 
-    def simulator(config: Config, options: object = None) -> object:
-        made.append(config)
+    def simulator(config: Config, options: Mapping[str, Any] | None = None) -> Simulator:
+        made.append(config.name)
         return MAZE.simulator(config.name)
 
-    rollout(replace(MAZE, simulator_class=simulator), FULLY, MAZE.policy("optimal", FULLY), [1, 2], batch_size=32)  # type: ignore[arg-type]
+    rollout(replace(MAZE, simulator_class=simulator), FULLY, MAZE.policy("optimal", FULLY), [1, 2], batch_size=32)
     assert made == [FULLY, FULLY]
 
 
@@ -229,7 +230,7 @@ def guessing(oracle: Counting | None) -> Task:
         MAZE,
         id="guessing",
         configs=config,
-        simulator_class=lambda config, options: Guessing(config, oracle or Counting()),
+        simulator_class=lambda config, options=None: Guessing(config, oracle or Counting()),
     )
 
 

@@ -187,7 +187,7 @@ def test_a_trained_model_answers_better_than_by_chance(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simulator.load_rows", lambda *_: rows("closed", 200))
+    monkeypatch.setattr("lmrl_recipes.oracle.load_rows", lambda *_: rows("closed", 200))
     monkeypatch.setattr(
         "lmrl_data.dataset.card.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}"
     )
@@ -209,7 +209,7 @@ def test_a_trained_model_answers_better_than_by_chance(
 def test_a_tiny_model_for_an_oracle_knows_the_words_an_oracle_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offline.load_rows", lambda *_: rows("closed", 60))
+    monkeypatch.setattr("lmrl_recipes.training.offline.load_rows", lambda *_: rows("closed", 60))
     counts = {}
     for name, oracle in (("policy", False), ("oracle", True)):
         arguments = TinyModelArguments("lmrl/toy", str(tmp_path / name), size="tiny", vocab_size=600, oracle=oracle)
