@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "recipes")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 HOME = tempfile.mkdtemp()
 os.environ |= {
     "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HOME": HOME,

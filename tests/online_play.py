@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from chain import GOAL, see
 from gymnasium import spaces
 from lmrl_recipes.training import online
 from lmrl_recipes.training.offline import load_language_model
 from lmrl_recipes.training.online import Experience, OnlineConfig, OnlineTrainer
-from test_ilql import GOAL, see
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from lmrl_data import get_task

@@ -2,7 +2,7 @@
 
 It was written from what huggingface_hub 2.4 and datasets 5.2 send and read, and never compared with huggingface.co.
 Programs that were not written here (those two, the `hf` command, git with git-lfs, olah) agree with it; see
-test_hub_oracles.py.
+test_other_programs.py.
 
 Faithful, because a client or git checks it: the routes and the JSON they answer with, repositories in git, pointers of
 large files, the storage on an origin of its own with signed addresses, redirects and their headers, ranges, pages of

@@ -1,6 +1,6 @@
 """The house of Text-Nav: eight rooms, seven things, the commands that move them, and what the game answers.
 
-It does what a game compiled by TextWorld does (PyPI `textworld` 1.7.0; `tests/test_text_nav_parity.py` plays both).
+It does what a game compiled by TextWorld does (PyPI `textworld` 1.7.0; its `test_parity.py` plays both).
 Fixed replies are TextWorld's to the letter. What its grammar would draw anew for every game, the descriptions of rooms
 and things, is our own wording and never changes.
 """

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import inspect_ai
 import pytest
-from test_real_server import model, pytestmark, server  # noqa: F401
 
 import lmrl_eval.inspect
 from lmrl_data import get_task
@@ -13,16 +12,17 @@ from lmrl_eval.inspect import results_from_log
 from lmrl_eval.policies.chat import ChatPolicy
 
 
+@pytest.mark.slow
 def test_a_greedy_model_plays_the_same_episodes_both_ways(
-    server: str,  # noqa: F811
+    real_server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     task = get_task("wordle")
-    policy = ChatPolicy(server, task, task.default_config, temperature=0.0, max_new_tokens=12)
+    policy = ChatPolicy(real_server, task, task.default_config, temperature=0.0, max_new_tokens=12)
     expected = Evaluator().compute(policy, task, n_episodes=2, move_accuracy=False)
     assert expected.score.statistics["unparsable"] == 0  # or it would have been asked again, with dice
-    name, _, url = server.removeprefix("chat:").partition("@")
+    name, _, url = real_server.removeprefix("chat:").partition("@")
     monkeypatch.setenv("LOCAL_API_KEY", "none")
     (log,) = inspect_ai.eval(
         lmrl_eval.inspect.wordle(episodes=2), model=f"openai-api/local/{name}", model_base_url=url, temperature=0.0,

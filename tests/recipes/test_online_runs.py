@@ -17,9 +17,9 @@ from lmrl_recipes.training import online
 from lmrl_recipes.training.offline import load_language_model
 from lmrl_recipes.training.online import OnlineConfig
 from lmrl_recipes.training.rollout import RolloutPolicy
+from plain_trainer import PlainTrainer, make_trainer
+from recipe_command import call, error_line
 from safetensors.torch import load_file
-from test_online import PlainTrainer, make_trainer
-from test_recipe_cli import call, error_line
 from toy_dialogue import TASK as TOY
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments, get_peft_config

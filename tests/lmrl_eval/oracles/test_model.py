@@ -314,7 +314,7 @@ main(sys.argv[3:])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -9)])
 def test_a_run_that_was_killed_goes_on_with_the_same_command(tmp_path: Path, name: str, code: int) -> None:
     command = ["run", "--task", "toy", "--policy", "scripted:asker", "--episodes", "12", "--batch-size", "2"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def run(call: int, out: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-c", KILLED, str(call), name, *command, "--out", out]

@@ -482,7 +482,7 @@ def test_ctrl_c_does_not_wait_for_slow_answers(server: FakeServer, tmp_path: Pat
 
     server.react = react
     command = ["run", "--task", "toy", "--policy", "scripted:asker", "--oracle", f"chat:m@{server.url}", "--out", "r"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -4,15 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from lmrl_recipes.filtered_bc import FilteredBCConfig, sft_rows
+from chain import GOAL, chain_episodes, see
 from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
-from lmrl_recipes.tiny_model import make_model, train_tokenizer
 from lmrl_recipes.training.offline import ItemCollator, load_behavior
-from trl import SFTTrainer
 
 from lmrl_data import Conversation, Episode, Turn
 from lmrl_data.tokenization import TurnTokenizer, training_items
@@ -96,53 +92,8 @@ def test_no_gradient_reaches_the_targets() -> None:
 
 # --- the chain: 0 - 1 - 2 - 3 - goal. The data mostly steps left, and no episode goes from 0 to the goal.
 
-NUM_STATES = 5
-GOAL = NUM_STATES - 1
-
 
 CHAIN = {"max_steps": 300, "learning_rate": 3e-3, "gamma": 0.97, "tau": 0.95, "polyak": 0.3, "cql_weight": 0.03}
-
-
-def see(state: int) -> str:
-    return f"You are at {state}."
-
-
-def chain_episodes(count: int = 120) -> list[Episode]:
-    """Walks within {0, 1, 2} and within {2, 3, goal}; a third of the steps lead right."""
-    random = np.random.default_rng(0)
-    episodes = []
-    for seed in range(count):
-        low, high = (0, 2) if seed % 2 else (2, GOAL)
-        state = int(random.integers(low, high))
-        turns = [Turn("user", see(state))]
-        while state < high and len(turns) < 17:
-            right = random.random() < 1 / 3
-            state = state + 1 if right else max(low, state - 1)
-            turns.append(Turn("assistant", "right" if right else "left", 0.0 if state == GOAL else -1.0))
-            turns.append(Turn("user", "Success" if state == GOAL else see(state)))
-        over = state == GOAL
-        episodes.append(Episode("chain", "chain", tuple(turns), over, not over, seed, "test", {"success": over}))
-    return episodes
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Episode]]:
-    """A cloned checkpoint and the data it was cloned from."""
-    folder = tmp_path_factory.mktemp("chain")
-    episodes = chain_episodes()
-    tokenizer = train_tokenizer([f"{turn.content}\n" for episode in episodes for turn in episode.turns], 400)
-    model = make_model(tokenizer, "tiny", seed=0)
-    args = FilteredBCConfig(
-        output_dir=str(folder), max_steps=60, learning_rate=5e-3, per_device_train_batch_size=64, use_cpu=True,
-        report_to="none", save_strategy="no", disable_tqdm=True,
-    )  # fmt: skip
-    items = [item._asdict() for episode in episodes for item in training_items(TurnTokenizer(tokenizer), episode, 1)]
-    trainer = SFTTrainer(
-        model=model, args=args, train_dataset=sft_rows(Dataset.from_list(items)), processing_class=tokenizer
-    )
-    trainer.train()
-    trainer.save_model(str(folder))
-    return folder, episodes
 
 
 def walk(policy: LanguageModelPolicy) -> list[int]:

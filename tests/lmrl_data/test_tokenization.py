@@ -11,7 +11,7 @@ from lmrl_data import Turn, UserError, get_task
 from lmrl_data.tokenization import RAW, TurnTokenizer, read_frame
 
 MAZE = get_task("maze")
-TEXT_GAME = (Path(__file__).parent.parent / "recipes" / "text_game.jinja").read_text(encoding="utf-8")
+TEXT_GAME = (Path(__file__).parents[2] / "recipes" / "text_game.jinja").read_text(encoding="utf-8")
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

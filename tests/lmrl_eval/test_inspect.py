@@ -37,7 +37,7 @@ from lmrl_eval.inspect import results_from_log
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
 from lmrl_eval.verify import verify_results
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PLAYERS = {
     "maze": "optimal", "text_nav": "optimal", "wordle": "greedy", "chess": "random", "endgames": "optimal",
     "twenty_questions": "expert", "guess_my_city": "expert", "car_dealer": "concise",

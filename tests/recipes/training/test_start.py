@@ -6,14 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lmrl_recipes import filtered_bc, ilql, mc
-from lmrl_recipes.training.start import run
+from recipe_command import call, error_line
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError
@@ -44,27 +42,6 @@ class Settings:
     def __post_init__(self) -> None:
         if self.steps > 5:
             raise ValueError("too many\nsteps")
-
-
-def call(
-    main: Callable[..., None], arguments: list[str], dataclasses: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> int | str | None:
-    """The exit code of a command in this process."""
-    monkeypatch.setattr(sys, "argv", ["recipe.py", *arguments])
-    try:
-        run(main, *dataclasses)
-    except SystemExit as left:
-        return left.code
-    return 0
-
-
-def error_line(stderr: str) -> str:
-    """The line that says what is wrong; libraries may have warned before it."""
-    assert "Traceback" not in stderr
-    last = stderr.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert stderr.count("error: ") == 1
-    return last
 
 
 # --- settings

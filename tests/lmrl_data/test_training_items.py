@@ -198,6 +198,6 @@ def test_the_successor_is_what_the_policy_would_see_next_and_nothing_once_termin
 
 
 def test_the_recipes_chat_template_is_the_raw_text(raw: TurnTokenizer) -> None:
-    template = Path(__file__).parent.parent / "recipes" / "text_game.jinja"
+    template = Path(__file__).parents[2] / "recipes" / "text_game.jinja"
     assert raw.tokenizer.chat_template == template.read_text(encoding="utf-8")
     assert raw.raw

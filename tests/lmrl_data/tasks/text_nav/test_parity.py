@@ -4,7 +4,7 @@ Skipped where TextWorld is not installed. It wants an environment of its own, si
 versions of:
 
     python3.11 -m venv /tmp/textworld && /tmp/textworld/bin/pip install -e '.[textworld]' pytest hypothesis
-    /tmp/textworld/bin/python -m pytest tests/test_text_nav_parity.py -s
+    /tmp/textworld/bin/python -m pytest tests/lmrl_data/tasks/text_nav/test_parity.py -s
 
 Each command goes to both games; after each, the admissible commands, the score, the end and the reply have to agree.
 Only the number of turns in the closing text differs: TextWorld counts a command of its own.

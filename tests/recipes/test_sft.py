@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 from lmrl_data import Episode
 from lmrl_data.tokenization import TurnTokenizer
 
-TEMPLATE = Path(__file__).parent.parent / "recipes" / "text_game.jinja"
+TEMPLATE = Path(__file__).parents[2] / "recipes" / "text_game.jinja"
 CONFIGS: dict[str, dict[str, Any]] = {
     "fully_observed_steps": {},
     "partially_observed": {"assistant_only_loss": True, "chat_template_path": str(TEMPLATE)},

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from hub.faults import Fault
-from hub.server import Hub
 from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from hub.faults import Fault
+from hub.server import Hub
 
 MODEL = "lmrl/maze-bc"
 BINARY = bytes(range(256)) * 20

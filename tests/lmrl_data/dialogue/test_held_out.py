@@ -9,7 +9,7 @@ from pathlib import Path
 from lmrl_data import get_task
 from lmrl_data.tasks.car_dealer.parser import read
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "questions"
+FOLDER = Path(__file__).parents[3] / "benchmarks" / "questions"
 
 
 def rows(name: str) -> list[dict[str, str]]:

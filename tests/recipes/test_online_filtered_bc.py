@@ -21,7 +21,6 @@ from online_play import (
     returns_of,
     same,
 )
-from test_ilql import chain  # noqa: F401 (a fixture)
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
 
@@ -167,7 +166,7 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: dict[s
 
 @pytest.mark.slow
 def test_cloning_its_own_best_episodes_finds_the_path_that_its_data_do_not_have(
-    chain: tuple[Path, list[Episode]],  # noqa: F811
+    chain: tuple[Path, list[Episode]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hub.server import Hub
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from hub.server import Hub
 from lmrl_data import get_task
 from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.push import push_dataset

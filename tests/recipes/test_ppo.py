@@ -28,7 +28,6 @@ from online_play import (
     returns_of,
     same,
 )
-from test_ilql import chain  # noqa: F401 (a fixture)
 from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, ScriptArguments
@@ -359,7 +358,7 @@ def test_without_a_limit_no_update_is_left_out(base: Path, tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "critic_learning_rate"), [("head", None), ("model", 1e-2)])
 def test_ppo_finds_the_path_that_its_data_do_not_have(
-    chain: tuple[Path, list[Episode]],  # noqa: F811
+    chain: tuple[Path, list[Episode]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,

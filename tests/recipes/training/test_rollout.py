@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
-from test_language_model import TOKENIZERS, make_model
+from random_model import TOKENIZERS, make_model
 from toy_dialogue import TASK as TOY
 from toy_dialogue import Scripted
 
