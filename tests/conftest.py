@@ -4,8 +4,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cases
 import pytest
 from fake_server import FakeServer
 from hypothesis import HealthCheck, settings
@@ -34,6 +35,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.name == "test_contract.py" and "[chess" in item.name:
                 item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Says in a test's report how many rows of tables it checked."""
+    if call.when == "call" and cases.checked_rows:
+        item.user_properties.append(("rows", cases.checked_rows))
+        cases.checked_rows = 0
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many tests were run, and how many cases they were: a table is as many cases as it has rows."""
+    reports = [
+        report
+        for outcome in ("passed", "failed", "xfailed", "xpassed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+    ]
+    rows = sum(dict(report.user_properties).get("rows", 1) for report in reports)
+    terminalreporter.write_line(f"{len(reports):,} tests, {rows:,} cases")
 
 
 @pytest.fixture(scope="session")
