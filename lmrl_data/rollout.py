@@ -6,7 +6,7 @@ from typing import Any
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.policy import Conversation, Policy
-from lmrl_data.simulator import TURN_INFO, DialogueSimulator, Oracle, Simulator, Step
+from lmrl_data.simulator import DialogueSimulator, Oracle, Simulator, Step
 from lmrl_data.task import Task
 
 
@@ -40,7 +40,7 @@ def play_episode(
         observation, reward, terminated, truncated, step_info = simulator.step(action)
         turns += (Turn("assistant", action, reward), Turn("user", observation))
         info["invalid"] += not step_info.get("valid", True)
-        info.update({key: value for key, value in step_info.items() if key not in TURN_INFO})
+        info.update({key: value for key, value in step_info.items() if key not in simulator.turn_info})
         truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
     return Episode(task_id, simulator.config, tuple(turns), terminated, not terminated, seed, name, info)
 
@@ -63,7 +63,7 @@ class _Slot:
         self.info["invalid"] += not info.get("valid", True)
         if info.get("history_reset", False):
             self.conversation.start = len(self.conversation.turns) + 1
-        self.info.update({key: value for key, value in info.items() if key not in TURN_INFO})
+        self.info.update({key: value for key, value in info.items() if key not in self.simulator.turn_info})
         said = Turn("assistant", action.removesuffix("\n"), reward)
         self.conversation.turns += (said, Turn("user", observation))
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import gymnasium
 from gymnasium.error import ResetNeeded
@@ -13,9 +13,6 @@ from lmrl_data.errors import UserError, unknown
 # What `Simulator.step` returns, in Gymnasium's order: observation, reward, terminated, truncated, info. A plain tuple,
 # because a named one would cost as much to make as the rest of a maze step.
 Step = tuple[str, float, bool, bool, dict[str, Any]]
-
-# What a step's info tells of that one turn; an episode's info has the rest.
-TURN_INFO = frozenset({"valid", "history_reset", "match", "intent", "in_scope", "guess", "seller_act"})
 
 
 def check_options(task: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -32,8 +29,11 @@ class Simulator(gymnasium.Env[str, str]):
     episode; all randomness comes from `self.np_random`. Any string is an action: what cannot be read is an invalid
     action with a price, never an error. `config` names the task's config. `info` always holds `valid` after a step
     and `success` at the end; `history_reset=True` says that what came before this observation is hidden from the
-    policy from now on.
+    policy from now on. `turn_info` names the entries of a step's `info` that describe that turn only; all others
+    become part of the episode's `info`.
     """
+
+    turn_info: ClassVar[frozenset[str]] = frozenset({"valid", "history_reset"})
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
     config: str

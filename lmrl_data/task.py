@@ -86,6 +86,10 @@ class Task:
             seeds at once, for tasks that can make them by the column.
         original (`Original`, *optional*): the formats of the task's files in the original release, and how an episode
             in them ended.
+        local_options (`tuple[str, ...]`): reset options that name something on the player's machine, such as a file;
+            the episodes of such a score cannot be replayed elsewhere.
+        check_replay (`Callable[[Simulator, Mapping, Sequence[Episode]], None]`, *optional*): raises a `UserError` if
+            the simulator cannot replay these episodes on this machine; the mapping is the first one's reset options.
     """
 
     id: str
@@ -106,6 +110,8 @@ class Task:
     shard_episodes: int = 10_000
     table: Callable[[Any, Sequence[int]], "pa.Table"] | None = None
     original: "Original | None" = None
+    local_options: tuple[str, ...] = ()
+    check_replay: Callable[[Any, Mapping[str, Any], Sequence[Episode]], None] | None = None
 
     def __post_init__(self) -> None:
         if next(iter(self.protocols)) != "paper":

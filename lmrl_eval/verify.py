@@ -20,7 +20,7 @@ from tqdm import tqdm
 from lmrl_data.dialogue.simulator import GroundedSimulator
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
-from lmrl_data.simulator import TURN_INFO, Simulator, Step
+from lmrl_data.simulator import Simulator, Step
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_eval.evaluator import counts_of
@@ -41,9 +41,6 @@ NUMBERS = (
     "mean_return", "interval", "normalized", "normalized_interval", "normalized_to_optimum", "success_rate",
     "mean_turns", "invalid_rate",
 )  # fmt: skip
-
-# Reset options that name something on the player's machine: nobody else's names open a file here.
-LOCAL_OPTIONS = {"wordle": ("vocab",)}
 
 
 @dataclass(frozen=True)
@@ -111,13 +108,14 @@ def _verify(results: Results, progress: bool) -> Verification:
     most = MAX_SHARE * max(protocol.n_episodes for protocol in task.protocols.values())
     if len(episodes) > most:
         raise UserError(f"there are {len(episodes):,} episodes; of {task.id} no more than {most:,} are played again")
-    for name in LOCAL_OPTIONS.get(task.id, ()):
+    for name in task.local_options:
         if name in score.options:
             raise UserError(f"the option {name} names a file of whoever played, which is not here")
     simulator = task.simulator(config=score.config, options=score.options)
     if score.oracle is not None and not isinstance(simulator, GroundedSimulator):
         return _flagged([f"{task.id} has no dialogue, yet an oracle is named"], len(episodes), 0)
-    _check_engine(simulator, next(iter(starts.values())), episodes)
+    if task.check_replay is not None:
+        task.check_replay(simulator, next(iter(starts.values())), episodes)
     same = 0
     with tqdm(total=len(episodes), desc="replayed", unit="episode", disable=None if progress else True) as bar:
         for episode, (name, start) in zip(episodes, islice(cycle(starts.items()), len(episodes)), strict=True):
@@ -168,26 +166,6 @@ def contradictions(score: Score, episodes: Sequence[Episode]) -> list[str]:
     return problems
 
 
-def _check_engine(simulator: Simulator, start: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
-    """Raises a `UserError` if the games were against an engine that cannot play them again."""
-    from lmrl_data.tasks.chess.simulator import ChessSimulator, EngineOpponent
-
-    if not isinstance(simulator, ChessSimulator):
-        return
-    _, info = simulator.reset(seed=episodes[0].seed, options=dict(start))
-    if isinstance(simulator.opponent, EngineOpponent):
-        raise UserError(
-            f"the opponent {simulator.opponent.name!r} draws its dice from the clock: no game is played the same again"
-        )
-    theirs = episodes[0].info.get("engine")
-    # Where the episodes do not agree among themselves they are compared one by one.
-    if "engine" in info and theirs != info["engine"] and all(each.info.get("engine") == theirs for each in episodes):
-        raise UserError(
-            f"these games are against {_shown(theirs)}, and here is {_shown(info['engine'])}, which may answer "
-            "otherwise; let LMRL_STOCKFISH name that engine"
-        )
-
-
 # --- one episode
 
 
@@ -232,7 +210,7 @@ def replay_episode(
         if action.reward != reward:
             return [f"{where}, turn {number}: the reward is {action.reward}, and the simulator's {reward}"]
         info["invalid"] += not told.get("valid", True)
-        info.update({key: value for key, value in told.items() if key not in TURN_INFO})
+        info.update({key: value for key, value in told.items() if key not in simulator.turn_info})
         ended = terminated or truncated or number >= task.max_turns
     if len(texts) % 2 or not ended:
         return [f"{where} stops before its end, after {episode.num_turns} turns"]

@@ -20,6 +20,7 @@ class FruitSimulator(GroundedSimulator):
     """`closed`: the model sees one question and says yes or no. `free`: it sees all, and may not say the name."""
 
     reply_tokens = 6
+    turn_info = GroundedSimulator.turn_info | {"match"}
 
     def __init__(
         self, config: Config, oracle: Any = None, render_mode: str | None = None, options: Any = None
@@ -44,6 +45,9 @@ class FruitSimulator(GroundedSimulator):
         ended = self.won or self.asked == TURNS
         info: dict[str, Any] = {"valid": True, "match": self.match}
         return reply, 0.0 if self.won else -1.0, ended, False, info | ({"success": self.won} if ended else {})
+
+    def topic(self, info: Mapping[str, Any]) -> str:
+        return str(info["match"] or "other")
 
     def _system(self) -> str:
         return f"The fruit is {self.fruit}."

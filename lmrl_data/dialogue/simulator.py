@@ -9,7 +9,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from lmrl_data.config import Config
 from lmrl_data.episode import Turn
@@ -62,13 +62,20 @@ def quoted(text: str, limit: int = 600) -> str:
     return re.sub(r"[<>|\[\]{}]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text[:limit]))
 
 
-def one_line(text: str) -> str | None:
-    """A model's text as one line of printable ASCII, or `None` where it is empty, long, or plays another role."""
+def one_line(text: str, roles: Sequence[str] = ()) -> str | None:
+    """A model's text as one line of printable ASCII, or `None` where it is empty, long, or plays another role.
+
+    Args:
+        text (`str`): what the model wrote.
+        roles (`Sequence[str]`, *optional*): the speakers of this dialogue, in lower-case letters; a line that begins
+            with a speaker's label plays a role.
+    """
     line = " ".join(text.strip().split("\n", 1)[0].split())
     line = line.translate({0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-"})
     if not 0 < len(line) <= MAX_REPLY or not line.isascii() or not line.isprintable():
         return None
-    if re.search(r"<\||\|>|\[/?INST\]|</?s>|^\W*(?:user|assistant|system|seller|buyer|question)\W*:", line, re.I):
+    labels = "|".join(("user", "assistant", "system", "question", *roles))
+    if re.search(rf"<\||\|>|\[/?INST\]|</?s>|^\W*(?:{labels})\W*:", line, re.I):
         return None
     return line
 
@@ -85,6 +92,7 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
 
     reply_tokens = 64  # the longest reply of a model
     view_history: int | None = None  # how many of the latest texts a model sees
+    roles: ClassVar[tuple[str, ...]] = ()  # the speakers, whose labels a model's reply must not begin with
     _rules_speak = False  # set by `_consider`: this turn's reply is the rules' own
 
     def __init__(
@@ -119,6 +127,10 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
             turns.append(Turn("assistant" if index % 2 else "user", self._texts[index]))
         return self._shown
 
+    def topic(self, info: Mapping[str, Any]) -> str:
+        """What a turn was about, by the step's `info`; `lmrl-eval agreement` groups replies by it."""
+        return "other"
+
     @abstractmethod
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]: ...
 
@@ -137,7 +149,7 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
         return quoted(action)
 
     def _parse(self, text: str) -> str | None:
-        return one_line(text)
+        return one_line(text, self.roles)
 
     def _fallback(self, grounded: str) -> str:
         """What is said if a model gives no reply."""

@@ -155,6 +155,7 @@ def measure(
     for first in range(seed, seed + n_episodes, batch_size):
         seeds = range(first, min(first + batch_size, seed + n_episodes))
         running = [Replay(task.simulator(config=config), task.generate(player, each)) for each in seeds]
+        roles = running[0].simulator.roles
         while running:
             prompts = [(each, prompt) for each in running if (prompt := each.ask()) is not None]
             answers = oracle.ask([prompt for _, prompt in prompts])
@@ -164,7 +165,7 @@ def measure(
     if not turns:
         raise UserError(f"in {n_episodes} episodes of {task.id} the rules spoke alone: there was nothing to ask")
     regenerated = [turn.answer.texts[0] for turn in turns if len(turn.answer.texts) > 1]
-    unreadable = sum(one_line(text) is None for text in regenerated)
+    unreadable = sum(one_line(text, roles) is None for text in regenerated)
     labels = {label: Share.of(members) for label, members in _groups(turns, lambda turn: turn.label).items()}
     replies = _groups(turns, lambda turn: yes_or_no(turn.grounded) or "")
     return Agreement(

@@ -1,6 +1,5 @@
 """Replay: plays an episode again turn by turn, to see what a model as oracle would be asked in it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from lmrl_data.dialogue.simulator import GroundedSimulator, Prompt
@@ -54,10 +53,7 @@ class Replay:
         observation, reward, terminated, truncated, info = self.simulator.finish(said.content)
         self._check((observation, reward) == (said.content, action.reward), len(self._left))
         self._ended = terminated or truncated
-        about = info.get("match") or info.get("intent") or info.get("seller_act")
-        if isinstance(about, Mapping):
-            about = about.get("act")
-        return str(about or "other")
+        return self.simulator.topic(info)
 
     def _check(self, same: bool, left: int) -> None:
         if not same:

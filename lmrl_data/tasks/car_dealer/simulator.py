@@ -44,6 +44,8 @@ class CarDealerSimulator(GroundedSimulator):
 
     observation_space = spaces.Text(max_length=MAX_REPLY, min_length=1, charset=REPLY_CHARSET)
     action_space = spaces.Text(max_length=500, min_length=0, charset=REPLY_CHARSET)
+    roles = ("seller", "buyer")
+    turn_info = GroundedSimulator.turn_info | {"seller_act"}
 
     def __init__(
         self,
@@ -126,6 +128,9 @@ class CarDealerSimulator(GroundedSimulator):
 
     # --- for a model that says it instead
 
+    def topic(self, info: Mapping[str, Any]) -> str:
+        return str(info["seller_act"]["act"] or "other")
+
     def _system(self) -> str:
         text = asset("oracle.txt").strip()
         for name, value in {
@@ -158,7 +163,7 @@ class CarDealerSimulator(GroundedSimulator):
         )
 
     def _parse(self, text: str) -> str | None:
-        line = one_line(text)
+        line = one_line(text, self.roles)
         if line is None:
             return None
         rule = self.move.rule

@@ -8,6 +8,7 @@ from lmrl_data.tasks.chess.simulator import (
     ChessSimulator,
     EnginePolicy,
     RandomPolicy,
+    check_engine,
     data_facts,
     play_games,
 )
@@ -41,4 +42,5 @@ TASK = Task(
     data_facts=data_facts,
     shard_episodes=500,
     original=ORIGINAL,
+    check_replay=check_engine,
 )

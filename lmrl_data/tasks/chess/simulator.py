@@ -5,6 +5,7 @@ text that is no legal move costs 1 and the game goes on. Paper section 4 and app
 """
 
 import functools
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -351,6 +352,30 @@ class ChessSimulator(DialogueSimulator[str]):
         """The board with its coordinates, White below."""
         rows = self.board.unicode(invert_color=False, empty_square="·").split("\n")
         return "\n".join([f"{8 - i}  {row}" for i, row in enumerate(rows)] + ["", "   a b c d e f g h"])
+
+
+def check_engine(simulator: Simulator, options: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
+    """Raises a `UserError` if the engine that Black plays with here cannot replay these games.
+
+    Args:
+        simulator (`Simulator`): made with the options of the games.
+        options (`Mapping`): reset options of the first game.
+        episodes (`Sequence[Episode]`): the games.
+    """
+    assert isinstance(simulator, ChessSimulator)
+    _, info = simulator.reset(seed=episodes[0].seed, options=dict(options))
+    if isinstance(simulator.opponent, EngineOpponent):
+        raise UserError(
+            f"the opponent {simulator.opponent.name!r} draws its dice from the clock: no game is played the same again"
+        )
+    theirs = episodes[0].info.get("engine")
+    # Games that do not all name the same engine are compared one by one.
+    same = all(episode.info.get("engine") == theirs for episode in episodes)
+    if "engine" in info and theirs != info["engine"] and same:
+        raise UserError(
+            f"these games are against {json.dumps(theirs)[:60]}, and here is {json.dumps(info['engine'])[:60]}, which "
+            "may answer otherwise; let LMRL_STOCKFISH name that engine"
+        )
 
 
 # --- policies

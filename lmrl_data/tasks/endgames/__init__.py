@@ -3,7 +3,7 @@
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, RandomPolicy
+from lmrl_data.tasks.chess.simulator import MAX_MOVES, RandomPolicy, check_engine
 from lmrl_data.tasks.endgames.simulator import (
     TEST_STARTS,
     EndgamesSimulator,
@@ -44,4 +44,5 @@ TASK = Task(
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,
+    check_replay=check_engine,
 )

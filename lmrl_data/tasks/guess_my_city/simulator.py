@@ -67,6 +67,7 @@ class GuessMyCitySimulator(GroundedSimulator):
 
     observation_space = spaces.Text(max_length=MAX_REPLY, min_length=1, charset=REPLY_CHARSET)
     action_space = spaces.Text(max_length=MAX_TEXT, min_length=0, charset=REPLY_CHARSET)
+    turn_info = GroundedSimulator.turn_info | {"intent", "in_scope", "guess"}
 
     def __init__(
         self,
@@ -134,6 +135,9 @@ class GuessMyCitySimulator(GroundedSimulator):
             return reply, -1.0, False, False, info
         # Twenty questions are the game: what ends here is lost, not cut short.
         return reply, -1.0, True, False, {**info, "success": False}
+
+    def topic(self, info: Mapping[str, Any]) -> str:
+        return str(info["intent"] or "other")
 
     def _system(self) -> str:
         return _oracle_text().replace("{city}", self.city.name).replace("{country}", self.city.country)

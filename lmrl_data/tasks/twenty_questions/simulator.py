@@ -8,7 +8,7 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,7 @@ class TwentyQuestionsSimulator(GroundedSimulator):
     action_space = spaces.Text(max_length=MAX_LENGTH, min_length=0, charset=REPLY_CHARSET)
     reply_tokens = 8
     view_history = 1  # each question is answered without those before it
+    turn_info = GroundedSimulator.turn_info | {"match", "in_scope", "guess"}
 
     def __init__(
         self,
@@ -102,6 +103,9 @@ class TwentyQuestionsSimulator(GroundedSimulator):
             return reply, -1.0, False, False, info
         # Twenty questions are the game: what ends here is lost, not cut short.
         return reply, -1.0, True, False, {**info, "success": False}
+
+    def topic(self, info: Mapping[str, Any]) -> str:
+        return str(info["match"] or "other")
 
     def _system(self) -> str:
         return asset("oracle.txt").strip().replace("{object}", ", ".join(knowledge().things[self.object].variants))

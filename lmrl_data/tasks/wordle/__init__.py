@@ -76,4 +76,5 @@ TASK = Task(
     shard_episodes=100_000,
     table=table,
     original=ORIGINAL,
+    local_options=("vocab",),
 )
