@@ -1,7 +1,7 @@
 """Tables of cases: one test checks every row and lists all rows that fail.
 
-Few rows are parametrized; a table is read and checked: `check_cases(read_cases("maze.tsv"), check)`. The rows are counted,
-and the last line of a run says how many there were: a table is as many cases as it has rows, any other test is one case.
+Few rows are parametrized; a table is read and checked: `check_cases(read_cases("maze.tsv"), check)`. Rows are counted: the
+last line of a run says how many cases its tests were. A table is as many cases as it has rows, any other test is one.
 """
 
 import json

@@ -4,37 +4,81 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from cases import check_cases
 
 ROOT = Path(__file__).parent.parent
-# Each may import itself and what stands before it.
-LAYERS = ("lmrl_data", "lmrl_eval", "recipes")
-FILES = {layer: sorted((ROOT / layer).rglob("*.py")) for layer in LAYERS}
+# Each package may import itself and those before it. `recipes/` is installed as `lmrl_recipes`.
+FOLDERS = {"lmrl_data": "lmrl_data", "lmrl_eval": "lmrl_eval", "lmrl_recipes": "recipes"}
+LAYERS = tuple(FOLDERS)
+# No package may import these: what only a checkout has, and `recipes` by the name that only a checkout knows.
+OUTSIDE = {"recipes", "cards", "tests", "benchmarks"}
+FILES = {layer: sorted((ROOT / folder).rglob("*.py")) for layer, folder in FOLDERS.items()}
 EVERY_FILE = [path for paths in FILES.values() for path in paths]
 # These run code from the bytes they read.
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+# Modules on the longest chain of imports within `lmrl_eval`, first and last included.
+DEEPEST_CHAIN = 8
+# Helpers of which there is to be one.
+ONCE = ("plus_minus", "versions")
+
+
+def module_name(layer: str, path: Path) -> str:
+    parts = path.relative_to(ROOT / FOLDERS[layer]).with_suffix("").parts
+    return ".".join([layer, *(part for part in parts if part != "__init__")])
+
+
+MODULES = {module_name(layer, path): path for layer, paths in FILES.items() for path in paths}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The modules a file imports, at its top or in a function."""
+    """The modules a file imports, at its top or in a function; `from a import b` gives `a.b`, whatever `b` is."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module or ""
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
             yield ast.unparse(node.args[0]).strip("'\"")
 
 
 def wrong_imports(layer: str, source: str) -> list[str]:
-    above = LAYERS[LAYERS.index(layer) + 1 :]
-    # A recipe is run as a script, so that its neighbours are modules of their own name.
     names = {name.split(".")[0] for name in imported(ast.parse(source))}
-    recipes = {path.stem for path in FILES["recipes"]} - {"__init__"} if layer != "recipes" else set()
-    return sorted(names & ({*above, "tests", "benchmarks"} | recipes))
+    return sorted(names & {*LAYERS[LAYERS.index(layer) + 1 :], *OUTSIDE})
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Which of our modules each of our modules imports; a name that is no module stands for the module it is in."""
+    graph = {}
+    for module, path in MODULES.items():
+        targets = imported(ast.parse(path.read_text("utf-8")))
+        modules = {target if target in MODULES else target.rpartition(".")[0] for target in targets}
+        graph[module] = (modules & MODULES.keys()) - {module}
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports, the first again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def deepest_chain(graph: dict[str, set[str]]) -> list[str]:
+    """The longest way down a graph without circles."""
+    chains: dict[str, list[str]] = {}
+    for module in TopologicalSorter(graph).static_order():
+        below = [chains[target] for target in sorted(graph[module])]
+        chains[module] = [module, *max(below, key=len, default=[])]
+    return max(chains.values(), key=len)
 
 
 def unsafe(source: str) -> list[str]:
@@ -54,14 +98,13 @@ def unsafe(source: str) -> list[str]:
     return found
 
 
-def names(paths: list[Path]) -> list[str]:
-    return [str(path.relative_to(ROOT)) for path in paths]
+# --- who imports whom
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_point_from_recipes_to_evaluation_to_data_and_never_back(layer: str) -> None:
     assert FILES[layer]
-    wrong = {path.name: wrong_imports(layer, path.read_text("utf-8")) for path in FILES[layer]}
+    wrong = {str(path.relative_to(ROOT)): wrong_imports(layer, path.read_text("utf-8")) for path in FILES[layer]}
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
@@ -69,14 +112,75 @@ def test_a_backward_import_is_noticed_wherever_it_stands() -> None:
     late = "def main():\n    from lmrl_eval.score import Score\n"
     assert wrong_imports("lmrl_data", late) == ["lmrl_eval"]
     assert wrong_imports("lmrl_eval", late) == []
-    assert wrong_imports("lmrl_eval", "import recipes.ilql as ilql") == ["recipes"]
-    assert wrong_imports("lmrl_data", "import_module('recipes.ilql')") == ["recipes"]
-    assert wrong_imports("recipes", late) == []
+    assert wrong_imports("lmrl_eval", "import lmrl_recipes.ilql as ilql") == ["lmrl_recipes"]
+    assert wrong_imports("lmrl_data", "import_module('lmrl_recipes.ilql')") == ["lmrl_recipes"]
+    assert wrong_imports("lmrl_recipes", late) == []
+    assert wrong_imports("lmrl_recipes", "from recipes import ilql") == ["recipes"]
 
 
-@pytest.mark.parametrize("path", EVERY_FILE, ids=names(EVERY_FILE))
-def test_no_file_runs_code_from_data_or_models(path: Path) -> None:
-    assert unsafe(path.read_text("utf-8")) == []
+def test_the_cards_are_templates_and_no_code() -> None:
+    code = [str(path.relative_to(ROOT)) for path in (ROOT / "cards").rglob("*.py") if path.read_text("utf-8").strip()]
+    assert [name for name in code if name != "cards/__init__.py"] == []
+    assert list(imported(ast.parse((ROOT / "cards" / "__init__.py").read_text("utf-8")))) == []
+
+
+@pytest.mark.xfail(
+    strict=False, reason="the embeddings of Guess My City import the forms of its questions, and these them"
+)
+def test_no_import_leads_back_to_where_it_began() -> None:
+    assert circle(import_graph()) == []
+
+
+@pytest.mark.xfail(strict=False, reason="ten modules deep")
+def test_the_deepest_chain_of_imports_in_the_evaluation_package_stays_short() -> None:
+    inside = {
+        module: {target for target in targets if target.startswith("lmrl_eval")}
+        for module, targets in import_graph().items()
+        if module.startswith("lmrl_eval")
+    }
+    assert not (found := circle(inside)), found
+    chain = deepest_chain(inside)
+    assert len(chain) <= DEEPEST_CHAIN, f"{len(chain)} modules deep: {' -> '.join(chain)}"
+
+
+def test_circles_and_chains_are_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) in (["b", "c", "b"], ["c", "b", "c"])
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert deepest_chain({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == ["a", "b", "c"]
+    late = "def main():\n    from lmrl_eval import score\n    from lmrl_eval.score import Score\n"
+    assert set(imported(ast.parse(late))) == {"lmrl_eval.score", "lmrl_eval.score.Score"}
+
+
+# --- what stands once, and in every file
+
+
+@pytest.mark.xfail(strict=False, reason="plus_minus stands in two modules")
+def test_there_is_one_of_each_of_these_helpers() -> None:
+    defined = Counter(
+        node.name
+        for path in EVERY_FILE
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    )
+    assert {name: defined[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
+
+
+def test_every_module_opens_with_a_sentence_for_newcomers() -> None:
+    def check(path: Path) -> None:
+        text = path.read_text("utf-8")
+        assert not text or ast.get_docstring(ast.parse(text)), "no docstring"
+
+    check_cases(EVERY_FILE, check)
+
+
+# --- what is never run
+
+
+def test_no_file_runs_code_from_data_or_models() -> None:
+    def check(path: Path) -> None:
+        assert unsafe(path.read_text("utf-8")) == []
+
+    check_cases(EVERY_FILE, check)
 
 
 @pytest.mark.parametrize(
@@ -89,18 +193,7 @@ def test_what_would_run_code_is_noticed(source: str) -> None:
     assert unsafe("model.eval()\nModel.from_pretrained(path, trust_remote_code=False)") == []
 
 
-def test_files_stay_short_enough_to_read() -> None:
-    paths = [*EVERY_FILE, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in paths}
-    assert {
-        name: length for name, length in lengths.items() if length > (800 if name.startswith("tests/") else 500)
-    } == {}
-
-
-@pytest.mark.parametrize("path", EVERY_FILE, ids=names(EVERY_FILE))
-def test_every_module_opens_with_a_sentence_for_newcomers(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert not text or ast.get_docstring(ast.parse(text))
+# --- what an import costs
 
 
 def fresh_import(module: str) -> tuple[float, set[str]]:
