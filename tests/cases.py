@@ -1,7 +1,7 @@
 """Tables of cases: one test checks every row and lists all rows that fail.
 
-Few rows are parametrized; a table is read and checked: `check_cases(read_cases("maze.tsv"), check)`. Rows are counted: the
-last line of a run says how many cases its tests were. A table is as many cases as it has rows, any other test is one.
+Few rows are parametrized; a table is read and checked: `check_cases(read_cases("maze.tsv"), check)`. Rows are counted:
+the last line of a run says how many cases its tests were. A table is one case a row, any other test is one case.
 """
 
 import json
