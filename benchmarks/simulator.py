@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lmrl_data import get_task, rollout
-from lmrl_data.tasks.maze.simulator import ACTIONS
+from lmrl_data.tasks.maze.grid import ACTIONS
 
 MAZE = get_task("maze")
 STEPS = 100_000

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lmrl_data import Simulator, get_task
 from lmrl_data.dataset.build import build_dataset
-from lmrl_data.tasks.text_nav.simulator import commands_in
+from lmrl_data.tasks.text_nav.players import commands_in
 
 TEXT_NAV = get_task("text_nav")
 STEPS = 20_000

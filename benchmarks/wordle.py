@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from lmrl_data import Turn, get_task, rollout
 from lmrl_data.policy import Conversation
-from lmrl_data.tasks.wordle.simulator import FIRST, SOLVED, table
+from lmrl_data.tasks.wordle.columns import table
+from lmrl_data.tasks.wordle.simulator import FIRST, SOLVED
 from lmrl_data.tasks.wordle.words import WordGame, list_words, word_game
 
 WORDLE = get_task("wordle")

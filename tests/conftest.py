@@ -63,7 +63,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained checkpoint that knows the words of the maze."""
     from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
-    from lmrl_data.tasks.maze.simulator import ACTIONS, grid
+    from lmrl_data.tasks.maze.grid import ACTIONS, grid
 
     folder = tmp_path_factory.mktemp("models") / "base"
     texts = [*grid().positions.values(), *grid().walls.values(), "Success", "Failure", *ACTIONS]

@@ -20,7 +20,7 @@ from lmrl_data import Conversation, Policy, UserError, get_task
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.chess.engine import find_engine, shared_pool
-from lmrl_data.tasks.maze.simulator import ACTIONS, grid
+from lmrl_data.tasks.maze.grid import ACTIONS, grid
 from lmrl_eval import Evaluator, Results, load_oracle, read_results
 from lmrl_eval.evaluator import counts_of
 from lmrl_eval.score import score_episodes

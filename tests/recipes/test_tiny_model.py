@@ -8,7 +8,7 @@ from lmrl_recipes.tiny_model import SIZES, TinyModelArguments, main, make_model,
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lmrl_data import UserError
-from lmrl_data.tasks.maze.simulator import ACTIONS, grid
+from lmrl_data.tasks.maze.grid import ACTIONS, grid
 from lmrl_data.tokenization import TurnTokenizer
 
 TEXTS = [f"{text}\n" for text in [*grid().positions.values(), *ACTIONS]] * 2

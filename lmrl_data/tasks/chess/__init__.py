@@ -3,15 +3,8 @@
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
-from lmrl_data.tasks.chess.simulator import (
-    MAX_MOVES,
-    ChessSimulator,
-    EnginePolicy,
-    RandomPolicy,
-    check_engine,
-    data_facts,
-    play_games,
-)
+from lmrl_data.tasks.chess.players import EnginePolicy, RandomPolicy, data_facts, play_games
+from lmrl_data.tasks.chess.simulator import MAX_MOVES, ChessSimulator, check_engine
 
 TASK = Task(
     id="chess",

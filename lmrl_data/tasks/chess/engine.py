@@ -3,6 +3,8 @@
 A prompt is what is written to the engine (UCI commands, ending in `go`), a reply is what it found:
 `e2e4; e2e4 cp 31; d2d4 cp 28; g1f3 mate -3`, the move it would play and then the lines of the last finished depth. A
 prompt that clears the engine first (`ucinewgame`) and limits nodes or depth has one reply, on every machine.
+
+We speak UCI ourselves because a round trip then takes 124 µs; with python-chess's `chess.engine` it takes 337 µs.
 """
 
 import atexit
@@ -175,9 +177,13 @@ class Engine:
         try:
             # A process group of its own: Ctrl-C is for us, not for it.
             self.process = subprocess.Popen(
-                [path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+                [path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
                 process_group=0,
-            )  # fmt: skip
+            )
         except OSError as error:
             raise EngineError(error.strerror) from None
         assert self.process.stdin is not None

@@ -3,15 +3,10 @@
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, RandomPolicy, check_engine
-from lmrl_data.tasks.endgames.simulator import (
-    TEST_STARTS,
-    EndgamesSimulator,
-    OptimalPolicy,
-    _starts,
-    data_facts,
-    play_epsilon,
-)
+from lmrl_data.tasks.chess.players import RandomPolicy
+from lmrl_data.tasks.chess.simulator import MAX_MOVES, check_engine
+from lmrl_data.tasks.endgames.players import OptimalPolicy, data_facts, play_epsilon
+from lmrl_data.tasks.endgames.simulator import TEST_STARTS, EndgamesSimulator, starts_of
 
 TASK = Task(
     id="endgames",
@@ -32,7 +27,7 @@ TASK = Task(
     max_turns=MAX_MOVES + 1,
     protocols={
         "paper": Protocol("645 frozen positions, mate in 5 or more, one game each", 1, TEST_STARTS),
-        "tricky": Protocol("645 frozen positions, the longest mates of each set", 1, _starts("tricky", "t")),
+        "tricky": Protocol("645 frozen positions, the longest mates of each set", 1, starts_of("tricky", "t")),
         "quick": Protocol("the first 64 of the paper's protocol", 1, dict(list(TEST_STARTS.items())[:64])),
     },
     policies={"optimal": OptimalPolicy, "random": RandomPolicy},

@@ -5,25 +5,13 @@ The defence needs no engine: tables know how long every position can still be he
 
 import functools
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, require, unknown
-from lmrl_data.policy import Conversation, Policy
-from lmrl_data.rollout import play_episode
-from lmrl_data.simulator import Simulator
-from lmrl_data.tasks.chess.simulator import (
-    OPPONENTS,
-    ChessSimulator,
-    Opponent,
-    read_position,
-    spaced,
-    unspaced_fen,
-)
+from lmrl_data.tasks.chess.simulator import OPPONENTS, ChessSimulator, Opponent, read_position
 from lmrl_data.tasks.endgames.tables import (
     FOLDER,
     FOLDS,
@@ -32,12 +20,10 @@ from lmrl_data.tasks.endgames.tables import (
     SETS,
     Move,
     Position,
-    best_moves,
     best_replies,
     black_moves,
     moves_to_mate,
     read,
-    white_moves,
 )
 
 if TYPE_CHECKING:
@@ -166,7 +152,7 @@ def frozen_positions(name: str) -> tuple[str, ...]:
     return tuple(content.decode().splitlines())
 
 
-def _starts(name: str, mark: str) -> dict[str, dict[str, Any]]:
+def starts_of(name: str, mark: str) -> dict[str, dict[str, Any]]:
     """Reset options by a short name: `kQK-000`, `kRK-000`, `kQRK-000`, `kRRK-000`, `kQK-001` ..."""
     return {
         f"{list(SETS)[i % len(SETS)]}-{mark}{i // len(SETS):03d}": {"position": text}
@@ -184,7 +170,7 @@ class TableOpponent(Opponent):
     engine = False
 
     def choose(self, board: "chess.Board", reply: str, random: np.random.Generator) -> "chess.Move":
-        return _play(best_replies(position_of(board)), random)
+        return random_move(best_replies(position_of(board)), random)
 
 
 class ErrantOpponent(TableOpponent):
@@ -195,10 +181,10 @@ class ErrantOpponent(TableOpponent):
 
     def choose(self, board: "chess.Board", reply: str, random: np.random.Generator) -> "chess.Move":
         choices = black_moves if random.random() < self.error_rate else best_replies
-        return _play(choices(position_of(board)), random)
+        return random_move(choices(position_of(board)), random)
 
 
-def _play(moves: Sequence[Move], random: np.random.Generator) -> "chess.Move":
+def random_move(moves: Sequence[Move], random: np.random.Generator) -> "chess.Move":
     """One of the moves, uniformly, as python-chess knows it."""
     move = moves[int(random.integers(len(moves)))]
     return require("chess", extra="chess").Move(move.origin, move.target)
@@ -232,86 +218,16 @@ class EndgamesSimulator(ChessSimulator):
                 raise UserError("a position has its own pieces: give either position or pieces")
             return read_endgame(options["position"])
         name = pieces or list(SETS)[int(self.np_random.integers(len(SETS)))]
-        held_out = _held_out()
+        held_out = held_out_positions()
         while (text := fen(random_position(SETS[name], self.np_random))) in held_out:
             continue
         return require("chess", extra="chess").Board(text)
 
 
 @functools.cache
-def _held_out() -> frozenset[str]:
+def held_out_positions() -> frozenset[str]:
+    """The frozen positions, which no drawn start may be."""
     return frozenset(frozen_positions("test") + frozen_positions("tricky"))
 
 
-# --- policies
-
-
-class OptimalPolicy(Policy):
-    """Mates as soon as can be: the first of the tables' best moves."""
-
-    name = "scripted:optimal"
-
-    def __init__(self, config: str, seed: int) -> None:
-        pass
-
-    def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        return [self._act(conversation.turns[-1].content) for conversation in conversations]
-
-    def _act(self, text: str) -> str:
-        board = read_position(text)
-        move = best_moves(position_of(board))[0]
-        return spaced(board.san(require("chess", extra="chess").Move(move.origin, move.target)))
-
-
-# --- the dataset
-
-EPSILON = 0.95  # drawn uniformly up to here, for each game; with `ErrantOpponent` near Table 1's line
-
-
-def play_epsilon(simulator: Simulator, seed: int) -> Episode:
-    """White plays any legal move with a probability drawn for the game, and else one of the tables' best."""
-    assert isinstance(simulator, EndgamesSimulator)
-    random = np.random.default_rng([seed, 0xE9])
-    epsilon = random.uniform(0.0, EPSILON)
-    best = 0
-
-    def act(observation: str) -> str:
-        nonlocal best
-        board = simulator.board
-        errs = random.random() < epsilon
-        best += not errs
-        choices = white_moves if errs else best_moves
-        return spaced(board.san(_play(choices(position_of(board)), random)))
-
-    options = {"opponent": ErrantOpponent.name, **simulator.options}  # unless the build asks for another
-    episode = play_episode("endgames", simulator, seed, "epsilon", act, options=options)
-    episode.info.update(epsilon=round(epsilon, 4), best_moves=best)
-    return episode
-
-
-def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
-    """What the paper says of its data beyond Table 1, for ours."""
-    held_out = {text.partition(" ")[0] for text in _held_out()}
-    texts: set[str] = set()
-    endings: Counter[str] = Counter()
-    moves = {True: 0, False: 0}  # by whether the game was won
-    best = {True: 0, False: 0}
-    for episode in episodes:
-        texts.update(turn.content for turn in episode.turns[:-1:2])
-        endings[episode.info["termination"]] += 1
-        moves[episode.success] += episode.num_turns
-        best[episode.success] += episode.info["best_moves"]
-    positions = {unspaced_fen(text).partition(" ")[0] for text in texts}
-    every, games = sum(moves.values()), endings.total()
-    return {
-        "different texts to move in (paper: 1,086,314, 93 %)": f"{len(texts):,}, {len(texts) / every:.1%} of all",
-        "without the clocks at their end": f"{len(positions):,} different positions",
-        "test positions that games pass through": f"{len(positions & held_out):,} of {len(held_out):,}",
-        "moves chosen by the tables (paper: 38.28 %)": f"{sum(best.values()) / every:.2%}",
-        "the same in won games (paper: 41.78 %)": f"{best[True] / max(moves[True], 1):.2%}",
-        "moves that belong to won games (paper: 58.62 %)": f"{moves[True] / every:.2%}",
-        "games ended by": ", ".join(f"{name} {n / games:.1%}" for name, n in endings.most_common()),
-    }
-
-
-TEST_STARTS = _starts("test", "")
+TEST_STARTS = starts_of("test", "")

@@ -2,18 +2,10 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.maze.grid import STARTS_BY_NAME, draw
 from lmrl_data.tasks.maze.original import ORIGINAL
-from lmrl_data.tasks.maze.simulator import (
-    BEHAVIORS,
-    MAX_MOVES,
-    STARTS_BY_NAME,
-    MazeSimulator,
-    OptimalPolicy,
-    RandomPolicy,
-    best_actions,
-    data_facts,
-    draw,
-)
+from lmrl_data.tasks.maze.players import BEHAVIORS, OptimalPolicy, RandomPolicy, best_actions, data_facts
+from lmrl_data.tasks.maze.simulator import MAX_MOVES, MazeSimulator
 
 TASK = Task(
     id="maze",

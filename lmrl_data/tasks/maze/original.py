@@ -2,7 +2,8 @@
 
 from lmrl_data.dataset.convert.original import End, Original
 from lmrl_data.dataset.convert.record import Play
-from lmrl_data.tasks.maze.simulator import ACTIONS, MAX_MOVES
+from lmrl_data.tasks.maze.grid import ACTIONS
+from lmrl_data.tasks.maze.simulator import MAX_MOVES
 
 
 def end(play: Play) -> End:

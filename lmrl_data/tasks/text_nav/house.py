@@ -90,9 +90,17 @@ class Command(NamedTuple):
 
 
 COMPASS = {
-    "n": "north", "s": "south", "e": "east", "w": "west", "u": "up", "d": "down",
-    "ne": "northeast", "nw": "northwest", "se": "southeast", "sw": "southwest",
-}  # fmt: skip
+    "n": "north",
+    "s": "south",
+    "e": "east",
+    "w": "west",
+    "u": "up",
+    "d": "down",
+    "ne": "northeast",
+    "nw": "northwest",
+    "se": "southeast",
+    "sw": "southwest",
+}
 DIRECTIONS = frozenset(COMPASS.values())
 VERBS = frozenset({"go", "look", "inventory", "examine", "open", "close", "take", "drop", "put", "insert", "eat"})
 SHORT = {"i": "inventory", "inv": "inventory", "l": "look", "x": "examine", "get": "take"}
@@ -307,7 +315,7 @@ class House:
         paragraphs.append(f"You scored {int(self.won)} out of a possible 1, in {self.turns} turns.")
         return "\n\n".join([*paragraphs, QUESTION])
 
-    # One method a verb. What a command names is in sight when they are called.
+    # One method a verb. `play` has checked that everything the command names is in sight.
 
     def _go(self, direction: str, _: str) -> Answer:
         room = EXITS[self.room].get(direction)
@@ -436,7 +444,15 @@ def _without(things: tuple[str, ...], thing: str) -> tuple[str, ...]:
 
 
 ACTIONS: Mapping[str, Callable[[House, str, str], Answer]] = {
-    "go": House._go, "look": House._look, "inventory": House._inventory, "examine": House._examine,
-    "open": House._open, "close": House._close, "take": House._take, "drop": House._drop,
-    "put": House._put, "insert": House._insert, "eat": House._eat,
-}  # fmt: skip
+    "go": House._go,
+    "look": House._look,
+    "inventory": House._inventory,
+    "examine": House._examine,
+    "open": House._open,
+    "close": House._close,
+    "take": House._take,
+    "drop": House._drop,
+    "put": House._put,
+    "insert": House._insert,
+    "eat": House._eat,
+}

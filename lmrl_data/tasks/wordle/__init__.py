@@ -2,19 +2,18 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.tasks.wordle.columns import table
 from lmrl_data.tasks.wordle.original import ORIGINAL
-from lmrl_data.tasks.wordle.simulator import (
-    MAX_TRIES,
+from lmrl_data.tasks.wordle.players import (
     SOURCE,
     ConsistentPolicy,
     GreedyPolicy,
     MixturePolicy,
     RandomPolicy,
-    WordleSimulator,
     WrongPolicy,
     play_mixture,
-    table,
 )
+from lmrl_data.tasks.wordle.simulator import MAX_TRIES, WordleSimulator
 
 TASK = Task(
     id="wordle",

@@ -10,7 +10,7 @@ from random_model import MODELS, TOKENIZERS, make_model
 from torch import nn
 
 from lmrl_data import Conversation, Policy, Turn, UserError, get_task, rollout
-from lmrl_data.tasks.maze.simulator import ACTIONS
+from lmrl_data.tasks.maze.grid import ACTIONS
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies import language_model
 from lmrl_eval.policies.cache import FIRST_CAPACITY

@@ -13,7 +13,7 @@ from toy_dialogue import Scripted
 
 from lmrl_data import Conversation, Task, get_task
 from lmrl_data.rollout import rollout
-from lmrl_data.tasks.maze.simulator import ACTIONS
+from lmrl_data.tasks.maze.grid import ACTIONS
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies.language_model import choose
 

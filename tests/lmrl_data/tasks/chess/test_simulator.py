@@ -16,10 +16,10 @@ from lmrl_data import Episode, UserError, get_task, rollout
 from lmrl_data.episode import Turn
 from lmrl_data.policy import Conversation
 from lmrl_data.tasks.chess.engine import find_engine, read_reply
+from lmrl_data.tasks.chess.players import WHITE_ELO
 from lmrl_data.tasks.chess.simulator import (
     OPPONENTS,
     START,
-    WHITE_ELO,
     ChessSimulator,
     Opponent,
     SeededOpponent,

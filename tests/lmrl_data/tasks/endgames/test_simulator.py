@@ -95,7 +95,7 @@ def test_starts_are_uniform_over_the_legal_positions() -> None:
 
 def test_no_start_is_a_position_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = start(seed=5), start(seed=5, pieces="kQK")
-    monkeypatch.setattr(endgames, "_held_out", lambda: frozenset([first, second]))
+    monkeypatch.setattr(endgames, "held_out_positions", lambda: frozenset([first, second]))
     assert start(seed=5) != first
     assert start(seed=5, pieces="kQK") != second
 

@@ -8,7 +8,8 @@ import pytest
 
 from lmrl_data import Episode, Policy, UserError, get_task, rollout
 from lmrl_data.policy import Conversation
-from lmrl_data.tasks.maze.simulator import MazeSimulator, belief_solution
+from lmrl_data.tasks.maze.players import belief_solution
+from lmrl_data.tasks.maze.simulator import MazeSimulator
 
 MAZE = get_task("maze")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"

@@ -20,7 +20,8 @@ import pytest
 from textworld_house import compile_house
 
 from lmrl_data.tasks.text_nav.house import FURNITURE, ROOMS, House
-from lmrl_data.tasks.text_nav.simulator import OBJECTIVE, best_command
+from lmrl_data.tasks.text_nav.players import best_command
+from lmrl_data.tasks.text_nav.simulator import OBJECTIVE
 
 textworld = pytest.importorskip("textworld", reason="pip install textworld==1.7.0, in an environment of its own")
 pytestmark = pytest.mark.slow

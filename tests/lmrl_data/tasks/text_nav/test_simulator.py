@@ -13,7 +13,8 @@ from lmrl_data import Episode, Turn, UserError, get_task, rollout
 from lmrl_data.policy import Conversation
 from lmrl_data.task import EVALUATION_SEED
 from lmrl_data.tasks.text_nav.house import EXITS, ROOMS, THINGS, House, parse
-from lmrl_data.tasks.text_nav.simulator import HALVES, OBJECTIVE, TextNavSimulator, best_command, commands_in, room_of
+from lmrl_data.tasks.text_nav.players import HALVES, best_command, commands_in, room_of
+from lmrl_data.tasks.text_nav.simulator import OBJECTIVE, TextNavSimulator
 
 TEXT_NAV = get_task("text_nav")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"

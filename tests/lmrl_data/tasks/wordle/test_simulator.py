@@ -18,8 +18,10 @@ from lmrl_data.cli import main
 from lmrl_data.dataset.card import Statistics, task_page
 from lmrl_data.policy import Conversation
 from lmrl_data.tasks.wordle import words as wordle_words
+from lmrl_data.tasks.wordle.columns import table
 from lmrl_data.tasks.wordle.counter_random import RANGE, _mix, below, draw
-from lmrl_data.tasks.wordle.simulator import ConsistentPolicy, GreedyPolicy, WordleSimulator, table
+from lmrl_data.tasks.wordle.players import ConsistentPolicy, GreedyPolicy
+from lmrl_data.tasks.wordle.simulator import WordleSimulator
 from lmrl_data.tasks.wordle.words import ASSETS, FEEDBACKS, SIZES, feedback, list_words, sample, word_game
 
 WORDLE = get_task("wordle")
