@@ -1,24 +1,26 @@
 """The score: what a policy earned on a task, with its interval, its seeds and all it takes to get it again."""
 
-import json
 import math
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
+from huggingface_hub.dataclasses import strict
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.task import Task
+from lmrl_eval.record import Record
 
 STRATEGIES = ("bootstrap",)
+Number = int | float  # JSON may write 100.0 as 100
 
 
+@strict
 @dataclass(frozen=True)
-class Score:
-    """One policy's result on one task config.
+class Score(Record):
+    """One policy's result on one task config, as in a `score.json`.
 
     Args:
         task (`str`), task_version (`str`), config (`str`), policy (`str`): what was played, and by whom.
@@ -46,9 +48,6 @@ class Score:
         statistics (`dict[str, float]`): what the policy counted while it played, e.g. tokens.
         oracle (`dict`, *optional*): the model that spoke for the other side of a dialogue (`spec`), and how often it
             was `asked`, asked again (`regenerated`) and not understood (`replaced`); `None` for the simulator itself.
-
-    Raises:
-        ValueError: if a field has the wrong type, or a number is not finite.
     """
 
     task: str
@@ -56,84 +55,36 @@ class Score:
     config: str
     policy: str
     n_episodes: int
-    mean_return: float
-    interval: tuple[float, float]
-    confidence_level: float
-    normalized: float
-    normalized_interval: tuple[float, float]
-    normalized_to_optimum: float
-    success_rate: float
-    mean_turns: float
-    invalid_rate: float
+    mean_return: Number
+    interval: tuple[Number, Number]
+    confidence_level: Number
+    normalized: Number
+    normalized_interval: tuple[Number, Number]
+    normalized_to_optimum: Number
+    success_rate: Number
+    mean_turns: Number
+    invalid_rate: Number
     seed: int
     n_resamples: int
     strategy: str = "bootstrap"
     protocol: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    move_accuracy: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    move_accuracy: Number | None = None
     policy_seed: int | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     dataset_revision: str | None = None
-    checkpoint: Mapping[str, Any] | None = None
-    statistics: Mapping[str, float] = field(default_factory=dict)
-    oracle: Mapping[str, Any] | None = None
+    checkpoint: dict[str, Any] | None = None
+    statistics: dict[str, Number] = field(default_factory=dict)
+    oracle: dict[str, Any] | None = None
 
-    def __post_init__(self) -> None:
-        # A score is also read from files that others wrote.
-        for name in ("task", "task_version", "config", "policy", "strategy"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
-        for name in ("options", "versions", "statistics"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ValueError(f"{name} is a table, got {getattr(self, name)!r}")
-        for name in ("protocol", "dataset_revision"):
-            if not isinstance(getattr(self, name), str | None):
-                raise ValueError(f"{name} is a text, got {getattr(self, name)!r}")
-        if not isinstance(self.checkpoint, Mapping | None):
-            raise ValueError(f"checkpoint is a table, got {self.checkpoint!r}")
-        if not isinstance(self.policy_seed, int | None):
-            raise ValueError(f"policy_seed is a whole number, got {self.policy_seed!r}")
-        if self.oracle is not None and not (
-            isinstance(self.oracle, Mapping) and isinstance(self.oracle.get("spec"), str)
-        ):
-            raise ValueError(f"an oracle has a spec, got {self.oracle!r}")
-        numbers = {
-            item.name: getattr(self, item.name)
-            for item in fields(self)
-            if item.type in (int, float) or (item.type == float | None and getattr(self, item.name) is not None)
-        }
-        for name in ("interval", "normalized_interval"):
-            bounds = getattr(self, name)
-            if not isinstance(bounds, tuple) or len(bounds) != 2:
-                raise ValueError(f"{name} is a pair of numbers, got {bounds!r}")
-            numbers |= {f"{name}[0]": bounds[0], f"{name}[1]": bounds[1]}
-        whole = {item.name for item in fields(self) if item.type is int}
-        for name, value in numbers.items():
-            kind = int if name in whole else int | float
-            if isinstance(value, bool) or not isinstance(value, kind) or not abs(value) <= sys.float_info.max:
-                raise ValueError(f"{name} is a finite {'whole ' * (name in whole)}number, got {str(value)[:80]}")
-
-    def to_json(self) -> str:
-        """The text of a `score.json`; `Score.from_json` is its inverse."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+    def check(self) -> None:
+        if self.oracle is not None and not isinstance(self.oracle.get("spec"), str):
+            raise ValueError(f"oracle must have a spec, got {self.oracle!r}")
 
     @classmethod
-    def from_json(cls, text: str) -> "Score":
-        """The score of a `score.json`.
-
-        Raises:
-            ValueError: if the text is no score.
-        """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("a score is a JSON object")
-        for name in ("interval", "normalized_interval"):
-            if isinstance(values.get(name), list):
-                values[name] = tuple(values[name])
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(str(error).replace("Score.__init__()", "a score")) from None
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        # JSON has no tuples.
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def score_episodes(

@@ -1,17 +1,19 @@
-"""Provenance: what a checkpoint was made from, in its `training.json`, from which its card is written."""
+"""The training record: what a checkpoint was made from, as its `training.json` and its card say."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from huggingface_hub.dataclasses import strict
 
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_eval.record import Record
 
 TRAINING, RECIPE = "training.json", "recipe.yaml"
 FORMAT = 1
@@ -22,9 +24,10 @@ PRIVATE = re.compile(r"env|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(to
 TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
 
+@strict
 @dataclass(frozen=True)
-class Provenance:
-    """What a checkpoint was made from.
+class TrainingRecord(Record):
+    """What a checkpoint was made from, as in its `training.json`.
 
     Args:
         task (`str`), task_version (`str`), config (`str`): what it plays, or whom it speaks for.
@@ -37,11 +40,8 @@ class Provenance:
         versions (`dict[str, str]`): of the libraries that trained it; empty where that was not recorded.
         settings (`dict`): those that are not the recipe's defaults.
         limitations (`str`): Markdown of our own, for the card.
-        n_examples (`int`, *optional*): of a simulator, how many examples it learned from.
-        kind (`str`): `"policy"`, or `"simulator"` for a model that speaks for the other side.
-
-    Raises:
-        ValueError: if a field has the wrong type, or there is no such task or config.
+        n_examples (`int`, *optional*): how many examples an oracle learned from.
+        kind (`str`): `"policy"`, or `"oracle"` for a model that speaks for the other side.
     """
 
     task: str
@@ -53,51 +53,30 @@ class Provenance:
     dataset_revision: str | None = None
     dataset_fingerprint: str | None = None
     seed: int | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     limitations: str = ""
     n_examples: int | None = None
-    kind: Literal["policy", "simulator"] = "policy"
+    kind: Literal["policy", "oracle"] = "policy"
 
-    def __post_init__(self) -> None:
-        # It is also read from files that others wrote.
-        optional = ("base_model", "dataset_revision", "dataset_fingerprint")
-        for name in ("task", "task_version", "config", "algorithm", "dataset", "limitations", *optional):
-            value = getattr(self, name)
-            if not isinstance(value, str) and not (value is None and name in optional):
-                raise ValueError(f"{name} is a text, got {value!r}")
-            if name != "limitations" and value and (len(value) > 200 or not value.isprintable()):
-                raise ValueError(f"{name} is a short text on one line, got {value!r}")
-        for name in ("seed", "n_examples"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"{name} is a whole number, got {value!r}")
-        if not isinstance(self.versions, Mapping) or not all(isinstance(each, str) for each in self.versions.values()):
-            raise ValueError(f"versions are texts by library, got {self.versions!r}")
-        if not isinstance(self.settings, Mapping):
-            raise ValueError(f"settings are values by name, got {self.settings!r}")
-        if self.kind not in ("policy", "simulator"):
-            raise ValueError(f"kind is policy or simulator, got {self.kind!r}")
+    def check(self) -> None:
+        for name, value in vars(self).items():
+            short = name == "limitations" or not isinstance(value, str) or (len(value) <= 200 and value.isprintable())
+            if not short:
+                raise ValueError(f"{name} must be a short text on one line, got {value!r}")
         get_task(self.task).config(self.config)
 
-    def to_json(self) -> str:
-        """The text of a `training.json`; `from_json` is its inverse."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, default=str, allow_nan=False) + "\n"
+    def to_dict(self) -> dict[str, Any]:
+        return {"format": FORMAT} | super().to_dict()
 
     @classmethod
-    def from_json(cls, text: str) -> "Provenance":
-        """What a `training.json` says.
-
-        Raises:
-            ValueError: if the text is none.
-        """
-        values = json.loads(text)
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        if values.get("format") != FORMAT:
             raise ValueError(f"it is not of format {FORMAT}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(str(error).replace("Provenance.__init__()", "provenance")) from None
+        fields = {name: value for name, value in values.items() if name != "format"}
+        if fields.get("kind") == "simulator":  # the old name
+            fields["kind"] = "oracle"
+        return cls(**fields)
 
     def card(self, *, recipe: bool = False, repo: str | None = None, figures: Sequence[str] = ()) -> str:
         """The README of the checkpoint.
@@ -121,7 +100,7 @@ class Provenance:
             "figures": figures,
         }
         task, settings = get_task(self.task), dict(self.settings)
-        if self.kind == "simulator":
+        if self.kind == "oracle":
             return render_simulator_card(
                 task, config=self.config, n_examples=self.n_examples or 0, hyperparameters=settings, **facts
             )
@@ -146,7 +125,7 @@ def running_versions() -> dict[str, str]:
     return found
 
 
-def read_provenance(folder: Path) -> Provenance | None:
+def read_training_record(folder: Path) -> TrainingRecord | None:
     """What the `training.json` of a checkpoint says; `None` if it has none.
 
     Raises:
@@ -158,7 +137,7 @@ def read_provenance(folder: Path) -> Provenance | None:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("it is too large")
-        return Provenance.from_json(path.read_text(encoding="utf-8"))
+        return TrainingRecord.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         from lmrl_eval.report import plain
 
@@ -209,7 +188,7 @@ def recipe_text(settings: Mapping[str, Any], command: str) -> str:
     )
 
 
-def from_recipe(path: Path) -> dict[str, Any]:
+def read_recipe(path: Path) -> dict[str, Any]:
     """The settings in a recipe's YAML.
 
     Raises:
@@ -226,7 +205,9 @@ def from_recipe(path: Path) -> dict[str, Any]:
     return {str(name): value for name, value in settings.items()}
 
 
-def cloned(settings: Mapping[str, Any], task: str | None, config: str | None, algorithm: str) -> Provenance:
+def record_of_foreign_run(
+    settings: Mapping[str, Any], task: str | None, config: str | None, algorithm: str
+) -> TrainingRecord:
     """The provenance of a run that left none, such as one of `trl sft`, as its recipe and the user say.
 
     Raises:
@@ -241,10 +222,12 @@ def cloned(settings: Mapping[str, Any], task: str | None, config: str | None, al
     seed = settings.get("seed")
     base = settings.get("model_name_or_path")
     model_or_data = ("model_name_or_path", "dataset_name", "dataset_config", "task", "task_config", "seed")
-    return Provenance(
+    config = str(config).removesuffix("_steps")
+    get_task(task).config(config)
+    return TrainingRecord(
         task=task,
         task_version=get_task(task).version,
-        config=str(config).removesuffix("_steps"),
+        config=config,
         algorithm=algorithm,
         base_model=None if base is None else public(str(base)),
         dataset=public(str(dataset)),

@@ -138,7 +138,7 @@ def main(script_args: ScriptArguments, args: SimulatorConfig, model_args: ModelC
         peft_config=get_peft_config(model_args),
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
-    facts = {"kind": "simulator", "n_examples": len(items)}
+    facts = {"kind": "oracle", "n_examples": len(items)}
     finish(trainer, provenance_of(args, "simulator", data_of(script_args, rows), model_args, **facts), target)
 
 

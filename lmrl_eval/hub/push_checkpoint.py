@@ -15,7 +15,15 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
 from lmrl_eval.hub.push_results import TAG
 from lmrl_eval.policies import HUB_ID
-from lmrl_eval.training_record import RECIPE, TRAINING, Provenance, cloned, from_recipe, read_provenance, recipe_text
+from lmrl_eval.training_record import (
+    RECIPE,
+    TRAINING,
+    TrainingRecord,
+    read_recipe,
+    read_training_record,
+    recipe_text,
+    record_of_foreign_run,
+)
 
 CARD = "README.md"
 CURVES = "figures/curves.png"
@@ -67,7 +75,7 @@ def push_checkpoint(
     check_repo_id(repo_id)
     folder = Path(folder).expanduser()
     files = checkpoint_files(folder)
-    provenance = read_provenance(folder)
+    provenance = read_training_record(folder)
     given = {"--task": task, "--config": config, "--recipe": recipe, "--algorithm": algorithm}
     flags = [name for name, value in given.items() if value is not None]
     if provenance is not None and flags:
@@ -77,7 +85,7 @@ def push_checkpoint(
         provenance = _told(folder, task, config, recipe, algorithm)
         files[TRAINING] = provenance.to_json().encode()
         if recipe is not None:
-            files[RECIPE] = recipe_text(from_recipe(recipe), "trl sft").encode()
+            files[RECIPE] = recipe_text(read_recipe(recipe), "trl sft").encode()
     if (curves := _curves(folder)) is not None:
         files[CURVES] = curves
     recorded = RECIPE in files
@@ -102,7 +110,7 @@ def push_checkpoint(
 
 def _told(
     folder: Path, task: str | None, config: str | None, recipe: Path | None, algorithm: str | None
-) -> Provenance:
+) -> TrainingRecord:
     """The provenance of a folder without `training.json`, as the user tells it."""
     if task is None and recipe is None:
         raise UserError(
@@ -111,7 +119,7 @@ def _told(
         )
     if algorithm is None and (folder / "value_model").is_dir():
         raise UserError(f"{folder} has a value model and no {TRAINING} that says of what; give --algorithm")
-    return cloned({} if recipe is None else from_recipe(recipe), task, config, algorithm or "bc")
+    return record_of_foreign_run({} if recipe is None else read_recipe(recipe), task, config, algorithm or "bc")
 
 
 # --- the folder

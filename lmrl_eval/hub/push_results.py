@@ -21,7 +21,7 @@ from lmrl_data.tasks import get_task
 from lmrl_eval.report import oracle_name, plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score
-from lmrl_eval.training_record import TRAINING, Provenance, public
+from lmrl_eval.training_record import TRAINING, TrainingRecord, public
 from lmrl_eval.verify import Verification, verify_results
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def _check_algorithm(folder: Path, score: Score, model: str) -> None:
     if played is None or told is None:
         return
     try:
-        trained = Provenance.from_json(told.decode("utf-8")).algorithm
+        trained = TrainingRecord.from_json(told.decode("utf-8")).algorithm
     except (ValueError, RecursionError):
         return
     if trained != played:

@@ -99,10 +99,10 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
 
 def _made_from(folder: Path) -> dict[str, str]:
     """What a score tells of a `training.json`; one that cannot be read, in whoever's checkpoint, tells nothing."""
-    from lmrl_eval.training_record import read_provenance
+    from lmrl_eval.training_record import read_training_record
 
     try:
-        found = read_provenance(folder)
+        found = read_training_record(folder)
     except UserError:
         found = None
     if found is None or found.kind != "policy":

@@ -15,7 +15,7 @@ from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.training_record import (
     RECIPE,
     TRAINING,
-    Provenance,
+    TrainingRecord,
     is_private,
     public,
     recipe_text,
@@ -74,7 +74,7 @@ def push_target(args: Any, adapters_of: str | None = None) -> Target | None:
 
 
 class Data(NamedTuple):
-    """The episodes of a run: whose they are, and what pins them, as in `Provenance`."""
+    """The episodes of a run: whose they are, and what pins them, as in `TrainingRecord`."""
 
     name: str
     task: str
@@ -111,9 +111,9 @@ def changed_settings(args: Any) -> dict[str, Any]:
     }
 
 
-def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> Provenance:
+def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> TrainingRecord:
     """What a run of ours made its checkpoint from."""
-    return Provenance(
+    return TrainingRecord(
         task=data.task,
         task_version=get_task(data.task).version,
         config=data.config,
@@ -132,7 +132,7 @@ def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **fact
 # --- after
 
 
-def finish(trainer: Any, provenance: Provenance, target: Target | None) -> None:
+def finish(trainer: Any, provenance: TrainingRecord, target: Target | None) -> None:
     """Saves the model with its card and all that a push sends, and pushes; the folder needs nothing to resume from."""
     folder = Path(trainer.args.output_dir)
     trainer.save_model(str(folder))
@@ -147,7 +147,7 @@ def finish(trainer: Any, provenance: Provenance, target: Target | None) -> None:
         push(folder, target)
 
 
-def write_about(folder: Path, provenance: Provenance, given: Mapping[str, Any] | None) -> None:
+def write_about(folder: Path, provenance: TrainingRecord, given: Mapping[str, Any] | None) -> None:
     """Writes `training.json`, the card made from it, and the recipe, where one was given."""
     (folder / TRAINING).write_text(provenance.to_json(), encoding="utf-8")
     (folder / "README.md").write_text(provenance.card(recipe=given is not None), encoding="utf-8")

@@ -14,7 +14,7 @@ from lmrl_data import UserError, get_task
 from lmrl_data.rollout import rollout
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.policies import describe_checkpoint, load_policy
-from lmrl_eval.training_record import Provenance, read_provenance
+from lmrl_eval.training_record import TrainingRecord, read_training_record
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -115,7 +115,7 @@ def test_a_private_value_guided_policy_plays_from_the_hub_as_it_plays_here(
 def test_the_repository_says_what_the_model_was_made_from(hub: "Hub", token: str, trained: Path) -> None:
     push_checkpoint(trained, "alice/ilql")
     files = hub.files("model", "alice/ilql")
-    made = Provenance.from_json(files["training.json"].decode())
+    made = TrainingRecord.from_json(files["training.json"].decode())
     assert (made.task, made.config, made.algorithm, made.base_model) == ("maze", "fully_observed", "ilql", "bc")
     assert (made.dataset_revision, made.seed, made.kind) == ("v1.0.0", 42, "policy")
     assert len(made.dataset_fingerprint or "") == 16
@@ -276,7 +276,7 @@ def test_a_folder_of_trl_sft_is_published_with_what_its_recipe_says(
     push_checkpoint(plain, "alice/bc", recipe=recipe)
     assert sorted(plain.iterdir()) == before
     files = hub.files("model", "alice/bc")
-    made = Provenance.from_json(files["training.json"].decode())
+    made = TrainingRecord.from_json(files["training.json"].decode())
     assert (made.task, made.config, made.algorithm, made.seed) == ("maze", "fully_observed", "bc", 7)
     assert (made.base_model, made.dataset, made.versions) == ("runs/maze/base", "lmrl/maze", {})
     assert yaml.safe_load(files["recipe.yaml"]) == {
@@ -290,7 +290,7 @@ def test_a_folder_of_trl_sft_is_published_with_what_its_recipe_says(
 
 def test_a_folder_without_a_recipe_is_published_with_what_the_user_says(hub: "Hub", token: str, plain: Path) -> None:
     push_checkpoint(plain, "alice/bc", task="maze", config="partially_observed", algorithm="dpo")
-    made = Provenance.from_json(hub.files("model", "alice/bc")["training.json"].decode())
+    made = TrainingRecord.from_json(hub.files("model", "alice/bc")["training.json"].decode())
     assert (made.config, made.algorithm, made.base_model) == ("partially_observed", "dpo", None)
     assert b"not recorded" in hub.files("model", "alice/bc")["README.md"]
 
@@ -377,7 +377,7 @@ def test_what_an_older_push_left_goes_and_what_others_put_there_stays(
 def test_whatever_stands_in_somebodys_training_json_it_still_plays(folder: Path, text: str) -> None:
     (folder / "training.json").write_text(text)
     with pytest.raises(UserError, match=r"training.json is damaged"):
-        read_provenance(folder)
+        read_training_record(folder)
     told = describe_checkpoint(str(folder), load_policy(str(folder), TASK, "fully_observed"))
     assert told is not None
     assert "algorithm" not in told
@@ -390,4 +390,4 @@ def test_a_fact_of_another_form_makes_the_whole_file_worthless(trained: Path, fi
     if field in ("settings", "versions") and isinstance(value, dict):
         value = ["a"]
     with pytest.raises(ValueError, match=field):
-        Provenance.from_json(json.dumps(made | {field: value}))
+        TrainingRecord.from_json(json.dumps(made | {field: value}))

@@ -13,7 +13,7 @@ from lmrl_data import UserError
 from lmrl_eval.hub import push_results as publication
 from lmrl_eval.hub.push_results import notes, published_score, push_results
 from lmrl_eval.results import read_results
-from lmrl_eval.training_record import Provenance
+from lmrl_eval.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -334,7 +334,7 @@ def test_a_token_is_needed(hub: "Hub", results: Path) -> None:
 def test_the_score_of_another_algorithm_is_not_put_beside_a_model(hub: "Hub", alice: "HfApi", tmp_path: Path) -> None:
     """A slip in `--model`."""
     results = play(tmp_path / "results", checkpoint={"source": "runs/maze/ilql", "algorithm": "ilql"})
-    made = Provenance("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
+    made = TrainingRecord("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
     commit(alice, MODEL, {"training.json": made.to_json().encode()})
     before = writes(hub)
     with pytest.raises(

@@ -19,7 +19,7 @@ from trl import ModelConfig, ScriptArguments
 from lmrl_data import get_task
 from lmrl_eval import load_oracle
 from lmrl_eval.policies import load_policy
-from lmrl_eval.training_record import Provenance
+from lmrl_eval.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -77,8 +77,8 @@ def start(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return started
 
 
-def made_from(hub: "Hub", repo: str) -> Provenance:
-    return Provenance.from_json(hub.files("model", repo)["training.json"].decode())
+def made_from(hub: "Hub", repo: str) -> TrainingRecord:
+    return TrainingRecord.from_json(hub.files("model", repo)["training.json"].decode())
 
 
 def test_a_recipe_pushes_once_and_nothing_but_the_finished_model(
@@ -219,7 +219,7 @@ def test_a_simulator_is_pushed_and_speaks(
     recipe = "".join(line for line in RECIPE.splitlines(True) if not line.startswith("filter"))
     assert start("simulator", *flags, recipe=recipe) == 0
     made = made_from(hub, "alice/out")
-    assert (made.kind, made.task, made.n_examples, made.algorithm) == ("simulator", "twenty_questions", 4, "simulator")
+    assert (made.kind, made.task, made.n_examples, made.algorithm) == ("oracle", "twenty_questions", 4, "simulator")
     assert b"- simulator\n" in hub.files("model", "alice/out")["README.md"]
     oracle = load_oracle("lm:alice/out", task)
     assert oracle is not None

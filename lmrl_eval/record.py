@@ -1,0 +1,60 @@
+"""The record: a frozen dataclass that is stored as JSON and checks the type of every field when it is made."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from huggingface_hub.dataclasses import strict, type_validator
+from huggingface_hub.errors import StrictDataclassError
+
+
+@strict
+@dataclass(frozen=True)
+class Record:
+    """A dataclass that is stored as JSON.
+
+    Raises:
+        StrictDataclassError: if a field has the wrong type, a number is not finite, or `check` fails.
+    """
+
+    def validate_fields(self) -> None:
+        """Called by `strict`, which alone checks assignments only: a frozen dataclass makes none that it could see."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            type_validator(field.name, value, field.type)
+            for number in value if isinstance(value, tuple) else [value]:
+                if isinstance(number, int | float) and not abs(number) <= sys.float_info.max:
+                    raise ValueError(f"{field.name} must be a finite number, got {number}")
+        self.check()
+
+    def check(self) -> None:
+        """Raises a `ValueError` for what the types do not exclude."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as the JSON has them."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """The record as JSON text; `from_json` is the inverse."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The record with these fields."""
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads JSON text that anyone may have written.
+
+        Raises:
+            ValueError: if the text holds no such record; the message says why on one line.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is not a JSON object")
+        try:
+            return cls.from_dict(values)
+        except (TypeError, StrictDataclassError) as error:
+            raise ValueError(" ".join(str(error.__cause__ or error).split())) from None
