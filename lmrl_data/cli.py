@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from lmrl_data import __version__
-from lmrl_data.dataset.card import Summary, printable, task_page
+from lmrl_data.dataset.card import Summary, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.text import one_line, printable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
 
@@ -328,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(arguments, prog_name="lmrl-data", standalone_mode=False)
     except (UserError, typer.exceptions.TyperException) as error:
         message = str(error) if isinstance(error, UserError) else error.format_message()
-        typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        typer.echo(f"error: {one_line(message, None)}", err=True)
         sys.exit(2)
     if code == 130:
         typer.echo("interrupted; run the same command again to go on", err=True)

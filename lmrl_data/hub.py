@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from lmrl_data.dataset.card import printable
 from lmrl_data.errors import UserError
+from lmrl_data.text import one_line, without_secret
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -137,7 +137,7 @@ def hub_errors(where: str) -> Iterator[None]:
     except errors.RevisionNotFoundError:
         raise UserError(f"{where} has no such revision") from None
     except errors.RemoteEntryNotFoundError as error:
-        raise UserError(f"{where} has no such file{_said(error)}") from None
+        raise UserError(f"{where} has no such file{_server_message(error)}") from None
     except errors.RepositoryNotFoundError:
         raise UserError(f"{where} does not exist, or your token may not see it") from None
     except errors.HfHubHTTPError as error:
@@ -149,28 +149,26 @@ def hub_errors(where: str) -> Iterator[None]:
             412: "somebody else writes there; run the same command again",
             429: "too many requests; wait some minutes and run the same command again",
         }.get(status, "run the same command again" if status >= 500 else "")
-        raise UserError(f"{where}: the Hub answered {status}{_said(error)}; {todo}".rstrip("; ")) from None
+        raise UserError(f"{where}: the Hub answered {status}{_server_message(error)}; {todo}".rstrip("; ")) from None
     except httpx2.HTTPError as error:
         raise UserError(
-            f"{where}: the Hub cannot be reached ({_scrub(str(error) or type(error).__name__)}); "
+            f"{where}: the Hub cannot be reached ({_safe(str(error) or type(error).__name__)}); "
             "run the same command again"
         ) from None
     except (errors.HFValidationError, errors.EntryNotFoundError, ValueError) as error:
         # `ValueError` is also how the client says that a card's head was refused.
-        raise UserError(f"{where}: {_scrub(str(error))}") from None
+        raise UserError(f"{where}: {_safe(str(error))}") from None
 
 
-def _said(error: Any) -> str:
-    return f" ({_scrub(error.server_message)})" if error.server_message else ""
+def _server_message(error: Any) -> str:
+    return f" ({_safe(error.server_message)})" if error.server_message else ""
 
 
-def _scrub(text: str) -> str:
-    """A server's text on one line of the terminal, without our token, should it say that."""
+def _safe(text: str) -> str:
+    """A server's text on one line, without our token."""
     from huggingface_hub import get_token
 
-    token = get_token()
-    text = text.replace(token, "(token)") if token else text
-    return " ".join(printable(text).split())[:300]
+    return one_line(without_secret(text, get_token()), 300)
 
 
 def _passing(error: Exception) -> bool:
@@ -355,7 +353,7 @@ class _Push:
         strangers = sorted(there.keys() - self.files.keys() - {*stale, ".gitattributes"})
         if self.marker is not None and self.marker not in there and strangers:
             raise UserError(
-                f"{self.repo_id} holds something else, e.g. {_scrub(strangers[0])}; it is left as it is, so choose "
+                f"{self.repo_id} holds something else, e.g. {_safe(strangers[0])}; it is left as it is, so choose "
                 "another repository"
             )
         if not changed and not stale:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lmrl_data.errors import UserError
-from lmrl_eval.report import escape, figure_of, plain
+from lmrl_data.text import markdown_line, one_line
+from lmrl_eval.report import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +106,7 @@ def series_of(history: Sequence[Any]) -> dict[str, Series]:
         if step is None or not 0 <= step <= LAST_STEP or not step.is_integer():
             continue
         for key, value in entry.items():
-            name, number = plain(key), finite(value)
+            name, number = one_line(key), finite(value)
             # A spreadsheet would take a name like "=1" for a formula.
             if number is not None and name[:1].isalpha() and name not in ("step", "epoch"):
                 found.setdefault(name, {})[int(step)] = number
@@ -126,7 +127,7 @@ def read_run(folder: Path, label: str = "") -> TrainingRun | None:
         UserError: if there is no such folder or the state is damaged.
     """
     if not folder.exists():
-        raise UserError(f"{_shown(folder)} does not exist; give the output folder of a training run")
+        raise UserError(f"{_place(folder)} does not exist; give the output folder of a training run")
     checkpoints = [
         path for path in folder.glob(f"checkpoint-*/{STATE}") if re.fullmatch(r"checkpoint-\d{1,18}", path.parent.name)
     ]
@@ -151,14 +152,15 @@ def _read_state(path: Path) -> dict[str, Series]:
             raise ValueError("it has no log_history")
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{_shown(path)} is damaged ({plain(str(error), 100)}); leave this run out, or try again if it is being "
-            "written"
+            f"{_place(path)} is damaged ({one_line(str(error), 100)}); leave this run out, or try again if it is "
+            "being written"
         ) from None
     return series_of(history)
 
 
-def _shown(path: Path) -> str:
-    return plain(str(path)[-120:], 120)
+def _place(path: Path) -> str:
+    """The end of a path, which names the run."""
+    return one_line(str(path)[-120:], 120)
 
 
 def labels(paths: Sequence[str]) -> list[str]:
@@ -228,7 +230,7 @@ def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
     panels = shown_panels(runs)
     groups = families(runs)
     by_episodes = all(run.episodes for run in runs)
-    names = [plain(family_label(members), 40) for members in groups]
+    names = [one_line(family_label(members), 40) for members in groups]
     columns = max(1, min(4, 110 // (max(map(len, names)) + 8)))
     rows = (len(panels) + 1) // 2
     legend_height = 0.1 + 0.2 * -(-len(names) // columns)
@@ -300,7 +302,7 @@ def curves_csv(runs: Sequence[TrainingRun]) -> str:
     for run in runs:
         for name, points in sorted(run.series.items()):
             for step, value in points:
-                writer.writerow([plain(run.label, 500), step, _number(run.episodes_at(step)), name, _number(value)])
+                writer.writerow([one_line(run.label, 500), step, _number(run.episodes_at(step)), name, _number(value)])
     return text.getvalue()
 
 
@@ -320,7 +322,7 @@ def curves_table(runs: Sequence[TrainingRun]) -> str:
             first = np.mean([points[0][1] for points in scored])
             last = [points[-1][1] for points in scored]
             spread = f"{np.mean(last):.1f} ({min(last):.1f} to {max(last):.1f})"
-            rows.append([escape(family_label(members)), "", "", f"{first:.1f}", "", spread, "", ""])
+            rows.append([markdown_line(family_label(members)), "", "", f"{first:.1f}", "", spread, "", ""])
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return (
         f"{lines}\n\nScores are the normalized returns (`{SCORE}`) that were logged during training, by few episodes "
@@ -338,7 +340,7 @@ def _row(run: TrainingRun) -> list[str]:
     # The first of equals: the cheapest.
     best = max(scores, key=lambda point: (point[1], -point[0]), default=None)
     return [
-        escape(run.label),
+        markdown_line(run.label),
         f"{run.steps:,}",
         "" if episodes is None else f"{episodes:,.0f}",
         f"{scores[0][1]:.1f}" if scores else "",
@@ -391,7 +393,7 @@ def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> W
     found = {path: run for path, run in read.items() if run is not None}
     if not found:
         raise UserError(
-            f"{_shown(skipped[0])} holds no log of a training run ({STATE}, in it or in a checkpoint-*); give the "
+            f"{_place(skipped[0])} holds no log of a training run ({STATE}, in it or in a checkpoint-*); give the "
             "output folder of a run that logged something and was saved"
         )
     runs = [
@@ -399,10 +401,10 @@ def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> W
         for label, run in zip(labels(list(found)), found.values(), strict=True)
     ]
     if not shown_panels(runs):
-        logged = plain(", ".join(sorted({name for run in runs for name in run.series})), 100)
+        logged = one_line(", ".join(sorted({name for run in runs for name in run.series})), 100)
         raise UserError(f"nothing to draw: the runs log only {logged}; wanted is e.g. loss, {SCORE} or return/mean")
     figure = curves_figure(runs)
-    text = curves_table(runs) + f"\nMade by:\n\n    {plain(command, 2_000)}\n"
+    text = curves_table(runs) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
     page = f"{text}\n![learning curves](curves.png)\n\nAll that was logged: [curves.csv](curves.csv).\n"
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from huggingface_hub import InferenceClient, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
 
 from lmrl_data.errors import UserError
-from lmrl_eval.report import plain
+from lmrl_data.text import one_line, without_secret
 
 PREFIX = "chat:"
 CONCURRENCY = 8
@@ -179,17 +179,11 @@ def _refusal(response: httpx2.Response, body: bytes, key: str | None) -> _Reques
         error = json.loads(body)
         error = error.get("error", error.get("detail", "")) if isinstance(error, dict) else ""
         said = str(error.get("message", "") if isinstance(error, dict) else error)
-        said = plain(_without(key, said), 100)
+        said = one_line(without_secret(said, key), 100)
     except (ValueError, RecursionError):
         said = ""
     hint = HINTS.get(status, "check the model and the URL")
     return _RequestError(f"it answers {status}{f' ({said})' if said else ''}; {hint}", final=True)
-
-
-def _without(key: str | None, text: str) -> str:
-    """`text` without the key: some servers repeat what they were sent."""
-    # A short one, such as EMPTY for a server that wants none, is no secret and may be a word of the text.
-    return text.replace(key, "…") if key and len(key) >= 8 else text
 
 
 def retry_after(header: str | None) -> float | None:
@@ -331,7 +325,7 @@ class ChatClient:
 
     def _give_up(self, reason: str, stop: threading.Event) -> str:
         stop.set()
-        raise ChatError(f"the {self.role} at {plain(self.endpoint.url, 80)} gives no answer: {reason}")
+        raise ChatError(f"the {self.role} at {one_line(self.endpoint.url, 80)} gives no answer: {reason}")
 
     def _request(self, question: Question, seed: int) -> str:
         try:
@@ -358,4 +352,4 @@ class ChatClient:
             for name, number in zip(("prompt_tokens", "completion_tokens"), counted, strict=True):
                 self._work[name] += number if isinstance(number, int) and 0 <= number < 2**31 else 0
         # No text is no answer either: what becomes of that is for whoever asked.
-        return _without(self.endpoint.key, content) if isinstance(content, str) else ""
+        return without_secret(content, self.endpoint.key) if isinstance(content, str) else ""

@@ -26,10 +26,10 @@ from lmrl_data.policy import Conversation
 from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
+from lmrl_data.text import one_line
 from lmrl_eval.endpoint import ChatClient, Endpoint, Question
 from lmrl_eval.evaluator import schedule, versions
 from lmrl_eval.policies.chat import READERS, ChatPolicy, system_message
-from lmrl_eval.report import plain
 from lmrl_eval.results import Results
 from lmrl_eval.score import Score, score_episodes
 
@@ -354,7 +354,7 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
     """
     if not isinstance(log, EvalLog):
         log = _read(Path(log))
-    name = plain(log.location, 200) or "this log"
+    name = one_line(log.location, 200) or "this log"
     try:
         told = (log.eval.metadata or {})["lmrl"]
         chosen = get_task(told["task"])
@@ -366,7 +366,7 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
             )
         if log.eval.task_version != chosen.version:
             raise UserError(
-                f"{name} is of version {plain(str(log.eval.task_version), 20)} of {chosen.id}, and this is version "
+                f"{name} is of version {one_line(str(log.eval.task_version), 20)} of {chosen.id}, and this is version "
                 f"{chosen.version}; evaluate again"
             )
         episodes = sorted((Episode.from_row(store["episode"]) for store in stores), key=lambda each: each.seed)
@@ -402,7 +402,7 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{name} is no log of these tasks, or damaged ({plain(str(error) or type(error).__name__, 80)})"
+            f"{name} is no log of these tasks, or damaged ({one_line(str(error) or type(error).__name__, 80)})"
         ) from None
     return Results(score, episodes, {}, _timing(log, episodes))
 
@@ -413,7 +413,9 @@ def _read(path: Path) -> EvalLog:
     try:
         return read_eval_log(str(path), resolve_attachments="full")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{path} is no log of inspect-ai ({plain(str(error) or type(error).__name__, 80)})") from None
+        raise UserError(
+            f"{path} is no log of inspect-ai ({one_line(str(error) or type(error).__name__, 80)})"
+        ) from None
 
 
 def _timing(log: EvalLog, episodes: Sequence[Episode]) -> dict[str, float]:

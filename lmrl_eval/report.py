@@ -1,13 +1,12 @@
 """The report: a Markdown table, a figure of the scores, and a picture per result where the task can draw one."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.results import Results
 from lmrl_eval.score import Score
 
@@ -18,20 +17,6 @@ COLUMNS = (
     "policy", "normalized", "to optimum", "return", "success", "length", "invalid", "move accuracy", "episodes",
     "seeds",
 )  # fmt: skip
-
-# A lone underscore or colon inside a word, as in `scripted:optimal`, means nothing in Markdown and stays readable.
-MARKUP = re.compile(r"[\\`*{}\[\]()#!|~$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?![A-Za-z0-9])|(?<=www)\.", re.I)
-
-
-def plain(text: str, limit: int = 80) -> str:
-    """`text` on one line, without characters that move a cursor or turn the writing round."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def escape(text: str) -> str:
-    """`text` as Markdown that shows just these characters: a policy's name comes from whoever made it."""
-    return MARKUP.sub(r"\\\g<0>", html.escape(plain(text), quote=False))
 
 
 def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
@@ -48,8 +33,8 @@ def table(scores: Sequence[Score]) -> str:
     parts = []
     for (task, config, version, oracle), members in groups.items():
         rows = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1)] + [_row(score) for score in members]
-        spoken = f", oracle {escape(oracle)}" if oracle else ""
-        parts.append(f"### {escape(task)}, {escape(config)} (version {escape(version)}){spoken}")
+        spoken = f", oracle {markdown_line(oracle)}" if oracle else ""
+        parts.append(f"### {markdown_line(task)}, {markdown_line(config)} (version {markdown_line(version)}){spoken}")
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
     parts.append(
@@ -63,7 +48,7 @@ def table(scores: Sequence[Score]) -> str:
 def _row(score: Score) -> list[str]:
     policy_seed = "" if score.policy_seed is None else f" / {score.policy_seed}"
     return [
-        escape(score.policy),
+        markdown_line(score.policy),
         plus_minus(score.normalized, score.normalized_interval, 1),
         f"{score.normalized_to_optimum:.1f}",
         plus_minus(score.mean_return, score.interval, 2),
@@ -85,8 +70,8 @@ def oracle_name(score: Score) -> str:
 def oracle_label(oracle: Mapping[str, Any]) -> str:
     """An oracle's name, with the beginning of its weights' digest."""
     weights = oracle.get("weights_sha256")
-    name = plain(str(oracle["spec"])) or "without a name"
-    return f"{name} ({plain(weights[:8])})" if isinstance(weights, str) else name
+    name = one_line(str(oracle["spec"])) or "without a name"
+    return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
 
 
 def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:
@@ -101,7 +86,7 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
         UserError: if Matplotlib is missing, or the folder cannot be written.
     """
     folder = Path(folder)
-    text = table([result.score for result in results.values()]) + f"\nMade by:\n\n    {plain(command, 2_000)}\n"
+    text = table([result.score for result in results.values()]) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
     figures = {"scores.png": ("normalized scores", scores_figure([result.score for result in results.values()]))}
     for name, result in results.items():
         figure = starts_figure(result)
@@ -112,7 +97,7 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
         for name, (_, figure) in figures.items():
             # Without the software's version in the file, the same scores make the same picture.
             figure.savefig(folder / name, metadata={"Software": None})
-        pictures = "\n\n".join(f"![{escape(title)}]({name})" for name, (title, _) in figures.items())
+        pictures = "\n\n".join(f"![{markdown_line(title)}]({name})" for name, (title, _) in figures.items())
         (folder / "report.md").write_text(f"{text}\n{pictures}\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write the report to {folder}: {error.strerror or error}") from None
@@ -145,11 +130,11 @@ def scores_figure(scores: Sequence[Score]) -> "Figure":
             axes.errorbar(score.normalized, position, xerr=errors, fmt="o", capsize=3, color="C0")
         for mark in (0, 50, 100):
             axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
-        names = [plain(score.policy, 40) for score in members]
+        names = [one_line(score.policy, 40) for score in members]
         axes.set_yticks(range(len(members)), names, parse_math=False)
         axes.set_ylim(len(members) - 0.5, -0.5)
-        spoken = f", oracle {plain(oracle, 40)}" if oracle else ""
-        axes.set_title(f"{plain(task)}, {plain(config)}{spoken}", fontsize=10, parse_math=False)
+        spoken = f", oracle {one_line(oracle, 40)}" if oracle else ""
+        axes.set_title(f"{one_line(task)}, {one_line(config)}{spoken}", fontsize=10, parse_math=False)
         axes.set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
     return figure
 
@@ -161,6 +146,6 @@ def starts_figure(result: Results) -> "Figure | None":
         return None
     figure, panels = figure_of(6, 4.6)
     mesh = task.draw(panels[0], result.returns_by_start(), result.greedy_actions)
-    panels[0].set_title(plain(f"{result.score.policy}, {result.score.config}"), fontsize=10, parse_math=False)
+    panels[0].set_title(one_line(f"{result.score.policy}, {result.score.config}"), fontsize=10, parse_math=False)
     figure.colorbar(mesh, ax=panels[0], label="mean return", shrink=0.8)
     return figure

@@ -139,9 +139,9 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
             raise ValueError("it is too large")
         return TrainingRecord.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        from lmrl_eval.report import plain
+        from lmrl_data.text import one_line
 
-        raise UserError(f"{path} is damaged ({plain(str(error), 100)}); restore or remove it") from None
+        raise UserError(f"{path} is damaged ({one_line(str(error), 100)}); restore or remove it") from None
 
 
 # --- settings

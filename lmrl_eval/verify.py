@@ -23,9 +23,9 @@ from lmrl_data.errors import UserError
 from lmrl_data.simulator import Simulator, Step
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
+from lmrl_data.text import one_line, short_json
 from lmrl_eval.evaluator import counts_of
 from lmrl_eval.oracles.model import COUNTS
-from lmrl_eval.report import plain
 from lmrl_eval.results import SCORE, Results, read_results
 from lmrl_eval.score import STRATEGIES, Score, score_episodes
 
@@ -81,13 +81,13 @@ def verify_results(given: str | Path | Results, *, progress: bool = False) -> Ve
         except UserError as error:
             if not Path(given, SCORE).is_file():
                 raise
-            return Verification("flagged", (plain(str(error), 300),), 0, 0, None)
+            return Verification("flagged", (one_line(str(error), 300),), 0, 0, None)
     number = len(results.episodes)
     try:
         return _verify(results, progress)
     except UserError as error:
         # Nothing is known against these episodes: they ask for what is not to be had here.
-        return Verification("unchecked", (plain(str(error), 300),), number, 0, None)
+        return Verification("unchecked", (one_line(str(error), 300),), number, 0, None)
     except RecursionError:
         return Verification("flagged", ("its options or infos are nested too deeply",), number, 0, None)
 
@@ -122,8 +122,8 @@ def _verify(results: Results, progress: bool) -> Verification:
             found = []
             if episode.info.get("start_name") != name:
                 found.append(
-                    f"the episode of seed {episode.seed} began at {_shown(episode.info.get('start_name'))}, and the "
-                    f"protocol has it begin at {_shown(name)}"
+                    f"the episode of seed {episode.seed} began at {short_json(episode.info.get('start_name'))}, "
+                    f"and the protocol has it begin at {short_json(name)}"
                 )
             found += replay_episode(task, simulator, episode, start, oracle=score.oracle is not None)
             same += not found
@@ -237,7 +237,7 @@ class _Replies:
             self.asked += 1
             self.fallback += said == prompt.fallback
             if said not in (prompt.fallback, prompt.parse(said)):
-                refused = f"no oracle's reply is {_shown(said)}: the rules refuse it"
+                refused = f"no oracle's reply is {short_json(said)}: the rules refuse it"
         return simulator.finish(said), refused
 
     def problems(self, counts: Any) -> list[str]:
@@ -260,7 +260,7 @@ def _info_problems(told: Mapping[str, Any], info: Mapping[str, Any], replies: _R
         # As JSON, which has no tuples and tells 1 from true.
         ours, theirs = (json.dumps(each.get(name), sort_keys=True) for each in (info, told))
         if ours != theirs or name not in told or name not in info:
-            problems.append(f"its {_shown(name)} is {theirs[:60]}, and the simulator's {ours[:60]}")
+            problems.append(f"its {short_json(name)} is {theirs[:60]}, and the simulator's {ours[:60]}")
     return problems
 
 
@@ -301,20 +301,14 @@ def _numpy(score: Score, name: str) -> str:
     theirs = score.versions.get("numpy") if isinstance(score.versions, Mapping) else None
     if "interval" not in name or theirs in (None, version("numpy")):
         return ""
-    return f" (NumPy {plain(str(theirs), 20)} drew it, and NumPy {version('numpy')} draws here)"
+    return f" (NumPy {one_line(str(theirs), 20)} drew it, and NumPy {version('numpy')} draws here)"
 
 
 def _flagged(problems: Sequence[str], n_episodes: int, n_replayed: int) -> Verification:
-    told = [plain(problem, 300) for problem in problems[:MAX_PROBLEMS]]
+    told = [one_line(problem, 300) for problem in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         told.append(f"and {len(problems) - MAX_PROBLEMS:,} more")
     return Verification("flagged", tuple(told), n_episodes, n_replayed, None)
-
-
-def _shown(value: object) -> str:
-    """A value in ASCII, which no terminal takes for more than that."""
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:59]}..."
 
 
 def _differs(theirs: str, ours: str) -> str:
@@ -322,7 +316,8 @@ def _differs(theirs: str, ours: str) -> str:
     pairs = enumerate(zip(theirs, ours, strict=False))
     place = next((i for i, (a, b) in pairs if a != b), min(len(theirs), len(ours)))
     begin = max(0, place - 20)
-    return f"{_shown(theirs[begin : begin + 50])} stands where the simulator says {_shown(ours[begin : begin + 50])}"
+    window = slice(begin, begin + 50)
+    return f"{short_json(theirs[window])} stands where the simulator says {short_json(ours[window])}"
 
 
 # --- for readers
@@ -334,9 +329,9 @@ def departures(score: Score) -> list[str]:
     Args:
         score (`Score`): of a task that is installed.
     """
-    found = [] if score.protocol == PAPER else [f"protocol {plain(str(score.protocol))}, not {PAPER}"]
+    found = [] if score.protocol == PAPER else [f"protocol {one_line(str(score.protocol))}, not {PAPER}"]
     found += sampling(score)
-    found += [f"option {plain(name)}={_shown(value)}" for name, value in score.options.items()]
+    found += [f"option {one_line(name)}={short_json(value)}" for name, value in score.options.items()]
     return found
 
 
@@ -370,7 +365,7 @@ def describe(verification: Verification) -> str:
         what = f"{verification.n_episodes:,} episodes of {score.task} {score.config}"
         lines = [f"{verification.status}: {what} replayed, every observation and reward is the same"]
         if score.oracle is not None:
-            spec = plain(str(score.oracle["spec"]))
+            spec = one_line(str(score.oracle["spec"]))
             lines.append(f"the other side spoke as the episodes say; who it was, {spec}, is not checked")
     lines += [f"problem: {problem}" for problem in verification.problems]
     if score is not None:

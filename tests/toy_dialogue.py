@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmrl_data.config import Config, ReferenceReturns
-from lmrl_data.dialogue.simulator import GroundedSimulator, one_line
+from lmrl_data.dialogue.simulator import GroundedSimulator, reply_line
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.rollout import play_episode as play
 from lmrl_data.simulator import Simulator, Step
@@ -53,7 +53,7 @@ class FruitSimulator(GroundedSimulator):
         return f"The fruit is {self.fruit}."
 
     def _parse(self, text: str) -> str | None:
-        line = one_line(text)
+        line = reply_line(text)
         if line is None:
             return None
         if self.config == "closed":

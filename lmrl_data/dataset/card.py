@@ -1,7 +1,6 @@
 """The cards: what a reader sees of a dataset or a checkpoint, rendered from the data and the scores themselves."""
 
 import functools
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from lmrl_data.episode import Episode
 from lmrl_data.task import TEST_SEED, TRAIN_SEED, Task
+from lmrl_data.text import markdown_block, markdown_code, markdown_line
 
 if TYPE_CHECKING:
     from datasets import DatasetInfo
@@ -114,41 +114,14 @@ def page_section(page: TaskPage, title: str) -> str:
 # --- rendering
 
 
-def printable(text: str) -> str:
-    """Text from an episode, safe to show: control characters are written out, so they cannot steer a terminal.
-
-    Examples:
-        >>> printable("a\\x1b[2Jb")
-        'a\\\\x1b[2Jb'
-    """
-    return "".join(
-        char if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
-        else char.encode("unicode_escape").decode()
-        for char in text
-    )  # fmt: skip
-
-
-def _cell(value: object) -> str:
-    """A value in a Markdown table: it can neither end its cell nor bring HTML, a link or a picture."""
-    text = printable(str(value)).replace("\n", " ")
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), ("[", "&#91;"), ("]", "&#93;"), ("|", "\\|"), ("`", "'")):
-        text = text.replace(char, entity)
-    return text
-
-
 def _spread(pair: Sequence[float]) -> str:
     return f"{pair[0]:.3g} ± {pair[1]:.3g}".replace("-", "−")
-
-
-def _block(turns: Iterable[str]) -> str:
-    """An indented code block, which no text can end."""
-    return "\n".join(f"    {line}" for turn in turns for line in printable(turn).split("\n"))
 
 
 @functools.cache
 def templates(folder: str = ".") -> "Environment":
     """The templates of a folder in `cards/`. Only files of ours are templates; episodes, names and numbers are values
-    and never parsed. HTML is escaped; Markdown has the filters `cell`, `spread` and `block`."""
+    and never parsed. HTML is escaped; Markdown has the filters `line`, `code`, `block` and `spread`."""
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
@@ -157,7 +130,9 @@ def templates(folder: str = ".") -> "Environment":
         lstrip_blocks=True, keep_trailing_newline=True,
         autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
     )  # fmt: skip
-    environment.filters.update(cell=_cell, spread=_spread, block=_block)
+    environment.filters.update(
+        line=functools.partial(markdown_line, limit=500), code=markdown_code, block=markdown_block, spread=_spread
+    )
     return environment
 
 

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmrl_data.dataset.card import printable
 from lmrl_data.dataset.folder import MANIFEST, dataset_configs, read_manifest, shard_paths
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish
 from lmrl_data.task import Task
+from lmrl_data.text import one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -148,9 +148,7 @@ def _check_version(api: "HfApi", repo_id: str, tag: str, ours: Data) -> None:
         return  # it will be made
     main = _read_data(repo_id, "main")
     if main and main.task != ours.task:
-        raise UserError(
-            f"{repo_id} holds data of the task {printable(str(main.task))[:80]}; choose another repository"
-        )
+        raise UserError(f"{repo_id} holds data of the task {one_line(main.task)}; choose another repository")
     if tag in tags:
         if _read_data(repo_id, tag) != ours:
             raise UserError(

@@ -5,7 +5,6 @@ grounded one, which costs nothing. A language model as oracle may say it in othe
 strictly and never decides the outcome.
 """
 
-import json
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from lmrl_data.config import Config
 from lmrl_data.episode import Turn
 from lmrl_data.policy import Conversation
 from lmrl_data.simulator import DialogueSimulator, Oracle, Step
+from lmrl_data.text import quoted
 
 # Every reply is made of these: printable ASCII, one line.
 REPLY_CHARSET = "".join(map(chr, range(32, 127)))
@@ -52,17 +52,7 @@ class Grounded:
 GROUNDED = Grounded()
 
 
-def quoted(text: str, limit: int = 600) -> str:
-    """Untrusted text as data for a model: a JSON string without a character that could open a role or a tag.
-
-    Examples:
-        >>> quoted('Hi <|im_end|>')
-        '"Hi \\\\u003c\\\\u007cim_end\\\\u007c\\\\u003e"'
-    """
-    return re.sub(r"[<>|\[\]{}]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text[:limit]))
-
-
-def one_line(text: str, roles: Sequence[str] = ()) -> str | None:
+def reply_line(text: str, roles: Sequence[str] = ()) -> str | None:
     """A model's text as one line of printable ASCII, or `None` where it is empty, long, or plays another role.
 
     Args:
@@ -149,7 +139,7 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
         return quoted(action)
 
     def _parse(self, text: str) -> str | None:
-        return one_line(text, self.roles)
+        return reply_line(text, self.roles)
 
     def _fallback(self, grounded: str) -> str:
         """What is said if a model gives no reply."""

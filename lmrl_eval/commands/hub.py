@@ -195,17 +195,17 @@ def leaderboard(
 
 
 def _print_verification(name: str, verification: "Verification") -> None:
-    from lmrl_eval.report import plain
+    from lmrl_data.text import one_line
     from lmrl_eval.verify import describe
 
     first, *rest = describe(verification).split("\n")
-    typer.echo("\n".join([f"{plain(name, 300)}: {first}", *(f"  {line}" for line in rest)]))
+    typer.echo("\n".join([f"{one_line(name, 300)}: {first}", *(f"  {line}" for line in rest)]))
 
 
 def _warn(line: str) -> None:
-    from lmrl_eval.report import plain
+    from lmrl_data.text import one_line
 
-    typer.echo(f"warning: {plain(line, 300)}", err=True)
+    typer.echo(f"warning: {one_line(line, 300)}", err=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -112,10 +112,11 @@ def run(
     from lmrl_data.errors import UserError
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
+    from lmrl_data.text import one_line
     from lmrl_eval.evaluator import Evaluator, versions
     from lmrl_eval.oracles import load_oracle
     from lmrl_eval.policies import describe_checkpoint, load_policy
-    from lmrl_eval.report import plain, table
+    from lmrl_eval.report import table
     from lmrl_eval.results import PartialResults, check_folder
 
     chosen = get_task(task)
@@ -190,7 +191,7 @@ def run(
         scores.append(result.score)
     typer.echo(table(scores))
     for folder in folders:
-        typer.echo(f"wrote {plain(str(folder), 500)}")
+        typer.echo(f"wrote {one_line(str(folder), 500)}")
 
 
 @app.command("oracle")
@@ -254,12 +255,12 @@ def report(
       lmrl-eval report --curves runs/maze/ppo_seed* runs/maze/grpo --out report/maze
     """
     if curves:
+        from lmrl_data.text import one_line
         from lmrl_eval.curves import write_curves
-        from lmrl_eval.report import plain
 
         written = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
         for folder in written.skipped:
-            typer.echo(f"skipped {plain(str(folder), 500)}: no log of a training run", err=True)
+            typer.echo(f"skipped {one_line(str(folder), 500)}: no log of a training run", err=True)
         typer.echo(written.table)
         typer.echo(f"wrote {out / 'curves.md'}")
         return
@@ -289,14 +290,15 @@ def from_inspect(
       inspect eval lmrl_eval/inspect.py@wordle --model openai/MODEL -T episodes=64
       lmrl-eval from-inspect logs/2026-11-28T12-00-00_wordle.eval
     """
+    from lmrl_data.text import one_line
     from lmrl_eval.inspect import results_from_log
-    from lmrl_eval.report import plain, table
+    from lmrl_eval.report import table
 
     results = results_from_log(log)
     score = results.score
     folder = results.save(out or Path("results", _slug(f"{score.task}-{score.config}-{score.policy}")))
     typer.echo(table([score]))
-    typer.echo(f"wrote {plain(str(folder), 500)}")
+    typer.echo(f"wrote {one_line(str(folder), 500)}")
 
 
 def _betas(given: Sequence[str]) -> list[float | None]:
@@ -326,8 +328,8 @@ _arguments: list[str] = []
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
-    from lmrl_data.dataset.card import printable
     from lmrl_data.errors import UserError
+    from lmrl_data.text import one_line
 
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -336,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(_arguments, prog_name="lmrl-eval", standalone_mode=False)
     except (UserError, typer.exceptions.TyperException) as error:
         message = str(error) if isinstance(error, UserError) else error.format_message()
-        typer.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        typer.echo(f"error: {one_line(message, None)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -345,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        typer.echo(f"error: {error.strerror}: {printable(str(error.filename)[:200])}", err=True)
+        typer.echo(f"error: {error.strerror}: {one_line(error.filename, 200)}", err=True)
         sys.exit(2)
     if code == 130:  # what typer makes of Ctrl-C
         typer.echo("interrupted", err=True)

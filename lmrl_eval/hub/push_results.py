@@ -18,7 +18,8 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, hub_errors, persistently, present_text, publish, repo_url
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
-from lmrl_eval.report import oracle_name, plain
+from lmrl_data.text import one_line
+from lmrl_eval.report import oracle_name
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score
 from lmrl_eval.training_record import TRAINING, TrainingRecord, public
@@ -79,7 +80,7 @@ def notes(score: Score) -> str:
         *([f"oracle {oracle_name(score)}"] if score.oracle else []),
         f"task version {score.task_version}",
     ]
-    return plain("; ".join(plain(part, 120) for part in parts), 600)
+    return one_line("; ".join(one_line(part, 120) for part in parts), 600)
 
 
 def merge_entries(old: bytes | None, entry: "EvalResultEntry") -> bytes:
@@ -282,7 +283,7 @@ def push_results(
                     merge_entries(old, entry) if each == entries_path else merge_card(old, model, task, index)
                 )
             except ValueError as error:
-                raise UserError(f"{each} of {model} is damaged ({plain(str(error), 200)}); mend it first") from None
+                raise UserError(f"{each} of {model} is damaged ({one_line(str(error), 200)}); mend it first") from None
         return merged
 
     return Pushed(
@@ -316,8 +317,8 @@ def _check_algorithm(folder: Path, score: Score, model: str) -> None:
         return
     if trained != played:
         raise UserError(
-            f"{plain(str(played), 40)} played the episodes of {folder}, and {model} was trained by "
-            f"{plain(trained, 40)}; give the model that played them"
+            f"{one_line(str(played), 40)} played the episodes of {folder}, and {model} was trained by "
+            f"{one_line(trained, 40)}; give the model that played them"
         )
 
 

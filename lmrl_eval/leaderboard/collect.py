@@ -22,8 +22,8 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import MAX_TEXT, check_repo_id, connect, fetch, hub_errors, persistently, repo_url, tree
 from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.text import one_line
 from lmrl_eval.hub.push_results import EPISODES_PATH, PINNED, TAG, digest
-from lmrl_eval.report import plain
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, Results, read_results
 from lmrl_eval.score import Score
 from lmrl_eval.verify import Status, Verification, verify_results
@@ -146,7 +146,7 @@ def read_claims(api: "HfApi", info: "ModelInfo", known: Sequence[Benchmark], war
     )
     claims: dict[str, Claim] = {}
     for file in files[:MAX_FILES]:
-        where = f"{model}, {plain(file.path)}"
+        where = f"{model}, {one_line(file.path)}"
         if file.size > MAX_YAML:
             warn(f"{where}: skipped, it is too large for a list of results")
             continue
@@ -230,10 +230,10 @@ def examine(repo_id: str, path: str, benchmark: Benchmark, revision: str = "main
                 for each in PINNED
             }
     except UserError as error:
-        return Evidence(name, Verification("unchecked", (plain(str(error), 300),), 0, 0, None), None)
+        return Evidence(name, Verification("unchecked", (one_line(str(error), 300),), 0, 0, None), None)
 
     def flagged(problem: str) -> Evidence:
-        return Evidence(name, Verification("flagged", (plain(problem, 300),), 0, 0, None), None)
+        return Evidence(name, Verification("flagged", (one_line(problem, 300),), 0, 0, None), None)
 
     if digest(files) != path.rpartition("/")[2]:
         return flagged("the files are not those that the folder is named by")
@@ -265,7 +265,7 @@ def check_claim(claim: Claim, progress: bool = False) -> Evidence:
             )
         played = _get(score.checkpoint, "source")
         if score.checkpoint is not None and played != claim.model and not _was_renamed(played, claim.model):
-            verification = _flag(verification, f"it was {plain(str(played), 96)} that played these episodes")
+            verification = _flag(verification, f"it was {one_line(str(played), 96)} that played these episodes")
     return Evidence(name, verification, results)
 
 

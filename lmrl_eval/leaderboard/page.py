@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lmrl_data.dataset.card import cards_folder, task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.leaderboard.collect import Entry
 from lmrl_eval.leaderboard.text import (
     NO_SIZE,
@@ -31,7 +32,7 @@ from lmrl_eval.leaderboard.text import (
     size,
     weights,
 )
-from lmrl_eval.report import escape, figure_of, oracle_name, plain
+from lmrl_eval.report import figure_of, oracle_name
 from lmrl_eval.score import Score
 from lmrl_eval.verify import PAPER, sampling
 
@@ -191,7 +192,7 @@ def write_page(
     rows = [row for section in sections for table in section.tables for row in table.rows]
     page = _templates().get_template("index.html.jinja").render(
         title=title,
-        command=plain(command, 2_000),
+        command=one_line(command, 2_000),
         sections=sections,
         n_entries=len(rows),
         n_ranked=sum(row.rank is not None for row in rows),
@@ -213,7 +214,11 @@ def write_page(
         sort_keys=False,
         allow_unicode=True,
     )
-    card = _templates().get_template("README.md.jinja").render(title=escape(title), command=plain(command, 2_000))
+    card = (
+        _templates()
+        .get_template("README.md.jinja")
+        .render(title=markdown_line(title), command=one_line(command, 2_000))
+    )
     files = {"README.md": f"---\n{head}---\n{card}", "index.html": page}
     for name in ("leaderboard.js", "style.css"):
         files[name] = (cards_folder() / "leaderboard" / name).read_text(encoding="utf-8")
@@ -231,7 +236,7 @@ def _sections(entries: Sequence[Entry]) -> list[Section]:
     taken: set[str] = set()
     for each in group(entries):
         if each.task not in sections:
-            name, title, summary = plain(each.task), plain(each.task), ""
+            name, title, summary = one_line(each.task), one_line(each.task), ""
             if each.task in TASKS:
                 task = get_task(each.task)
                 title, summary = task_page(task).title.removeprefix("LMRL-Gym "), task.summary
@@ -261,7 +266,7 @@ def _row(entry: Entry, place: int | None, taken: set[str]) -> Row:
         name,
         place,
         entry,
-        NO_ALGORITHM if entry.algorithm is None else plain(entry.algorithm, 40),
+        NO_ALGORITHM if entry.algorithm is None else one_line(entry.algorithm, 40),
         bucket(weights(entry)),
         [sample(episode) for episode in entry.episodes[:MAX_EPISODES]],
     )
@@ -270,7 +275,7 @@ def _row(entry: Entry, place: int | None, taken: set[str]) -> Row:
 @functools.cache
 def _templates() -> "Environment":
     environment = templates("leaderboard")
-    filters = (plain, number, half_width, plus_minus, claim, size, seeds, weights, link, plot)
+    filters = (one_line, number, half_width, plus_minus, claim, size, seeds, weights, link, plot)
     environment.filters.update({each.__name__: each for each in filters})
     environment.globals.update(STATUS=STATUS, RULE=RULE)
     return environment
@@ -289,8 +294,9 @@ def markdown_table(entries: Sequence[Entry]) -> str:
     parts = []
     for each in group(entries):
         notes = [each.oracle and f"oracle {each.oracle}", each.conditions]
-        more = "".join(f", {escape(note)}" for note in notes if note)
-        parts.append(f"### {escape(each.task)}, {escape(each.config)} (version {escape(each.version)}){more}")
+        more = "".join(f", {markdown_line(note)}" for note in notes if note)
+        title = f"{each.task}, {each.config} (version {each.version})"
+        parts.append(f"### {markdown_line(title, None)}{more}")
         if each.ranked:
             rows = [list(COLUMNS), ["---:", "---", "---", *["---:"] * (len(COLUMNS) - 4), "---"]]
             rows += [_cells(place, entry) for place, entry in each.ranked]
@@ -314,8 +320,8 @@ def _cells(place: int, entry: Entry) -> list[str]:
     return [
         str(place),
         # In angle brackets, a URL with round ones in it does not end early.
-        f"[{escape(entry.model)}](<{url}>)" if url and not set("<>") & set(url) else escape(entry.model),
-        escape(entry.algorithm or ""),
+        f"[{markdown_line(entry.model)}](<{url}>)" if url and not set("<>") & set(url) else markdown_line(entry.model),
+        markdown_line(entry.algorithm or ""),
         size(weights(entry)),
         plus_minus(score.normalized, score.normalized_interval, 1),
         plus_minus(score.mean_return, score.interval, 2),
@@ -323,14 +329,14 @@ def _cells(place: int, entry: Entry) -> list[str]:
         number(score.mean_turns, 1),
         f"{number(100 * score.invalid_rate, 1)}%",
         number(score.n_episodes),
-        escape(seeds(score)),
+        markdown_line(seeds(score)),
         STATUS[entry.status],
     ]
 
 
 def _unranked(entry: Entry) -> str:
-    reasons = "; ".join(escape(plain(problem, 200)) for problem in entry.problems) or "no reason given"
-    return f"* {escape(entry.model)}, which states {claim(entry.score)}: {STATUS[entry.status]}: {reasons}"
+    reasons = "; ".join(markdown_line(one_line(problem, 200)) for problem in entry.problems) or "no reason given"
+    return f"* {markdown_line(entry.model)}, which states {claim(entry.score)}: {STATUS[entry.status]}: {reasons}"
 
 
 def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
@@ -360,12 +366,12 @@ def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
             axes.errorbar(mean, position, xerr=errors, fmt=marker, capsize=3, color="C0")
         for mark in (0, 50, 100):
             axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
-        names = [f"{plain(entry.model, 40)}  {position}" for position, entry in rows]
+        names = [f"{one_line(entry.model, 40)}  {position}" for position, entry in rows]
         axes.set_yticks(range(len(rows)), names, parse_math=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         # All on one scale, with a little air at both ends.
         axes.set_xlim(left - 0.03 * (right - left), right + 0.03 * (right - left))
-        title = ", ".join(plain(part, 40) for part in each[:5] if part)
+        title = ", ".join(one_line(part, 40) for part in each[:5] if part)
         axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     panels[-1].set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
     return figure

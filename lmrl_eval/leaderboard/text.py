@@ -3,10 +3,9 @@
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lmrl_data.dataset.card import printable
 from lmrl_data.episode import Episode
+from lmrl_data.text import one_line, printable
 from lmrl_eval.leaderboard.collect import Entry
-from lmrl_eval.report import plain
 from lmrl_eval.score import Score
 
 SIZES = (
@@ -81,7 +80,7 @@ def bucket(parameters: int | None) -> str:
 
 def seeds(score: Score) -> str:
     """The first episode's seed and the policy's."""
-    return plain(str(score.seed) if score.policy_seed is None else f"{score.seed} / {score.policy_seed}", 40)
+    return one_line(str(score.seed) if score.policy_seed is None else f"{score.seed} / {score.policy_seed}", 40)
 
 
 def link(url: str | None) -> str | None:
@@ -96,7 +95,7 @@ def link(url: str | None) -> str | None:
         return None
     home = urlsplit(huggingface_hub.constants.ENDPOINT).netloc
     # Compared whole: no port, user name or look-alike may be added.
-    return url if parts.scheme in ("http", "https") and parts.netloc == home and plain(url, 500) == url else None
+    return url if parts.scheme in ("http", "https") and parts.netloc == home and one_line(url, 500) == url else None
 
 
 class Plot(NamedTuple):
@@ -149,7 +148,7 @@ def sample(episode: Episode) -> Sample:
     lines: list[Line] = []
     length = 0
     for index, turn in enumerate(episode.turns[:MAX_TURNS]):
-        text = _shown(turn.content)
+        text = printable(str(turn.content), MAX_TEXT)
         length += len(text)
         if length > MAX_EPISODE_TEXT:
             break
@@ -158,7 +157,7 @@ def sample(episode: Episode) -> Sample:
         reward = _short(rewards[index]) if turn.role == "assistant" else ""
         lines.append(Line(turn.role, text, reward, _short(totals[index]), at))
     return Sample(
-        seed=plain(str(episode.seed), 24),
+        seed=one_line(str(episode.seed), 24),
         success=episode.info.get("success") is True,
         truncated=episode.truncated,
         total=_short(totals[-1]),
@@ -171,11 +170,6 @@ def sample(episode: Episode) -> Sample:
 def _reward(value: object) -> float:
     """A reward as published; what is no finite number counts as none, and the entry is flagged for it."""
     return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else 0.0
-
-
-def _shown(text: object) -> str:
-    shown = printable(str(text)[:MAX_TEXT])
-    return shown if len(str(text)) <= MAX_TEXT else f"{shown}…"
 
 
 def _short(value: float) -> str:

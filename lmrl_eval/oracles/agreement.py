@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lmrl_data.dialogue.simulator import one_line
+from lmrl_data.dialogue.simulator import reply_line
 from lmrl_data.errors import UserError
 from lmrl_data.task import EVALUATION_SEED, Task
+from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.oracles.model import Answer, ModelOracle
 from lmrl_eval.oracles.replay import Replay
-from lmrl_eval.report import escape, figure_of, oracle_label, plain
+from lmrl_eval.report import figure_of, oracle_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,7 +166,7 @@ def measure(
     if not turns:
         raise UserError(f"in {n_episodes} episodes of {task.id} the rules spoke alone: there was nothing to ask")
     regenerated = [turn.answer.texts[0] for turn in turns if len(turn.answer.texts) > 1]
-    unreadable = sum(one_line(text, roles) is None for text in regenerated)
+    unreadable = sum(reply_line(text, roles) is None for text in regenerated)
     labels = {label: Share.of(members) for label, members in _groups(turns, lambda turn: turn.label).items()}
     replies = _groups(turns, lambda turn: yes_or_no(turn.grounded) or "")
     return Agreement(
@@ -218,10 +219,10 @@ def markdown(agreement: Agreement) -> str:
     """The comparison as Markdown: the shares, then a table of what was asked about, most faults first."""
     total = agreement.total
     lines = [
-        f"### {escape(agreement.task)}, {escape(agreement.config)} (version {escape(agreement.task_version)})",
+        f"### {markdown_line(f'{agreement.task}, {agreement.config} (version {agreement.task_version})')}",
         "",
     ]
-    lines += [f"Oracle {escape(oracle_label(agreement.oracle))}, beside the simulator's own replies.", ""]
+    lines += [f"Oracle {markdown_line(oracle_label(agreement.oracle))}, beside the simulator's own replies.", ""]
     lines += ["| what | turns | share |", "|---|---:|---:|"]
     lines.append(f"| asked | {total.asked} | |")
     for name in ("regenerated", "unreadable", "refused"):
@@ -237,7 +238,9 @@ def markdown(agreement: Agreement) -> str:
     lines += ["| about | turns | replaced | compared | agreement |", "|---|---:|---:|---:|---:|"]
     for label, share in shown:
         agreed = "" if share.agreement is None else f"{share.agreement:.1%}"
-        lines.append(f"| {escape(label)} | {share.asked} | {share.replaced:.1%} | {share.compared} | {agreed} |")
+        lines.append(
+            f"| {markdown_line(label)} | {share.asked} | {share.replaced:.1%} | {share.compared} | {agreed} |"
+        )
     last = agreement.seed + agreement.n_episodes - 1
     lines += ["", f"Seeds {agreement.seed} to {last}. A reply agrees if it begins with the same yes or no."]
     lines += ["What was never answered (replaced) does not agree.", ""]
@@ -248,7 +251,7 @@ def figure(agreement: Agreement) -> "Figure":
     """Bars of the agreement (or of what was answered) by what was asked about (how often), most faults first."""
     compared = agreement.total.agreement is not None
     shares = {
-        f"{plain(label, 30)} ({share.compared if compared else share.asked})": (
+        f"{one_line(label, 30)} ({share.compared if compared else share.asked})": (
             share.agreement if compared else 1 - share.replaced
         )
         for label, share in agreement.by_label.items()
@@ -264,7 +267,7 @@ def figure(agreement: Agreement) -> "Figure":
     if agreement.total.agreement is not None:
         axes.axvline(agreement.total.agreement, color="0.4", linewidth=1, linestyle="--")
     axes.set_xlabel("agreement with the simulator (dashed: overall)" if compared else "share answered")
-    title = f"{plain(agreement.task)}, oracle {plain(oracle_label(agreement.oracle), 50)}"
+    title = f"{one_line(agreement.task)}, oracle {one_line(oracle_label(agreement.oracle), 50)}"
     axes.set_title(title, fontsize=9, parse_math=False)
     return picture
 

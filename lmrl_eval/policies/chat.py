@@ -16,8 +16,8 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.task import Task
+from lmrl_data.text import one_line
 from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Question
-from lmrl_eval.report import plain
 
 ATTEMPTS = 2  # an answer that cannot be read is asked for once more
 MAX_SHOTS = 32
@@ -96,7 +96,7 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
         raise UserError(
             f"cannot load the dataset {dataset[:80]!r} ({config}, train), where the examples are from "
-            f"({plain(str(error), 60)}); make it with: {build}"
+            f"({one_line(str(error), 60)}); make it with: {build}"
         ) from None
     finally:
         if not bars:

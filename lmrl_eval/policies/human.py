@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from lmrl_data.dataset.card import printable
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Conversation, Policy
+from lmrl_data.text import printable
 
 
 class HumanPolicy(Policy):

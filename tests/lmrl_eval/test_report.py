@@ -7,7 +7,7 @@ import pytest
 
 from lmrl_data import UserError, get_task
 from lmrl_eval import Evaluator, Results
-from lmrl_eval.report import escape, plain, scores_figure, starts_figure, table, write_report
+from lmrl_eval.report import scores_figure, starts_figure, table, write_report
 
 HOSTILE = [
     "a | b | c",
@@ -92,15 +92,6 @@ def test_a_policys_name_cannot_leave_its_cell(results: Results, name: str) -> No
     assert "<" not in hostile
     assert "](" not in hostile
     assert all(character.isprintable() for character in cells[1])
-
-
-def test_escaped_text_shows_the_same_characters() -> None:
-    assert escape("fully_observed") == "fully_observed"
-    assert escape("scripted:optimal") == "scripted:optimal"
-    assert escape("_x_ *y* :z: <b>&") == "\\_x\\_ \\*y\\* :z\\: &lt;b&gt;&amp;"
-    assert escape("https://a www.b.c") == "https\\://a www\\.b.c"
-    assert plain("a\tb\n\nc\x00d\u202ee") == "a b c d e"
-    assert plain("x" * 100) == "x" * 79 + "…"
 
 
 @pytest.mark.parametrize("name", HOSTILE)

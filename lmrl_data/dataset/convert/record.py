@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lmrl_data.episode import Turn
 from lmrl_data.errors import UserError
+from lmrl_data.text import short_json
 
 
 class Play(NamedTuple):
@@ -31,7 +32,7 @@ def read_steps(record: Any) -> Play:
     turns, done = [], False
     for index, step in enumerate(_list(record, "a record of steps")):
         if not isinstance(step, dict):
-            raise ValueError(f"step {index} is no object, got {_shown(step)}")
+            raise ValueError(f"step {index} is no object, got {short_json(step)}")
         if done:
             raise ValueError(f"step {index} comes after a step that is done")
         reward = _number(_field(step, "reward"), "the reward of step {}", index)
@@ -76,7 +77,7 @@ def read_sequence(record: Any) -> Play:
     turns = []
     for index, (pair, reward) in enumerate(zip(sequence, [0, *rewards], strict=True)):
         if not isinstance(pair, list) or len(pair) != 2:
-            raise ValueError(f"element {index} of sequence is no pair of a text and a flag, got {_shown(pair)}")
+            raise ValueError(f"element {index} of sequence is no pair of a text and a flag, got {short_json(pair)}")
         content = _text(pair[0], "text {} of sequence", index)
         number = _number(reward, "reward {}", index - 1)
         if _flag(pair[1], "the flag of element {} of sequence", index):
@@ -100,7 +101,7 @@ def read_questions(record: Any) -> Play:
     for index, line in enumerate(lines):
         question, mark, answer = _text(line, "line {}", index).rpartition("? ")
         if not mark:
-            raise ValueError(f"line {index} is no question with an answer, got {_shown(line)}")
+            raise ValueError(f"line {index} is no question with an answer, got {short_json(line)}")
         free = correct and index == len(lines) - 1
         turns += [Turn("assistant", f"{question}?", 0.0 if free else -1.0), Turn("user", answer)]
     return Play(tuple(turns), correct or len(lines) >= MAX_QUESTIONS)
@@ -116,7 +117,7 @@ def read_negotiation(record: Any) -> Play:
     for index, line in enumerate(_list(_field(record, "lines"), "lines")):
         role, text = _field(line, "role"), _text(_field(line, "text"), "the text of line {}", index)
         if role not in ("Seller", "Buyer"):
-            raise ValueError(f"the role of line {index} is neither Seller nor Buyer, got {_shown(role)}")
+            raise ValueError(f"the role of line {index} is neither Seller nor Buyer, got {short_json(role)}")
         text = OUTCOME.sub("", text).strip()
         if (role == "Seller") == bool(len(texts) % 2):
             texts.append(text)
@@ -169,10 +170,6 @@ def format_of(record: Any) -> str:
     raise UserError("this is no episode in any format of the original release")
 
 
-def _shown(value: object) -> str:
-    return repr(str(value)[:60])
-
-
 def _field(record: Any, name: str) -> Any:
     if not isinstance(record, dict) or name not in record:
         raise ValueError(f"{name!r} is missing")
@@ -181,13 +178,13 @@ def _field(record: Any, name: str) -> Any:
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{name} is no list, got {_shown(value)}")
+        raise ValueError(f"{name} is no list, got {short_json(value)}")
     return value
 
 
 def _text(value: Any, name: str, index: int = 0) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name.format(index)} is no text, got {_shown(value)}")
+        raise ValueError(f"{name.format(index)} is no text, got {short_json(value)}")
     if not value.isascii():
         try:
             value.encode()
@@ -202,10 +199,10 @@ def _number(value: Any, name: str, index: int = 0) -> float:
             return float(value)
     except OverflowError:
         pass
-    raise ValueError(f"{name.format(index)} is no finite number, got {_shown(value)}")
+    raise ValueError(f"{name.format(index)} is no finite number, got {short_json(value)}")
 
 
 def _flag(value: Any, name: str, index: int = 0) -> bool:
     if value not in (0, 1) or not isinstance(value, bool | int | float):
-        raise ValueError(f"{name.format(index)} is neither true nor false, got {_shown(value)}")
+        raise ValueError(f"{name.format(index)} is neither true nor false, got {short_json(value)}")
     return bool(value)

@@ -79,7 +79,7 @@ _PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212:
 _PLAIN |= {0x20AC: "$", 0xA3: "$"}  # a price is a number, whatever the currency
 
 
-def plain(text: str) -> str:
+def simplified(text: str) -> str:
     """A text as it is read: its first characters, in lower case and in ASCII."""
     text = text[:LIMIT].lower()
     if not text.isascii():
@@ -210,7 +210,7 @@ def _understand(sentence: str) -> Meaning:
 @lru_cache(maxsize=10_000)
 def read(text: str) -> SellerAct:
     """What a seller's line says and does."""
-    meanings = [understand(sentence) for sentence in _ENDS.split(plain(text))]
+    meanings = [understand(sentence) for sentence in _ENDS.split(simplified(text))]
     amounts: list[Amount] = []
     features: list[str] = []
     missing: list[str] = []
@@ -341,7 +341,7 @@ class Heard(NamedTuple):
 
 def hear(text: str) -> Heard:
     """What a line of any speaker names."""
-    parts = [cut(sentence) for sentence in _ENDS.split(plain(text))]
+    parts = [cut(sentence) for sentence in _ENDS.split(simplified(text))]
     amounts: list[int] = []
     features: list[str] = []
     brand = kind = None

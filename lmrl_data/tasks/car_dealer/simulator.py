@@ -12,7 +12,7 @@ from typing import Any
 from gymnasium import spaces
 
 from lmrl_data.config import Config
-from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, one_line, quoted
+from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, reply_line
 from lmrl_data.episode import Episode
 from lmrl_data.simulator import Oracle, Step, check_options
 from lmrl_data.tasks.car_dealer.buyer import Buyer, Move
@@ -20,6 +20,7 @@ from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES, asset, type_noun
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money, with_article
 from lmrl_data.tasks.car_dealer.parser import hear, is_readable, read
 from lmrl_data.tasks.car_dealer.profile import Profile, draw_profile, fancy, revenue
+from lmrl_data.text import one_line, quoted
 
 FIRST = "Start"
 MAX_TURNS = 25
@@ -163,7 +164,7 @@ class CarDealerSimulator(GroundedSimulator):
         )
 
     def _parse(self, text: str) -> str | None:
-        line = one_line(text, self.roles)
+        line = reply_line(text, self.roles)
         if line is None:
             return None
         rule = self.move.rule
@@ -181,7 +182,7 @@ class CarDealerSimulator(GroundedSimulator):
     def render(self) -> str:
         """The talk so far, and how it ended."""
         colours = {"Seller": "\x1b[36m", "Buyer": "\x1b[33m"}
-        rows = [f"{colours[who]}{who}:\x1b[0m {_printable(text)}" for who, text in self.lines]
+        rows = [f"{colours[who]}{who}:\x1b[0m {one_line(text, 500)}" for who, text in self.lines]
         move = getattr(self, "move", None)
         if self.lines and move is not None and move.decision is not None:
             rows.append(f"(sold for {money(move.price)})" if move.decision == "accept" else "(no sale)")
@@ -237,10 +238,6 @@ def want(profile: Profile, rng: random.Random | None = None, *, every: bool = Fa
     count = len(profile.features) if every else int(rng.random() * 3) if rng is not None else 0
     features = profile.features[:count]
     return f"{text} with {listing(features)}" if features else text
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[:500])
 
 
 # --- the dataset and the task

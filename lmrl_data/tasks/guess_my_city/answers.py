@@ -10,7 +10,7 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from lmrl_data.tasks.guess_my_city.facts import City, fold, has_word, holds, leaks, lines, plain, sought
+from lmrl_data.tasks.guess_my_city.facts import City, fold, has_word, holds, leaks, lines, sought, to_ascii
 from lmrl_data.tasks.guess_my_city.forms import Reading
 
 YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
@@ -125,8 +125,8 @@ def slots(city: City, intent: str) -> dict[str, tuple[str, ...]]:
     for slot in used_slots(intent) & _LISTS.keys():
         field, choose = _LISTS[slot]
         items = [_with_article(item, _THE) if field == "neighbours" else item for item in city.facts[field]]
-        values[slot] = choose([item for item in map(plain, items) if not leaks(city, item, intent)])
-    return {slot: tuple(plain(value) for value in values[slot] if value) for slot in used_slots(intent)}
+        values[slot] = choose([item for item in map(to_ascii, items) if not leaks(city, item, intent)])
+    return {slot: tuple(to_ascii(value) for value in values[slot] if value) for slot in used_slots(intent)}
 
 
 def _single_values(city: City) -> dict[str, list[Any]]:
@@ -246,7 +246,7 @@ def phrases(city: City, intent: str) -> frozenset[str]:
     """What an answer about an intent may have in it if it is about this city: values of slots, or whole sentences."""
     found = {value for said, values in _written(city, intent) for value in values or (said,)}
     for slot in used_slots(intent) & _LISTS.keys():
-        found.update(plain(item) for item in city.facts[_LISTS[slot][0]])
+        found.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])
     return frozenset(found)
 
 

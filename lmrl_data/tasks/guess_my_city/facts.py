@@ -49,7 +49,7 @@ class City:
         return _city, (self.number,)  # one object in a process: caches compare cities by identity
 
 
-def plain(text: str) -> str:
+def to_ascii(text: str) -> str:
     """The text without accents, in printable ASCII."""
     if text.isascii() and text.isprintable():
         return text
@@ -84,7 +84,7 @@ def all_cities() -> tuple[City, ...]:
         row["independence_year"] = int(year[0]) if year else None
         row["borders"] = len(row["neighbours"])
         row["colours"] = len(row["flag_colours"]) or None
-    return tuple(City(number, plain(row["name"]), plain(row["country"]), row) for number, row in enumerate(rows))
+    return tuple(City(number, to_ascii(row["name"]), to_ascii(row["country"]), row) for number, row in enumerate(rows))
 
 
 def _city(number: int) -> City:
@@ -112,7 +112,7 @@ def find_city(config: str, name: str) -> City:
     names = {city.name.lower(): city.name for city in cities(config)}
     close = get_close_matches(folded, names, n=5, cutoff=0.5) or list(names)[:5]
     if any(folded in spellings(city) for city in all_cities()):
-        raise UserError(f"the city {plain(name[:80])!r} is played in the config extended only")
+        raise UserError(f"the city {to_ascii(name[:80])!r} is played in the config extended only")
     raise unknown("city", name, [*(names[each] for each in close), "..."])
 
 

@@ -12,7 +12,7 @@ from zlib import crc32
 from gymnasium import spaces
 
 from lmrl_data.config import Config
-from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, one_line
+from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, reply_line
 from lmrl_data.episode import Episode
 from lmrl_data.errors import unknown
 from lmrl_data.simulator import Oracle, Step, check_options
@@ -26,7 +26,7 @@ from lmrl_data.tasks.guess_my_city.facts import (
     find_city,
     holds,
     leaks,
-    plain,
+    to_ascii,
 )
 from lmrl_data.tasks.guess_my_city.questions import MAX_TEXT, Reading, read
 
@@ -144,7 +144,7 @@ class GuessMyCitySimulator(GroundedSimulator):
 
     def _parse(self, text: str) -> str | None:
         """A model's reply, unless it is long, says what must not be said, or is not what the facts say."""
-        line = one_line(text)
+        line = reply_line(text)
         reading = self._reading
         if line is None or len(line.split()) > MAX_REPLY_WORDS or leaks(self.city, line, reading.intent):
             return None
@@ -163,7 +163,7 @@ class GuessMyCitySimulator(GroundedSimulator):
     def render(self) -> str:
         """The questions and answers so far, and how many questions are left."""
         rows = [
-            f"{number:2}. {plain(question[:100])}\n    {answer}"
+            f"{number:2}. {to_ascii(question[:100])}\n    {answer}"
             for number, (question, answer) in enumerate(self.said, 1)
         ]
         left = MAX_QUESTIONS - len(self.said)

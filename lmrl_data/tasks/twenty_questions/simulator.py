@@ -24,6 +24,7 @@ from lmrl_data.simulator import Oracle, Simulator, Step, check_options
 from lmrl_data.tasks.twenty_questions.knowledge import asset, knowledge
 from lmrl_data.tasks.twenty_questions.parser import reader
 from lmrl_data.tasks.twenty_questions.wording import MAX_LENGTH
+from lmrl_data.text import one_line
 
 FIRST = "Questions:"
 YES, NO, CANNOT = "Yes.", "No.", "I can't answer that."
@@ -119,11 +120,9 @@ class TwentyQuestionsSimulator(GroundedSimulator):
 
     def render(self) -> str:
         """The questions and answers so far, and how many are left; after the last one, the object."""
-        from lmrl_data.dataset.card import printable
-
         rows = []
         for number, (question, answer, understood) in enumerate(self.asked, 1):
-            text = " ".join(printable(question).split())
+            text = one_line(question, None)
             rows.append(f"{number:>2}. {text[:90]:<52} {answer}{'' if understood else ' (not understood)'}")
         left = MAX_QUESTIONS - len(self.asked)
         if self.won:

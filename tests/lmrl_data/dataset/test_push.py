@@ -366,7 +366,7 @@ def test_what_a_server_says_cannot_steer_the_terminal_or_show_the_token(
     owner: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    assert client._scrub("\x1b[2Jyou sent hf_secret\nx") == "\\x1b[2Jyou sent (token) x"
+    assert client._safe("\x1b[2Jyou sent hf_secret\nx") == "\\x1b[2Jyou sent … x"
 
 
 @pytest.mark.parametrize("damage", ["shard", "card", "version", "sources", "nothing"])

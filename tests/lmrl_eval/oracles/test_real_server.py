@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmrl_data import UserError, get_task, rollout
-from lmrl_data.dialogue.simulator import one_line
+from lmrl_data.dialogue.simulator import reply_line
 from lmrl_data.task import EVALUATION_SEED
 from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.chat import ChatOracle
@@ -37,7 +37,7 @@ def test_a_real_model_speaks_and_the_rules_decide(real_server: str, name: str) -
     assert counts["requests"] <= counts["completion_tokens"] <= 24 * counts["requests"]
     assert episode.terminated
     replies = [turn.content for turn in episode.turns[2:] if turn.role == "user"]
-    assert all(one_line(reply) == reply for reply in replies)
+    assert all(reply_line(reply) == reply for reply in replies)
     if name == "twenty_questions":
         assert set(replies) <= {"Yes.", "No."}
     if name == "guess_my_city" and not episode.success:
