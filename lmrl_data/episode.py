@@ -63,18 +63,18 @@ class Episode:
 
     def __post_init__(self) -> None:
         if self.terminated == self.truncated:
+            ways = f"terminated={self.terminated} and truncated={self.truncated}"
+            raise ValueError(f"an episode ends in exactly one way, got {ways}")
+        roles = [turn.role for turn in self.turns]
+        first = 1 if roles[:1] == ["system"] else 0
+        if len(roles) < first + 2:
+            raise ValueError(f"an episode needs an observation and an action, got {len(roles)} turns")
+        expected = ["user", "assistant"] * (len(roles) // 2 + 1)
+        if roles[first:] != expected[: len(roles) - first]:
+            index = next(i for i, role in enumerate(roles[first:]) if role != expected[i])
             raise ValueError(
-                f"an episode ends in exactly one way, got {self.terminated=} and {self.truncated=}".replace(
-                    "self.", ""
-                )
+                f"turn {first + index} should be the {expected[index]}'s, got role {roles[first + index]!r}"
             )
-        first = 1 if self.turns and self.turns[0].role == "system" else 0
-        if len(self.turns) < first + 2:
-            raise ValueError(f"an episode needs an observation and an action, got {len(self.turns)} turns")
-        for index, turn in enumerate(self.turns[first:]):
-            expected = "assistant" if index % 2 else "user"
-            if turn.role != expected:
-                raise ValueError(f"turn {first + index} should be the {expected}'s, got role {turn.role!r}")
 
     @property
     def total_reward(self) -> float:

@@ -71,6 +71,7 @@ class Streams:
         self._streams: WeakKeyDictionary[Conversation, np.random.Generator] = WeakKeyDictionary()
 
     def __getitem__(self, conversation: Conversation) -> np.random.Generator:
-        if conversation not in self._streams:
-            self._streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
-        return self._streams[conversation]
+        stream = self._streams.get(conversation)
+        if stream is None:
+            stream = self._streams[conversation] = np.random.default_rng([self.seed, conversation.seed])
+        return stream

@@ -1,13 +1,127 @@
-"""The rollout: a batched policy plays many episodes at once, and an ended one makes room for the next."""
+"""The one episode loop: a recorder keeps what a simulator and an agent say, alone or in a rollout of many episodes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.simulator import DialogueSimulator, Oracle, Simulator, Step
 from lmrl_data.task import Task
+
+ORDINARY: Mapping[str, Any] = {"valid": True}  # the info of most steps: nothing to record
+
+
+# Turns are immutable and often equal, and the look-up takes a quarter of the time that making one does.
+@lru_cache(maxsize=4096)
+def _observation(text: str) -> Turn:
+    return Turn("user", text)
+
+
+@lru_cache(maxsize=4096)
+def _action(text: str, reward: float) -> Turn:
+    return Turn("assistant", text, reward)
+
+
+class EpisodeRecorder:
+    """Records the episodes that a simulator plays, one after the other.
+
+    `begin` starts an episode, `add` records each step, and `finish` makes the `Episode`.
+
+    Args:
+        task_id (`str`): fills the `task` column.
+        simulator (`Simulator`): what is played; `begin` resets it.
+        history (`int`, *optional*): how many of the latest texts a policy sees; `None`: all.
+        max_turns (`int`, *optional*): cuts the episode (truncated) after so many actions.
+
+    Attributes:
+        conversation (`Conversation`): the running episode as its policy sees it.
+        info (`dict`): the episode's `info` so far.
+        terminated (`bool`), truncated (`bool`): whether and how the episode has ended.
+
+    Examples:
+        >>> from lmrl_data import get_task
+        >>> simulator = get_task("maze").simulator()
+        >>> recorder = EpisodeRecorder("maze", simulator)
+        >>> _ = recorder.begin(seed=0, options={"start": [7, 6]})
+        >>> recorder.add("move down", simulator.step("move down"))
+        True
+        >>> recorder.finish("me").total_reward
+        0.0
+    """
+
+    def __init__(
+        self, task_id: str, simulator: Simulator, history: int | None = None, max_turns: int | None = None
+    ) -> None:
+        self.task_id, self.simulator, self.history = task_id, simulator, history
+        # Counted in texts: the first observation, then two a turn.
+        self._max_texts = float("inf") if max_turns is None else 2 * max_turns
+
+    def begin(self, seed: int, options: Mapping[str, Any] | None = None, index: int = 0) -> str:
+        """Resets the simulator and starts an episode.
+
+        Args:
+            seed (`int`): of the reset.
+            options (`Mapping`, *optional*): reset options.
+            index (`int`, *optional*, defaults to `0`): index of the episode in its rollout.
+
+        Returns:
+            `str`: the first observation.
+        """
+        observation, info = self.simulator.reset(seed=seed, options=dict(options or {}))
+        self.turns = [_observation(observation)]
+        self.conversation = Conversation(seed, self.history, self.turns, index=index)
+        self.info = {**info, "success": False, "invalid": 0}
+        self.terminated = self.truncated = False
+        return observation
+
+    def add(self, action: str, step: Step) -> bool:
+        """Records an action, without its final newline, and the step that answers it.
+
+        Args:
+            action (`str`): what the agent said.
+            step (`Step`): what the simulator's `step` returned.
+
+        Returns:
+            `bool`: whether the episode has ended.
+        """
+        observation, reward, terminated, truncated, info = step
+        turns = self.turns
+        turns.append(_action(action, reward))
+        turns.append(_observation(observation))
+        if info != ORDINARY:
+            self._add_info(info)
+        if truncated or len(turns) > self._max_texts:
+            self.truncated = truncated = True
+        self.terminated = terminated
+        return terminated or truncated
+
+    def _add_info(self, info: Mapping[str, Any]) -> None:
+        self.info["invalid"] += not info.get("valid", True)
+        if info.get("history_reset", False):
+            self.conversation.start = len(self.turns) - 1
+        turn_info = self.simulator.turn_info
+        for key, value in info.items():
+            if key not in turn_info:
+                self.info[key] = value
+
+    def finish(self, policy: str) -> Episode:
+        """The episode so far; where it has not ended by itself, it is cut short (truncated) here.
+
+        Args:
+            policy (`str`): fills the `policy` column.
+        """
+        return Episode(
+            self.task_id,
+            self.simulator.config,
+            tuple(self.turns),
+            self.terminated,
+            not self.terminated,
+            self.conversation.seed,
+            policy,
+            self.info,
+        )
 
 
 def play_episode(
@@ -31,41 +145,14 @@ def play_episode(
         options (`Mapping`, *optional*): reset options.
         max_turns (`int`, *optional*): cuts the episode (truncated) after so many actions.
     """
-    observation, info = simulator.reset(seed=seed, options=dict(options or {}))
-    turns = [Turn("user", observation)]
-    info = {**info, "success": False, "invalid": 0}
-    terminated = truncated = False
-    while not (terminated or truncated):
+    recorder = EpisodeRecorder(task_id, simulator, max_turns=max_turns)
+    observation, ended = recorder.begin(seed, options), False
+    while not ended:
         action = act(observation)
-        observation, reward, terminated, truncated, step_info = simulator.step(action)
-        turns += (Turn("assistant", action, reward), Turn("user", observation))
-        info["invalid"] += not step_info.get("valid", True)
-        info.update({key: value for key, value in step_info.items() if key not in simulator.turn_info})
-        truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
-    return Episode(task_id, simulator.config, tuple(turns), terminated, not terminated, seed, name, info)
-
-
-class _Slot:
-    """One simulator and the episode it is playing."""
-
-    def __init__(self, simulator: Simulator, history: int | None) -> None:
-        self.simulator = simulator
-        self.history = history
-
-    def begin(self, index: int, seed: int, options: Mapping[str, Any]) -> None:
-        self.index = index
-        observation, info = self.simulator.reset(seed=seed, options=dict(options))
-        self.conversation = Conversation(seed, self.history, [Turn("user", observation)], index=index)
-        self.info = {**info, "success": False, "invalid": 0}
-
-    def record(self, action: str, step: Step) -> None:
-        observation, reward, _, _, info = step
-        self.info["invalid"] += not info.get("valid", True)
-        if info.get("history_reset", False):
-            self.conversation.start = len(self.conversation.turns) + 1
-        self.info.update({key: value for key, value in info.items() if key not in self.simulator.turn_info})
-        said = Turn("assistant", action.removesuffix("\n"), reward)
-        self.conversation.turns += (said, Turn("user", observation))
+        step = simulator.step(action)
+        ended = recorder.add(action, step)
+        observation = step[0]
+    return recorder.finish(name)
 
 
 def rollout(
@@ -93,57 +180,81 @@ def rollout(
         batch_size (`int`, *optional*, defaults to `32`): how many episodes run at the same time.
         max_turns (`int`, *optional*): cuts an episode (truncated) after so many actions.
         cut (`Callable`, *optional*): asked after every turn whether to cut the episode there (truncated).
-        oracle (`Oracle`, *optional*): answers for all dialogue simulators; theirs otherwise.
-        simulator_options (`Mapping`, *optional*): reset options of all episodes; `options` go before them.
+        oracle (`Oracle`, *optional*): answers for all dialogue simulators; their own oracles otherwise.
+        simulator_options (`Mapping`, *optional*): reset options of all episodes; `options` override them.
         on_episode (`Callable`, *optional*): called with each episode as it ends, e.g. to move a progress bar.
 
     Raises:
         ValueError: if the policy does not return one text per conversation.
     """
     history = task.config(config).history
-    waiting = deque((index, seed, options[index] if options else {}) for index, seed in enumerate(seeds))
+    waiting = deque((seed, options[index] if options else {}, index) for index, seed in enumerate(seeds))
     episodes: dict[int, Episode] = {}
-    slots = [
-        _Slot(task.simulator(config=config, options=simulator_options), history)
+    recorders = [
+        EpisodeRecorder(task.id, task.simulator(config=config, options=simulator_options), history, max_turns)
         for _ in range(min(max(1, batch_size), len(waiting)))
     ]
-    for slot in slots:
-        slot.begin(*waiting.popleft())
-    while slots:
-        actions = policy.act([slot.conversation for slot in slots])
-        if len(actions) != len(slots) or not all(isinstance(action, str) for action in actions):
-            raise ValueError(f"{policy.name} must return {len(slots)} texts, one per conversation")
-        # Half a surrogate pair is text to Python, but can neither be stored nor tokenised.
-        actions = [action.encode("utf-8", "replace").decode("utf-8") for action in actions]
-        running = []
-        for slot, action, step in zip(slots, actions, _step(slots, actions, oracle), strict=True):
-            slot.record(action, step)
-            turns = slot.conversation.turns
-            terminated, truncated = step[2:4]
-            truncated = truncated or (max_turns is not None and len(turns) // 2 >= max_turns)
-            truncated = truncated or (cut is not None and cut(slot.conversation))
-            if terminated or truncated:
-                episode = Episode(
-                    task.id, config, tuple(turns), terminated, not terminated, slot.conversation.seed,
-                    policy.name, slot.info,
-                )  # fmt: skip
-                episodes[slot.index] = episode
-                if on_episode:
-                    on_episode(episode)
-                if not waiting:
-                    continue
-                slot.begin(*waiting.popleft())
-            running.append(slot)
-        slots = running
+    for recorder in recorders:
+        recorder.begin(*waiting.popleft())
+    step_all = _stepper([recorder.simulator for recorder in recorders], oracle)
+    while recorders:
+        simulators = [recorder.simulator for recorder in recorders]
+        conversations = [recorder.conversation for recorder in recorders]
+        ended: list[EpisodeRecorder] = []
+        while not ended:
+            actions, recorded = _check(policy.act(conversations), len(recorders), policy.name)
+            steps = step_all(simulators, actions)
+            for recorder, action, step in zip(recorders, recorded, steps, strict=True):
+                if recorder.add(action, step) or (cut is not None and cut(recorder.conversation)):
+                    ended.append(recorder)
+        for recorder in ended:
+            episode = recorder.finish(policy.name)
+            episodes[recorder.conversation.index] = episode
+            if on_episode:
+                on_episode(episode)
+            if waiting:
+                recorder.begin(*waiting.popleft())
+            else:
+                recorders.remove(recorder)
     return [episodes[index] for index in range(len(episodes))]
 
 
-def _step(slots: Sequence[_Slot], actions: Sequence[str], oracle: Oracle[Any] | None) -> list[Step]:
-    """Steps every slot; dialogue simulators that share an oracle ask it together."""
-    simulators = [slot.simulator for slot in slots if isinstance(slot.simulator, DialogueSimulator)]
-    if oracle is None and len({id(simulator.oracle) for simulator in simulators}) == 1:
-        oracle = simulators[0].oracle
-    if oracle is None or len(simulators) < len(slots):
-        return [slot.simulator.step(action) for slot, action in zip(slots, actions, strict=True)]
-    replies = oracle.answer([simulator.ask(action) for simulator, action in zip(simulators, actions, strict=True)])
-    return [simulator.finish(reply) for simulator, reply in zip(simulators, replies, strict=True)]
+def _check(actions: Sequence[str], count: int, name: str) -> tuple[Sequence[str], Sequence[str]]:
+    """A policy's actions as simulators get them, and as they are recorded: without a final newline.
+
+    Raises:
+        ValueError: if they are not `count` texts.
+    """
+    try:
+        # One call for the whole batch checks that all are texts, and mostly that no text needs a change.
+        text = "".join(actions)
+    except TypeError:
+        text = None
+    if text is None or len(actions) != count:
+        raise ValueError(f"{name} must return {count} texts, one per conversation")
+    if not text.isascii():
+        # Half a surrogate pair is text to Python, but can neither be stored nor tokenized.
+        actions = [action.encode("utf-8", "replace").decode("utf-8") for action in actions]
+    return actions, [action.removesuffix("\n") for action in actions] if "\n" in text else actions
+
+
+def _stepper(
+    simulators: Sequence[Simulator], oracle: Oracle[Any] | None
+) -> Callable[[Sequence[Any], Sequence[str]], list[Step]]:
+    """What steps a batch of simulators; dialogue simulators that share an oracle ask it together."""
+    dialogues = [simulator for simulator in simulators if isinstance(simulator, DialogueSimulator)]
+    if oracle is None and len({id(dialogue.oracle) for dialogue in dialogues}) == 1:
+        oracle = dialogues[0].oracle
+    if oracle is None or len(dialogues) < len(simulators):
+        return _step_each
+
+    def step_together(simulators: Sequence[Any], actions: Sequence[str]) -> list[Step]:
+        prompts = [simulator.ask(action) for simulator, action in zip(simulators, actions, strict=True)]
+        replies = oracle.answer(prompts)
+        return [simulator.finish(reply) for simulator, reply in zip(simulators, replies, strict=True)]
+
+    return step_together
+
+
+def _step_each(simulators: Sequence[Any], actions: Sequence[str]) -> list[Step]:
+    return [simulator.step(action) for simulator, action in zip(simulators, actions, strict=True)]
