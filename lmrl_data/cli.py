@@ -14,6 +14,7 @@ from lmrl_data.dataset.card import Summary, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
+from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import one_line, printable
 
@@ -153,24 +154,26 @@ def play(
         if names:
             raise unknown(f"start of {task.id}", start, [*names[:4], *["..."] * (len(names) > 4)])
         raise UserError(f"{task.id} has no named starts; what there is to choose, --option NAME=VALUE sets")
-    text, _ = simulator.reset(seed=seed, options=chosen)
+    recorder = EpisodeRecorder(task.id, simulator)
+    text, over = recorder.begin(seed, chosen), False
     typer.echo(task.instructions)
     if task.keys:
         typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
-    total, over = 0.0, False
-    info: dict[str, Any] = {}
+    total = 0.0
     try:
         while not over:
             typer.echo(_scene(simulator, text))
             action = input("> ")
-            text, reward, terminated, truncated, info = simulator.step(task.keys.get(action.strip(), action))
-            total += reward
-            over = terminated or truncated
+            action = task.keys.get(action.strip(), action)
+            step = simulator.step(action)
+            over = recorder.add(action, step)
+            text = step[0]
+            total += step[1]
     except (EOFError, KeyboardInterrupt):
         typer.echo(f"\nYou stopped. Return so far: {total:g}.")
         return
     typer.echo(_scene(simulator, text))
-    typer.echo(f"{'You did it' if info['success'] else 'It is over'}. Return: {total:g}.")
+    typer.echo(f"{'You did it' if recorder.info['success'] else 'It is over'}. Return: {total:g}.")
 
 
 def _scene(simulator: Any, text: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lmrl_data.episode import Episode, Turn
+from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
-from lmrl_data.policy import Conversation, Policy
-from lmrl_data.rollout import rollout
+from lmrl_data.policy import Policy
+from lmrl_data.rollout import EpisodeRecorder, rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_eval.oracles.model import COUNTS, ModelOracle
@@ -188,13 +188,12 @@ def counts_of(episodes: Sequence[Episode]) -> dict[str, int]:
 
 def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_size: int) -> dict[str, str]:
     """What the policy does first, by the name of the start."""
-    history = task.config(config).history
-    simulator = task.simulator(config=config)
+    recorder = EpisodeRecorder(task.id, task.simulator(config=config), task.config(config).history)
     starts = task.protocol().starts
     conversations = []
     for index, options in enumerate(starts.values()):
-        observation, _ = simulator.reset(seed=seed + index, options=dict(options))
-        conversations.append(Conversation(seed + index, history, [Turn("user", observation)]))
+        recorder.begin(seed + index, options)
+        conversations.append(recorder.conversation)
     batches = [conversations[i : i + batch_size] for i in range(0, len(conversations), batch_size)]
     actions = [action for batch in batches for action in policy.act(batch)]
     # As the simulator reads them: one final newline is no part of an action.

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from lmrl_data.dialogue.simulator import GroundedSimulator
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
+from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.simulator import Simulator, Step
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
@@ -186,13 +187,13 @@ def replay_episode(
         UserError: if the simulator cannot be played with these options.
     """
     where = f"the episode of seed {episode.seed}"
-    observation, info = simulator.reset(seed=episode.seed, options=dict(options))
-    info = {**info, "success": False, "invalid": 0}
+    recorder = EpisodeRecorder(task.id, simulator, max_turns=task.max_turns)
+    observation = recorder.begin(episode.seed, options)
     first, *texts = episode.turns
     if (first.role, first.content) != ("user", observation):
         return [f"{where} begins with {_differs(first.content, observation)}"]
     replies = _Replies()
-    terminated = ended = False
+    ended = False
     for number, (action, seen) in enumerate(zip(texts[::2], texts[1::2], strict=False), 1):
         if ended:
             return [f"{where} goes on after its end with turn {number}"]
@@ -204,19 +205,19 @@ def replay_episode(
                 return [f"{where}, turn {number}: {refused}"]
         else:
             step = simulator.step(text)
-        observation, reward, terminated, truncated, told = step
+        observation, reward, *_ = step
         if seen.content != observation:
             return [f"{where}, turn {number}: {_differs(seen.content, observation)}"]
         if action.reward != reward:
             return [f"{where}, turn {number}: the reward is {action.reward}, and the simulator's {reward}"]
-        info["invalid"] += not told.get("valid", True)
-        info.update({key: value for key, value in told.items() if key not in simulator.turn_info})
-        ended = terminated or truncated or number >= task.max_turns
+        ended = recorder.add(action.content, step)
     if len(texts) % 2 or not ended:
         return [f"{where} stops before its end, after {episode.num_turns} turns"]
-    if episode.terminated != terminated:
+    if episode.terminated != recorder.terminated:
         return [f"{where} is told as {'terminated' if episode.terminated else 'truncated'}, and it is not"]
-    return [f"{where}: {problem}" for problem in _info_problems(episode.info, info, replies if oracle else None)]
+    return [
+        f"{where}: {problem}" for problem in _info_problems(episode.info, recorder.info, replies if oracle else None)
+    ]
 
 
 class _Replies:

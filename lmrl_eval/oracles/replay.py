@@ -1,14 +1,15 @@
-"""Replay: plays an episode again turn by turn, to see what a model as oracle would be asked in it."""
+"""Replays an episode turn by turn to find the prompts that a model as oracle would get in it."""
 
 from typing import Any
 
 from lmrl_data.dialogue.simulator import GroundedSimulator, Prompt
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
+from lmrl_data.rollout import EpisodeRecorder
 
 
 class Replay:
-    """An episode on its way through the simulator again: `ask`, then `finish`, until there is nothing more to ask.
+    """Replays an episode: call `ask`, then `finish`, until `ask` returns `None`.
 
     Args:
         simulator (`Simulator`): of the episode's task and config.
@@ -29,12 +30,13 @@ class Replay:
         self.reply: str
         texts = [turn for turn in episode.turns if turn.role != "system"]
         self._left = list(zip(texts[1::2], texts[2::2], strict=False))
-        observation, _ = simulator.reset(seed=episode.seed)
+        self._recorder = EpisodeRecorder(episode.task, simulator)
+        observation = self._recorder.begin(episode.seed)
         self._ended = False
         self._check(observation == texts[0].content, self.episode.num_turns)
 
     def ask(self) -> Prompt | None:
-        """What the oracle is asked next; its view is good until `finish`. `None` at the end."""
+        """The next prompt for the oracle, or `None` at the end; the prompt's view is valid until `finish`."""
         while self._left:
             prompt = self._prompt()
             if prompt.view is not None:
@@ -48,12 +50,12 @@ class Replay:
         return self.simulator.ask(self._left[0][0].content)
 
     def finish(self) -> str:
-        """Says the episode's own reply; returns what the turn was about, as far as the simulator tells."""
+        """Gives the simulator the episode's own reply and returns what the turn was about."""
         action, said = self._left.pop(0)
-        observation, reward, terminated, truncated, info = self.simulator.finish(said.content)
-        self._check((observation, reward) == (said.content, action.reward), len(self._left))
-        self._ended = terminated or truncated
-        return self.simulator.topic(info)
+        step = self.simulator.finish(said.content)
+        self._check(step[:2] == (said.content, action.reward), len(self._left))
+        self._ended = self._recorder.add(action.content, step)
+        return self.simulator.topic(step[4])
 
     def _check(self, same: bool, left: int) -> None:
         if not same:

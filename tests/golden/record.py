@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data import get_task
+from lmrl_data.rollout import EpisodeRecorder
 
 FOLDER = Path(__file__).parent
 
@@ -17,12 +18,14 @@ FOLDER = Path(__file__).parent
 def replay(task_id: str, transcript: dict[str, Any]) -> dict[str, Any]:
     """The transcript as the simulator plays it now; each turn is `[action, reward, text]`."""
     simulator = get_task(task_id).simulator(config=transcript["config"])
-    observation, _ = simulator.reset(seed=transcript["seed"], options=transcript["options"])
-    turns, end = [], "running"
+    recorder = EpisodeRecorder(task_id, simulator)
+    observation = recorder.begin(transcript["seed"], transcript["options"])
+    turns = []
     for action, *_ in transcript["turns"]:
-        text, reward, terminated, truncated, _ = simulator.step(action)
-        turns.append([action, reward, text])
-        end = "terminated" if terminated else "truncated" if truncated else "running"
+        step = simulator.step(action)
+        recorder.add(action, step)
+        turns.append([action, step[1], step[0]])
+    end = "terminated" if recorder.terminated else "truncated" if recorder.truncated else "running"
     return {**transcript, "first": observation, "turns": turns, "end": end}
 
 

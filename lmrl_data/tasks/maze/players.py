@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmrl_data.episode import Episode, Turn
+from lmrl_data.episode import Episode
 from lmrl_data.policy import Conversation, Policy, Streams
+from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.simulator import Simulator
 from lmrl_data.task import Behavior
 from lmrl_data.tasks.maze.grid import ACTIONS, Cell, Grid, grid, start_name
@@ -148,9 +149,8 @@ def _wander(name: str, region: frozenset[Cell]) -> Callable[[Simulator, int], Ep
         start = cells[min(int(np.searchsorted(cumulative, uniform[0])), len(cells) - 1)]
         knows = uniform[1] < SOLVER_KNOWS_GOAL
         distance = distances[maze.goal if knows else cells[int(uniform[2] * len(cells))]]
-        text, info = simulator.reset(seed=seed, options={"start": start})
-        turns = [Turn("user", text)]
-        success = False
+        recorder = EpisodeRecorder("maze", simulator)
+        recorder.begin(seed, {"start": start})
         for who, which in zip(uniform[3::2], uniform[4::2], strict=True):
             cell = simulator.cell
             actions = allowed[cell]
@@ -158,12 +158,9 @@ def _wander(name: str, region: frozenset[Cell]) -> Callable[[Simulator, int], Ep
             if who < SOLVER_RATE and distance[cell] > 0:
                 solver = min(maze.moves[cell], key=lambda a: distance[maze.moves[cell][a]])
                 action = solver if solver in actions else action
-            text, reward, success, _, _ = simulator.step(action)
-            turns += (Turn("assistant", action, reward), Turn("user", text))
-            if success or simulator.cell not in region:
+            if recorder.add(action, simulator.step(action)) or simulator.cell not in region:
                 break
-        info = {**info, "success": success, "invalid": 0}
-        return Episode("maze", simulator.config, tuple(turns), success, not success, seed, name, info)
+        return recorder.finish(name)
 
     return play
 
