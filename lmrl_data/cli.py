@@ -1,22 +1,21 @@
 """The `lmrl-data` command: list, play and show the tasks; build, convert, describe and publish their datasets."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lmrl_data import __version__
+from lmrl_data.command import run_app
 from lmrl_data.dataset.card import Summary, task_page
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
 from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.tasks import TASKS, get_task
-from lmrl_data.text import one_line, printable
+from lmrl_data.text import printable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
 
@@ -324,19 +323,8 @@ def push(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = app(arguments, prog_name="lmrl-data", standalone_mode=False)
-    except (UserError, typer.exceptions.TyperException) as error:
-        message = str(error) if isinstance(error, UserError) else error.format_message()
-        typer.echo(f"error: {one_line(message, None)}", err=True)
-        sys.exit(2)
-    if code == 130:
-        typer.echo("interrupted; run the same command again to go on", err=True)
-    sys.exit(code if isinstance(code, int) else 0)
+    """Runs the command."""
+    run_app(app, "lmrl-data", arguments, interrupted="interrupted; run the same command again to go on")
 
 
 if __name__ == "__main__":

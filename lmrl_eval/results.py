@@ -70,15 +70,13 @@ class Results:
 
     def _write(self, folder: Path) -> None:
         import pyarrow.parquet
-        from datasets import Dataset
 
-        from lmrl_data.dataset.build import FEATURES
+        from lmrl_data.rows import episode_table
 
         (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
         (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
         (folder / TIMING).write_text(json.dumps(dict(self.timing), indent=2) + "\n", encoding="utf-8")
-        rows = Dataset.from_list([episode.to_row() for episode in self.episodes], features=FEATURES)
-        pyarrow.parquet.write_table(rows.data.table, folder / EPISODES)
+        pyarrow.parquet.write_table(episode_table(self.episodes), folder / EPISODES)
 
 
 def check_folder(folder: Path) -> None:
@@ -218,31 +216,16 @@ def _read_episodes(path: Path) -> list[Episode]:
     return episodes
 
 
-def _columns() -> dict[str, Any]:
-    """The columns of `lmrl_data.dataset.build.FEATURES` by their types as they are stored."""
-    import pyarrow as pa
-
-    text, number, flag = pa.string(), pa.float64(), pa.bool_()
-    return {
-        "task": text, "config": text, "messages": pa.list_(pa.struct([("role", text), ("content", text)])),
-        "rewards": pa.list_(number), "total_reward": number, "terminated": flag, "truncated": flag, "policy": text,
-        "seed": pa.int64(), "info": text,
-    }  # fmt: skip
-
-
 def _check_episodes(path: Path) -> None:
     """Raises a `ValueError` if a file has other columns, gaps, or more in it than is ever played."""
-    from pyarrow import BaseExtensionType
     from pyarrow.parquet import ParquetFile
 
+    from lmrl_data.rows import stored_types
+
     with ParquetFile(path, arrow_extensions_enabled=False) as file:
-        # What is JSON may be marked as such; it is text.
-        columns = {
-            field.name: field.type.storage_type if isinstance(field.type, BaseExtensionType) else field.type
-            for field in file.schema_arrow
-        }
-        if columns != _columns():
-            other = [name for name in columns | _columns() if columns.get(name) != _columns().get(name)]
+        columns, expected = stored_types(file.schema_arrow), stored_types()
+        if columns != expected:
+            other = [name for name in columns | expected if columns.get(name) != expected.get(name)]
             raise ValueError(f"its columns are not those of episodes, e.g. {other[0][:40]!r}")
         rows = file.metadata.num_rows
         groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]

@@ -5,12 +5,12 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmrl_data.command import run_app
 from lmrl_eval.commands import hub as hub_cli
 
 if TYPE_CHECKING:
@@ -326,32 +326,9 @@ _arguments: list[str] = []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
+    """Runs the command."""
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
-    from lmrl_data.errors import UserError
-    from lmrl_data.text import one_line
-
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = app(_arguments, prog_name="lmrl-eval", standalone_mode=False)
-    except (UserError, typer.exceptions.TyperException) as error:
-        message = str(error) if isinstance(error, UserError) else error.format_message()
-        typer.echo(f"error: {one_line(message, None)}", err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = 130
-    except BrokenPipeError:
-        # The reader has gone, e.g. `| head`; nothing may be written while Python shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        typer.echo(f"error: {error.strerror}: {one_line(error.filename, 200)}", err=True)
-        sys.exit(2)
-    if code == 130:  # what typer makes of Ctrl-C
-        typer.echo("interrupted", err=True)
-    sys.exit(code if isinstance(code, int) else 0)
+    run_app(app, "lmrl-eval", _arguments)
 
 
 if __name__ == "__main__":

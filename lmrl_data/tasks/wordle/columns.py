@@ -60,7 +60,7 @@ def _rows(
 
     import pyarrow as pa
 
-    from lmrl_data.dataset.build import FEATURES
+    from lmrl_data.rows import SCHEMA
 
     # Every text is looked up by its number in one list: the opening, then the guesses, then the answers.
     texts = pa.array([FIRST, *game.actions, *FEEDBACKS])
@@ -74,7 +74,7 @@ def _rows(
     rewards[np.flatnonzero(solved), lengths[solved] - 2] = 0.0
     speakers = np.broadcast_to(np.arange(turns.shape[1], dtype=np.int32) % 2, turns.shape)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    schema = FEATURES.arrow_schema
+    schema = SCHEMA
     messages = pa.StructArray.from_arrays(
         [pa.array(["user", "assistant"]).take(pa.array(speakers[said])), texts.take(pa.array(turns[said]))],
         fields=list(schema.field("messages").type.value_type),

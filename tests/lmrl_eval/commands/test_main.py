@@ -307,7 +307,7 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
     names = ["ilql-tiny_beta=0", "ilql-tiny_beta=4"]
     assert sorted(path.name for path in Path("sweep").iterdir()) == names
     assert [score(f"sweep/{name}")["checkpoint"]["beta"] for name in names] == [0.0, 4.0]
-    assert out.count("| ilql-tiny \\(beta=") == 2
+    assert out.count("| ilql-tiny (beta=") == 2
     # Without values in play, the policy is the behaviour model.
     lmrl_eval(*arguments[:4], str(checkpoint), *arguments[5:], "--out", "bc")
     assert score("sweep/ilql-tiny_beta=0")["mean_return"] == score("bc")["mean_return"]
