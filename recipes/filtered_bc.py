@@ -15,6 +15,7 @@ import numpy as np
 from datasets import Dataset
 from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
 from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
+from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
@@ -85,7 +86,7 @@ def sft_rows(items: Dataset) -> Dataset:
     return items.map(label, batched=True, remove_columns=unused, desc="Labelling")
 
 
-def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig) -> None:
+def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig, recipe: Settings) -> None:
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
@@ -104,10 +105,8 @@ def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: Model
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
     trainer.train(resume_from_checkpoint=resume_path(args))
     data = data_of(script_args, rows)
-    finish(trainer, provenance_of(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target)
+    finish(trainer, provenance_of(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
     run(main, ScriptArguments, FilteredBCConfig, ModelConfig)

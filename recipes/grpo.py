@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments
 
 LIMITATIONS = (
@@ -66,11 +67,9 @@ class OnlineGRPOTrainer(OnlineTrainer):
         return episodes
 
 
-def main(script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: ModelConfig) -> None:
-    train(OnlineGRPOTrainer, args, model_args, "grpo", LIMITATIONS)
+def main(script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: ModelConfig, recipe: Settings) -> None:
+    train(OnlineGRPOTrainer, args, model_args, "grpo", LIMITATIONS, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
     run(main, ScriptArguments, OnlineGRPOConfig, ModelConfig)

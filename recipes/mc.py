@@ -11,20 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
-from lmrl_recipes.training.offline import (
-    Batch,
-    ItemCollator,
-    OfflineConfig,
-    ValueTrainer,
-    action_tokens,
-    load_behavior,
-    load_rows,
-    make_items,
-    resume_path,
-    simulator_callback,
-    value_model_for,
-)
+from lmrl_recipes.training.offline import Batch, OfflineConfig, ValueTrainer, action_tokens, train_values
+from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
@@ -78,27 +66,9 @@ class MCTrainer(ValueTrainer):
         return loss.total, logged | {"q/mean": q.sum(), "return/mean": tokens.returns.sum()}
 
 
-def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig) -> None:
-    target = push_target(args)
-    behavior, tokenizer = load_behavior(model_args.model_name_or_path)
-    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
-    trainer = MCTrainer(
-        behavior=behavior,
-        model=value_model_for(model_args, HEADS, args),
-        args=args,
-        train_dataset=make_items(
-            rows, tokenizer, gamma=args.gamma, stride=args.window_stride, reward_scale=args.reward_scale
-        ),
-        data_collator=ItemCollator(tokenizer.pad_token_id),
-        processing_class=tokenizer,
-    )
-    simulator_callback(trainer, rows)
-    trainer.train(resume_from_checkpoint=resume_path(args))
-    data = data_of(script_args, rows)
-    finish(trainer, provenance_of(args, "mc", data, model_args, limitations=LIMITATIONS), target)
+def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig, recipe: Settings) -> None:
+    train_values(MCTrainer, HEADS, "mc", LIMITATIONS, script_args, args, model_args, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
     run(main, ScriptArguments, MCConfig, ModelConfig)

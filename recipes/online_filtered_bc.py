@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from lmrl_recipes.filtered_bc import check_filter, kept
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError
@@ -59,11 +60,11 @@ class OnlineFilteredBCTrainer(OnlineTrainer):
         return chosen
 
 
-def main(script_args: ScriptArguments, args: OnlineFilteredBCConfig, model_args: ModelConfig) -> None:
-    train(OnlineFilteredBCTrainer, args, model_args, "online_filtered_bc", LIMITATIONS)
+def main(
+    script_args: ScriptArguments, args: OnlineFilteredBCConfig, model_args: ModelConfig, recipe: Settings
+) -> None:
+    train(OnlineFilteredBCTrainer, args, model_args, "online_filtered_bc", LIMITATIONS, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
     run(main, ScriptArguments, OnlineFilteredBCConfig, ModelConfig)

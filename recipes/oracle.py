@@ -16,6 +16,7 @@ import numpy as np
 from datasets import Dataset
 from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
 from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path
+from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data import Episode, Turn, UserError, get_task
@@ -25,7 +26,7 @@ from lmrl_eval.oracles.replay import Replay
 
 
 @dataclass
-class SimulatorConfig(SFTConfig):
+class OracleConfig(SFTConfig):
     """Settings of a simulator's training; the paper gives a learning rate of 1e-5 and 4 epochs in batches of 32."""
 
     balance: bool = field(default=False, metadata={"help": "As many yes as no; for tasks whose replies are alone."})
@@ -81,7 +82,7 @@ def labelled(tokenizer: TurnTokenizer, example: Example) -> dict[str, list[int]]
     return {"input_ids": input_ids, "labels": labels}
 
 
-def make_examples(rows: Dataset, tokenizer: Any, args: SimulatorConfig, longest: int) -> Dataset:
+def make_examples(rows: Dataset, tokenizer: Any, args: OracleConfig, longest: int) -> Dataset:
     """The labelled examples of random episodes, as many as the settings want.
 
     Raises:
@@ -123,7 +124,7 @@ def make_examples(rows: Dataset, tokenizer: Any, args: SimulatorConfig, longest:
     return Dataset.from_list(items)
 
 
-def main(script_args: ScriptArguments, args: SimulatorConfig, model_args: ModelConfig) -> None:
+def main(script_args: ScriptArguments, args: OracleConfig, model_args: ModelConfig, recipe: Settings) -> None:
     if args.max_examples < 0:
         raise UserError(f"max_examples is 0 (all) or more, got {args.max_examples}")
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
@@ -139,10 +140,8 @@ def main(script_args: ScriptArguments, args: SimulatorConfig, model_args: ModelC
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
     facts = {"kind": "oracle", "n_examples": len(items)}
-    finish(trainer, provenance_of(args, "simulator", data_of(script_args, rows), model_args, **facts), target)
+    finish(trainer, provenance_of(args, "simulator", data_of(script_args, rows), model_args, **facts), target, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
-    run(main, ScriptArguments, SimulatorConfig, ModelConfig)
+    run(main, ScriptArguments, OracleConfig, ModelConfig)

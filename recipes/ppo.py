@@ -28,6 +28,7 @@ from lmrl_recipes.training.online import (
     train,
 )
 from lmrl_recipes.training.rollout import Trajectory
+from lmrl_recipes.training.start import Settings, run
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, set_seed
@@ -385,11 +386,9 @@ def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs
     return trainer
 
 
-def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig) -> None:
-    train(partial(make_trainer, script_args, model_args), args, model_args, "ppo", LIMITATIONS)
+def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig, recipe: Settings) -> None:
+    train(partial(make_trainer, script_args, model_args), args, model_args, "ppo", LIMITATIONS, recipe)
 
 
 if __name__ == "__main__":
-    from lmrl_recipes.training.start import run
-
     run(main, ScriptArguments, PPOConfig, ModelConfig)

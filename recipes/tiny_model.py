@@ -130,4 +130,4 @@ def main(arguments: TinyModelArguments) -> None:
 if __name__ == "__main__":
     from lmrl_recipes.training.start import run
 
-    run(main, TinyModelArguments)
+    run(lambda arguments, recipe: main(arguments), TinyModelArguments)

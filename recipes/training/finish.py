@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import Dataset
-from lmrl_recipes.training import start
 
 from lmrl_data import UserError, get_task
 from lmrl_data.dataset.folder import read_manifest
@@ -132,29 +131,38 @@ def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **fact
 # --- after
 
 
-def finish(trainer: Any, provenance: TrainingRecord, target: Target | None) -> None:
-    """Saves the model with its card and all that a push sends, and pushes; the folder needs nothing to resume from."""
+def finish(
+    trainer: Any, provenance: TrainingRecord, target: Target | None, recipe: Mapping[str, Any] | None = None
+) -> None:
+    """Saves the model with its card and everything a push sends, and pushes it.
+
+    Args:
+        trainer (`Trainer`): of the run that has ended.
+        provenance (`TrainingRecord`): what the checkpoint was made from.
+        target (`Target`, *optional*): where to push it.
+        recipe (`Mapping`, *optional*): the settings the run was started with, without the defaults.
+    """
     folder = Path(trainer.args.output_dir)
     trainer.save_model(str(folder))
     trainer.save_state()  # the log, for `lmrl-eval report --curves`
     if trainer.accelerator.is_main_process:
         for name in ("trainer_state.safetensors", "training_args.bin"):  # only for resuming; the latter is a pickle
             (folder / name).unlink(missing_ok=True)
-        write_about(folder, provenance, start.given)
+        write_about(folder, provenance, recipe)
     trainer.accelerator.wait_for_everyone()
     trainer.end()
     if target is not None:
         push(folder, target)
 
 
-def write_about(folder: Path, provenance: TrainingRecord, given: Mapping[str, Any] | None) -> None:
-    """Writes `training.json`, the card made from it, and the recipe, where one was given."""
+def write_about(folder: Path, provenance: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:
+    """Writes `training.json`, the card made from it, and the recipe, if there is one."""
     (folder / TRAINING).write_text(provenance.to_json(), encoding="utf-8")
-    (folder / "README.md").write_text(provenance.card(recipe=given is not None), encoding="utf-8")
+    (folder / "README.md").write_text(provenance.card(recipe=recipe is not None), encoding="utf-8")
     (folder / RECIPE).unlink(missing_ok=True)
-    if given is not None:
+    if recipe is not None:
         script = f"accelerate launch recipes/{provenance.algorithm}.py"
-        (folder / RECIPE).write_text(recipe_text(given, script), encoding="utf-8")
+        (folder / RECIPE).write_text(recipe_text(recipe, script), encoding="utf-8")
 
 
 def push(folder: Path, target: Target) -> None:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from datasets import Dataset, Features, List, Value, load_dataset
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.start import Settings
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl.trainer.base_config import _BaseConfig
@@ -332,15 +334,47 @@ def resume_path(args: Any) -> str | None:
     return path
 
 
-def simulator_callback(trainer: ValueTrainer, rows: Dataset) -> None:
-    """Scores the value-guided policy in the simulator during training, if the config asks for it."""
+def train_values(
+    trainer_class: type[ValueTrainer],
+    heads: tuple[str, ...],
+    algorithm: str,
+    limitations: str,
+    script_args: Any,
+    args: OfflineConfig,
+    model_args: Any,
+    recipe: Settings,
+) -> None:
+    """Trains a value model beside a behavior LM on a dataset, and saves both as a value-guided policy.
+
+    Args:
+        trainer_class (`type[ValueTrainer]`): the algorithm.
+        heads (`tuple[str, ...]`): of the value model.
+        algorithm (`str`), limitations (`str`): for the card.
+        script_args (`ScriptArguments`), args (`OfflineConfig`), model_args (`ModelConfig`): the settings.
+        recipe (`dict`): the settings that were given, to be saved.
+    """
+    target = push_target(args)
+    behavior, tokenizer = load_behavior(model_args.model_name_or_path)
+    rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    trainer = trainer_class(
+        behavior=behavior,
+        model=value_model_for(model_args, heads, args),
+        args=args,
+        train_dataset=make_items(
+            rows, tokenizer, gamma=args.gamma, stride=args.window_stride, reward_scale=args.reward_scale
+        ),
+        data_collator=ItemCollator(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+    )
 
     def make_policy(model: Any) -> LanguageModelPolicy:
-        behavior, values = copy.deepcopy(trainer.behavior), copy.deepcopy(trainer.plain_value_model())
-        guided = guide(behavior, values.eval(), trainer.args.beta)
-        return LanguageModelPolicy(guided, trainer.processing_class, name=trainer._name, seed=trainer.args.seed)
+        guided = guide(copy.deepcopy(behavior), copy.deepcopy(trainer.plain_value_model()).eval(), args.beta)
+        return LanguageModelPolicy(guided, tokenizer, name=trainer._name, seed=args.seed)
 
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)
+    trainer.train(resume_from_checkpoint=resume_path(args))
+    provenance = provenance_of(args, algorithm, data_of(script_args, rows), model_args, limitations=limitations)
+    finish(trainer, provenance, target, recipe)
 
 
 def policy_callback(trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:

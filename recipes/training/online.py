@@ -15,6 +15,7 @@ from datasets import Dataset
 from lmrl_recipes.training.finish import Data, finish, provenance_of, push_target
 from lmrl_recipes.training.offline import load_language_model, policy_callback, resume_path
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
+from lmrl_recipes.training.start import Settings
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, get_peft_config
 from trl.import_utils import is_vllm_available
@@ -481,7 +482,12 @@ def groups_of(lengths: Sequence[int], limit: int = FORWARD_TOKENS) -> list[list[
 
 
 def train(
-    make_trainer: Callable[..., OnlineTrainer], args: OnlineConfig, model_args: Any, algorithm: str, limitations: str
+    make_trainer: Callable[..., OnlineTrainer],
+    args: OnlineConfig,
+    model_args: Any,
+    algorithm: str,
+    limitations: str,
+    recipe: Settings,
 ) -> None:
     """What every online recipe's `main` does: loads, trains, saves."""
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
@@ -497,4 +503,4 @@ def train(
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(trainer, provenance_of(args, algorithm, trainer.data, model_args, limitations=limitations), target)
+    finish(trainer, provenance_of(args, algorithm, trainer.data, model_args, limitations=limitations), target, recipe)

@@ -1,70 +1,107 @@
-"""How every recipe starts: YAML and flags into dataclasses, and one line instead of a traceback for what is wrong."""
+"""How every recipe starts: the settings of a YAML, a preset and flags become dataclasses, and errors become one line."""
 
 import argparse
 import difflib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any, NoReturn
 
-given: dict[str, Any] | None = None  # the settings that this command was started with, while it runs
+from lmrl_data.errors import UserError, unknown
+
+Settings = dict[str, Any]
+PRESETS = ("paper",)
+USAGE = (
+    "Settings come from --config (a YAML file, or the name of a task such as maze), then from --preset paper (the "
+    "paper's settings for that task), then from flags; the last one wins. The settings are:"
+)
 
 
 def run(main: Callable[..., None], *dataclasses: Any) -> None:
-    """Parses `--config recipe.yaml` and flags (which win) into the dataclasses and calls `main` with them.
+    """Parses `--config`, `--preset` and flags into the dataclasses and calls `main` with them and with the recipe.
 
-    A setting that does not exist, a value it cannot take, a file that is not there or any `UserError` becomes one line
-    on stderr and exit code 2.
+    The recipe is the settings that were given, without the defaults. A setting that does not exist, a value it cannot
+    take, a file that is not there or any `UserError` becomes one line on stderr and exit code 2.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads on a busy machine cost 4-18 times
     # TRL's own defaults use names that transformers is about to rename.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     import yaml
-    from trl import TrlParser
 
-    from lmrl_data.errors import UserError
-
-    global given
     try:
-        parser = TrlParser(dataclasses)
-        # argparse's own would print the usage: 200 lines.
-        parser.error = fail  # type: ignore[method-assign, assignment]
-        *arguments, unknown = parser.parse_args_and_config(return_remaining_strings=True)
-        if unknown:
-            names = [name for each in dataclasses for name in each.__dataclass_fields__]
-            fail(_unknown_setting(unknown[0], names))
-        given = _given(parser, sys.argv[1:])
-    except IndexError:
-        fail("--config needs the path of a YAML file")
+        arguments, recipe = parse(dataclasses, sys.argv[1:], Path(sys.argv[0]).stem)
     except (ValueError, OSError, yaml.YAMLError) as error:
         fail(error)
     try:
-        main(*arguments)
+        main(*arguments, recipe)
     except UserError as error:
         fail(error)
     except KeyboardInterrupt:
         # A progress bar stands on the line.
         print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
         sys.exit(130)
-    finally:
-        given = None
 
 
-def _given(parser: argparse.ArgumentParser, arguments: list[str]) -> dict[str, Any]:
-    """The settings of the YAML, and of the flags, which win; without anything that is a default."""
-    import yaml
+def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) -> tuple[tuple[Any, ...], Settings]:
+    """The dataclasses that the arguments of a recipe make, and the settings that were given, without defaults.
 
-    settings = {}
-    if "--config" in arguments:
-        place = arguments.index("--config")
-        with open(arguments[place + 1]) as file:
-            settings = yaml.safe_load(file)
-        arguments = arguments[:place] + arguments[place + 2 :]
+    Raises:
+        ValueError: for a setting that does not exist, or a value that one of the dataclasses rejects.
+        OSError, yaml.YAMLError: for a file that cannot be read.
+    """
+    from trl import TrlParser
+
+    config, preset, flags = split_config(arguments)
+    parser = TrlParser(dataclasses, description=USAGE)
+    # argparse's own would print the usage: 200 lines.
+    parser.error = fail  # type: ignore[method-assign, assignment]
+    recipe = read_recipe(config, algorithm) if config is not None else {}
+    environment = recipe.pop("env", None) or {}
+    undefined = parser.set_defaults_with_config(**recipe)
+    given = _given(parser, flags)
+    if preset is not None:
+        recipe |= preset_settings(preset, recipe | given, algorithm)
+        undefined = parser.set_defaults_with_config(**recipe)
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    *parsed, remaining = parser.parse_args_into_dataclasses(args=flags, return_remaining_strings=True)
+    if undefined or remaining:
+        names = [name for each in dataclasses for name in each.__dataclass_fields__]
+        raise UserError(_unknown_setting([*undefined, *remaining][0], names))
+    return tuple(parsed), recipe | given
+
+
+def split_config(arguments: Sequence[str]) -> tuple[str | None, str | None, list[str]]:
+    """The value of `--config`, that of `--preset`, and the other arguments.
+
+    Examples:
+        >>> split_config(["--config", "maze", "--tau=0.7", "--preset=paper"])
+        ('maze', 'paper', ['--tau=0.7'])
+    """
+    found: dict[str, str | None] = {"--config": None, "--preset": None}
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if name not in found:
+            rest.append(argument)
+            continue
+        found[name] = value if equals else next(remaining, "")
+        if not found[name]:
+            wanted = "the path of a YAML file or the name of a task" if name == "--config" else "a name, such as paper"
+            raise UserError(f"{name} needs {wanted}")
+    return found["--config"], found["--preset"], rest
+
+
+def _given(parser: argparse.ArgumentParser, flags: Sequence[str]) -> Settings:
+    """The settings that the flags set, without anything that is a default."""
     # A parser sets no default where something stands already.
     absent = object()
-    found = parser.parse_args(arguments, argparse.Namespace(**{each.dest: absent for each in parser._actions}))
-    return settings | {name: value for name, value in vars(found).items() if value is not absent}
+    namespace = argparse.Namespace(**{action.dest: absent for action in parser._actions})
+    found, _ = parser.parse_known_args(list(flags), namespace)
+    return {name: value for name, value in vars(found).items() if value is not absent}
 
 
 def _unknown_setting(given: str, names: list[str]) -> str:
@@ -77,3 +114,79 @@ def fail(error: object) -> NoReturn:
     """Prints an error as one line and exits with code 2."""
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)
+
+
+# --- recipes and presets
+
+
+def recipes_folder() -> Path:
+    """The folder of the recipes, in a checkout or in the installed package."""
+    return Path(str(resources.files("lmrl_recipes")))
+
+
+def shipped(algorithm: str) -> list[str]:
+    """The names that `--config` takes for an algorithm, such as `maze` and `maze/partially_observed`."""
+    folder = recipes_folder()
+    return sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/**/{algorithm}.yaml"))
+
+
+def recipe_path(config: str, algorithm: str) -> Path:
+    """The YAML file that `--config` names: a file, or the shipped one of a task.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    path = recipes_folder() / config / f"{algorithm}.yaml"
+    if Path(config).is_file() or not path.is_file():
+        path = Path(config)
+    if not path.is_file():
+        names = ", ".join(shipped(algorithm))
+        raise UserError(f"--config {config}: there is no such file" + (f"; tasks are: {names}" if names else ""))
+    return path
+
+
+def read_recipe(config: str, algorithm: str) -> Settings:
+    """The settings of the YAML file that `--config` names.
+
+    Raises:
+        UserError: if there is none, or it is no mapping.
+        OSError, yaml.YAMLError: if it cannot be read.
+    """
+    import yaml
+
+    path = recipe_path(config, algorithm)
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise UserError(f"{path} must contain a YAML mapping of settings")
+    return settings
+
+
+def preset_settings(preset: str, settings: Mapping[str, Any], algorithm: str) -> Settings:
+    """What a preset says about a run of these settings.
+
+    Args:
+        preset (`str`): its name.
+        settings (`Mapping`): those of the YAML and the flags; they name the task.
+        algorithm (`str`): the name of the recipe; filtered BC with the filter `all` is BC.
+
+    Raises:
+        UserError: if there is no such preset, or it does not know the task or the algorithm.
+    """
+    import yaml
+
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    table = yaml.safe_load((recipes_folder() / f"{preset}.yaml").read_text(encoding="utf-8"))
+    if algorithm == "filtered_bc" and settings.get("filter") == "all":
+        algorithm = "bc"
+    task = str(settings.get("task") or Path(str(settings.get("dataset_name"))).name)
+    config = str(settings.get("task_config") or settings.get("dataset_config")).removesuffix("_steps")
+    if f"{task}/{config}" in table["tasks"]:
+        task = f"{task}/{config}"
+    rows = table["tasks"].get(task, {})
+    if algorithm not in rows:
+        known = [name for name, algorithms in table["tasks"].items() if algorithm in algorithms]
+        raise UserError(f"the preset {preset} has no {algorithm} for {task}; it has it for: {', '.join(known)}")
+    run = task.replace("/", "_")
+    merged = table["algorithms"][algorithm] | rows[algorithm]
+    return {name: value.format(run=run) if isinstance(value, str) else value for name, value in merged.items()}
