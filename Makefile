@@ -16,7 +16,7 @@ help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 quickstart: $(INSTALLED)  ## build the maze dataset, train on it, score in the simulator, print the table
-	bash recipes/quickstart.sh maze
+	.venv/bin/python recipes/quickstart.py maze
 
 test: $(INSTALLED) .venv/olah  ## run all tests and measure what they cover
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90

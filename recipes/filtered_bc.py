@@ -86,7 +86,9 @@ def sft_rows(items: Dataset) -> Dataset:
     return items.map(label, batched=True, remove_columns=unused, desc="Labelling")
 
 
-def main(script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)

@@ -67,7 +67,9 @@ class OnlineGRPOTrainer(OnlineTrainer):
         return episodes
 
 
-def main(script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: OnlineGRPOConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     train(OnlineGRPOTrainer, args, model_args, "grpo", LIMITATIONS, recipe)
 
 

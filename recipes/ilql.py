@@ -173,7 +173,9 @@ class ILQLTrainer(ValueTrainer):
                 target.copy_(tensors[f"target.{name}"])
 
 
-def main(script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: ILQLConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     train_values(ILQLTrainer, HEADS, "ilql", LIMITATIONS, script_args, args, model_args, recipe)
 
 

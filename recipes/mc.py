@@ -66,7 +66,9 @@ class MCTrainer(ValueTrainer):
         return loss.total, logged | {"q/mean": q.sum(), "return/mean": tokens.returns.sum()}
 
 
-def main(script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: MCConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     train_values(MCTrainer, HEADS, "mc", LIMITATIONS, script_args, args, model_args, recipe)
 
 

@@ -3,7 +3,7 @@
 # ///
 """The simulator as a model: supervised training on the other side of a dialogue, for use as `--oracle lm:FOLDER`.
 
-    accelerate launch recipes/simulator.py --config recipes/twenty_questions/simulator.yaml
+    accelerate launch recipes/oracle.py --config recipes/twenty_questions/oracle.yaml
 
 The episodes are played again in the simulator, so that the model is trained on exactly what it will be shown.
 """
@@ -124,7 +124,9 @@ def make_examples(rows: Dataset, tokenizer: Any, args: OracleConfig, longest: in
     return Dataset.from_list(items)
 
 
-def main(script_args: ScriptArguments, args: OracleConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: OracleConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     if args.max_examples < 0:
         raise UserError(f"max_examples is 0 (all) or more, got {args.max_examples}")
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
@@ -140,7 +142,7 @@ def main(script_args: ScriptArguments, args: OracleConfig, model_args: ModelConf
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
     facts = {"kind": "oracle", "n_examples": len(items)}
-    finish(trainer, provenance_of(args, "simulator", data_of(script_args, rows), model_args, **facts), target, recipe)
+    finish(trainer, provenance_of(args, "oracle", data_of(script_args, rows), model_args, **facts), target, recipe)
 
 
 if __name__ == "__main__":

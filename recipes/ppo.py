@@ -386,7 +386,9 @@ def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs
     return trainer
 
 
-def main(script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig, recipe: Settings) -> None:
+def main(
+    script_args: ScriptArguments, args: PPOConfig, model_args: ModelConfig, recipe: Settings | None = None
+) -> None:
     train(partial(make_trainer, script_args, model_args), args, model_args, "ppo", LIMITATIONS, recipe)
 
 

@@ -38,7 +38,7 @@ class TinyModelArguments:
     vocab_size: int = field(default=512, metadata={"help": "At most so many tokens; 256 are single bytes."})
     max_length: int = field(default=2048, metadata={"help": "The longest sequence the model is meant for."})
     seed: int = field(default=0, metadata={"help": "Decides the initial weights."})
-    oracle: bool = field(default=False, metadata={"help": "For recipes/simulator.py: what an oracle reads and says."})
+    oracle: bool = field(default=False, metadata={"help": "For recipes/oracle.py: what an oracle reads and says."})
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int = 2048) -> Any:

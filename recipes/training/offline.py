@@ -342,7 +342,7 @@ def train_values(
     script_args: Any,
     args: OfflineConfig,
     model_args: Any,
-    recipe: Settings,
+    recipe: Settings | None = None,
 ) -> None:
     """Trains a value model beside a behavior LM on a dataset, and saves both as a value-guided policy.
 

@@ -487,7 +487,7 @@ def train(
     model_args: Any,
     algorithm: str,
     limitations: str,
-    recipe: Settings,
+    recipe: Settings | None = None,
 ) -> None:
     """What every online recipe's `main` does: loads, trains, saves."""
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)

@@ -1,4 +1,4 @@
-"""How every recipe starts: the settings of a YAML, a preset and flags become dataclasses, and errors become one line."""
+"""How every recipe starts: a YAML, a preset and flags become dataclasses, and errors become one line."""
 
 import argparse
 import difflib
@@ -14,7 +14,7 @@ from lmrl_data.errors import UserError, unknown
 
 Settings = dict[str, Any]
 PRESETS = ("paper",)
-USAGE = (
+DESCRIPTION = (
     "Settings come from --config (a YAML file, or the name of a task such as maze), then from --preset paper (the "
     "paper's settings for that task), then from flags; the last one wins. The settings are:"
 )
@@ -55,8 +55,8 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
     from trl import TrlParser
 
     config, preset, flags = split_config(arguments)
-    parser = TrlParser(dataclasses, description=USAGE)
-    # argparse's own would print the usage: 200 lines.
+    usage = "%(prog)s [--config TASK|FILE] [--preset paper] [--SETTING VALUE ...]"
+    parser = TrlParser(dataclasses, usage=usage, description=DESCRIPTION)
     parser.error = fail  # type: ignore[method-assign, assignment]
     recipe = read_recipe(config, algorithm) if config is not None else {}
     environment = recipe.pop("env", None) or {}
@@ -155,7 +155,8 @@ def read_recipe(config: str, algorithm: str) -> Settings:
     import yaml
 
     path = recipe_path(config, algorithm)
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with path.open(encoding="utf-8") as file:
+        settings = yaml.safe_load(file)
     if not isinstance(settings, dict):
         raise UserError(f"{path} must contain a YAML mapping of settings")
     return settings
@@ -179,7 +180,7 @@ def preset_settings(preset: str, settings: Mapping[str, Any], algorithm: str) ->
     table = yaml.safe_load((recipes_folder() / f"{preset}.yaml").read_text(encoding="utf-8"))
     if algorithm == "filtered_bc" and settings.get("filter") == "all":
         algorithm = "bc"
-    task = str(settings.get("task") or Path(str(settings.get("dataset_name"))).name)
+    task = str(settings.get("task") or Path(str(settings.get("dataset_name") or "no task")).name)
     config = str(settings.get("task_config") or settings.get("dataset_config")).removesuffix("_steps")
     if f"{task}/{config}" in table["tasks"]:
         task = f"{task}/{config}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import toy_dialogue
 from datasets import Dataset
-from lmrl_recipes.oracle import SimulatorConfig, examples, labelled, main, make_examples
+from lmrl_recipes.oracle import OracleConfig, examples, labelled, main, make_examples
 from lmrl_recipes.tiny_model import TinyModelArguments, make_model, train_tokenizer
 from lmrl_recipes.tiny_model import main as make_tiny_model
 from toy_dialogue import FRUITS, TASK, FruitSimulator, Scripted
@@ -51,10 +51,8 @@ def rows(config: str, count: int = 40) -> Dataset:
     return Dataset.from_list([episode.to_row() for episode in episodes(config, count)])
 
 
-def settings(tmp_path: Path, **values: Any) -> SimulatorConfig:
-    return SimulatorConfig(
-        output_dir=str(tmp_path / "out"), use_cpu=True, report_to="none", disable_tqdm=True, **values
-    )
+def settings(tmp_path: Path, **values: Any) -> OracleConfig:
+    return OracleConfig(output_dir=str(tmp_path / "out"), use_cpu=True, report_to="none", disable_tqdm=True, **values)
 
 
 # --- what is learned

@@ -45,7 +45,7 @@ RECIPES = {
     "filtered_bc": (filtered_bc.main, filtered_bc.FilteredBCConfig),
     "ilql": (ilql.main, ilql.ILQLConfig),
     "ppo": (ppo.main, ppo.PPOConfig),
-    "simulator": (simulator.main, simulator.SimulatorConfig),
+    "simulator": (simulator.main, simulator.OracleConfig),
 }
 Start = Callable[..., int]
 

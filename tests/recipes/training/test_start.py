@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lmrl_recipes import filtered_bc, ilql, mc
@@ -49,10 +50,10 @@ class Settings:
 
 def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recipe.yaml").write_text("steps: 2\nrate: 3e-1\n")
-    found: list[Settings] = []
+    found: list[tuple[Settings, dict[str, Any]]] = []
     arguments = ["--config", str(tmp_path / "recipe.yaml"), "--steps", "3"]
-    assert call(found.append, arguments, [Settings], monkeypatch) == 0
-    assert found == [Settings(3, 0.3)]
+    assert call(lambda *given: found.append(given), arguments, [Settings], monkeypatch) == 0
+    assert found == [(Settings(3, 0.3), {"steps": 3, "rate": "3e-1"})]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,8 @@ def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path: Path, monkeypatch:
         (["--steps", "many"], "", "invalid int value: 'many'"),
         (["--config", "recipe.yaml"], "steps: many", "invalid int value: 'many'"),
         (["--steps", "6"], "", "too many steps"),
-        (["--config"], "", "--config needs the path of a YAML file"),
-        (["--config", "elsewhere.yaml"], "", "No such file or directory: 'elsewhere.yaml'"),
+        (["--config"], "", "--config needs the path of a YAML file or the name of a task"),
+        (["--config", "elsewhere.yaml"], "", "--config elsewhere.yaml: there is no such file"),
         (["--config", "recipe.yaml"], "steps: [1", "recipe.yaml"),
         (["--config", "recipe.yaml"], "just words", "must contain a YAML mapping"),
     ],
@@ -82,7 +83,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(yaml)
 
-    def main(settings: Settings) -> None:
+    def main(settings: Settings, recipe: dict[str, Any]) -> None:
         pytest.fail(f"{settings} should not get here")
 
     assert call(main, arguments, [Settings], monkeypatch) == 2
@@ -92,10 +93,10 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
 def test_what_a_user_got_wrong_is_one_line_and_a_bug_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def wrong(settings: Settings) -> None:
+    def wrong(settings: Settings, recipe: dict[str, Any]) -> None:
         raise UserError("no such thing; choose another")
 
-    def broken(settings: Settings) -> None:
+    def broken(settings: Settings, recipe: dict[str, Any]) -> None:
         raise ValueError("a bug")
 
     assert call(wrong, [], [Settings], monkeypatch) == 2
@@ -107,7 +108,7 @@ def test_what_a_user_got_wrong_is_one_line_and_a_bug_is_not_hidden(
 def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def main(settings: Settings) -> None:
+    def main(settings: Settings, recipe: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
     assert call(main, [], [Settings], monkeypatch) == 130
