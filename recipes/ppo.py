@@ -31,13 +31,13 @@ from lmrl_recipes.training.rollout import Trajectory
 from lmrl_recipes.training.start import Settings, run
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, set_seed
+from transformers import AutoModel, TrainerCallback, set_seed
+from transformers.trainer_callback import ExportableState
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError, unknown
 
 CRITICS = ("model", "detached", "head")
-STATE_FILE = "ppo_state.json"
 LIMITATIONS = (
     "It learned from its own episodes in the simulator and from nothing else: what never happened there it does not "
     "know, and whatever the simulator rewards by mistake it may have found."
@@ -150,12 +150,34 @@ def is_critic(name: str) -> bool:
 
 
 def leave_critic_out(folder: Path) -> None:
-    """Makes saved adapters those of the policy alone: peft saves what else was trained with them."""
-    weights, settings = folder / "adapter_model.safetensors", folder / "adapter_config.json"
-    tensors = {name: tensor for name, tensor in load_file(weights).items() if not is_critic(name)}
-    save_file(tensors, weights, metadata={"format": "pt"})
-    config = json.loads(settings.read_text()) | {"modules_to_save": None}
-    settings.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    """Takes the critic out of a saved model, or out of saved adapters, so that the policy alone is published."""
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        if any(map(is_critic, tensors)):
+            policy = {name: tensor for name, tensor in tensors.items() if not is_critic(name)}
+            save_file(policy, path, metadata={"format": "pt"})
+    index, adapter = folder / "model.safetensors.index.json", folder / "adapter_config.json"
+    if index.is_file():  # of a model in several files
+        content = json.loads(index.read_text())
+        content["weight_map"] = {name: file for name, file in content["weight_map"].items() if not is_critic(name)}
+        index.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    if adapter.is_file():
+        content = json.loads(adapter.read_text()) | {"modules_to_save": None}
+        adapter.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+class KLCoefficient(TrainerCallback, ExportableState):
+    """Keeps the adaptive KL coefficient in a checkpoint's trainer_state.json, and a resumed run goes on with it."""
+
+    def __init__(self, trainer: "PPOTrainer") -> None:
+        self.trainer = trainer
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"kl_coef": self.trainer.kl_coef}}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        saved: Any = state.stateful_callbacks.get(type(self).__name__, self.state())
+        self.trainer.kl_coef = saved["attributes"]["kl_coef"]
 
 
 class PPOTrainer(OnlineTrainer):
@@ -167,8 +189,10 @@ class PPOTrainer(OnlineTrainer):
 
     def __init__(self, *, offline: Dataset | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # TRL made the reference model, or not, by the config's beta. The KL stands in the reward, not in the loss.
-        self.kl_coef, self.beta = self.beta, 0.0
+        # By the config's beta TRL has made a reference model, or not. The KL is part of the reward, not of the loss.
+        self.kl_coef = float(self.args.beta)
+        self.beta = 0.0
+        self.add_callback(KLCoefficient(self))
         self.offline = offline
         self.values = torch.zeros(0)
         self.kl_from_old = 0.0
@@ -201,7 +225,7 @@ class PPOTrainer(OnlineTrainer):
     def _keep_states(self, module: Any, args: Any, output: Any) -> None:
         self.states = output.last_hidden_state
 
-    def networks_ran(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, inverse: torch.Tensor) -> None:
+    def network_ran(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, inverse: torch.Tensor) -> None:
         if model is not self.ref_model:
             self.values = self.values_of(ids, mask, self.states)[:, :-1][inverse]
 
@@ -315,21 +339,16 @@ class PPOTrainer(OnlineTrainer):
         joined["bc_weights"] = stacked(torch.zeros_like(batch["advantages"]), weight * acted)
         return joined
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        self.latest_logps = found[0]
-        return found
-
-    def _compute_loss(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        loss = super()._compute_loss(model, inputs)
+    def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = super().loss(model, batch)
         accumulation = self.current_gradient_accumulation_steps
-        mask = inputs["completion_mask"] * inputs["tool_mask"]
-        errors, clipped = value_loss(self.values, inputs["old_values"], inputs["returns"], self.args.value_clip)
-        tokens = inputs["num_items_in_batch"] * accumulation / self.args.steps_per_generation
+        mask = batch["completion_mask"] * batch["tool_mask"]
+        errors, clipped = value_loss(self.values, batch["old_values"], batch["returns"], self.args.value_clip)
+        tokens = batch["num_items_in_batch"] * accumulation / self.args.steps_per_generation
         critic = (errors * mask).sum() * self.accelerator.num_processes / tokens
         loss = loss + self.args.value_coef * critic
         with torch.no_grad():
-            log_ratio = self.latest_logps - inputs["old_per_token_logps"]
+            log_ratio = self.latest_logps - batch["old_per_token_logps"]
             kl = (log_ratio.exp() - 1 - log_ratio) * mask
             sums = torch.stack([kl.sum(), (errors * mask).sum(), (clipped * mask).sum(), mask.sum().float()])
             kl_sum, error_sum, clipped_sum, count = self.accelerator.reduce(sums, "sum").tolist()
@@ -337,37 +356,19 @@ class PPOTrainer(OnlineTrainer):
         self.record("kl/old", self.kl_from_old)
         self.record("loss/value", error_sum / max(1.0, count))
         self.record("clip_ratio/value", clipped_sum / max(1.0, count))
-        if "bc_weights" in inputs:
-            cloning = -(self.latest_logps * inputs["bc_weights"]).sum()
+        if "bc_weights" in batch:
+            cloning = -(self.latest_logps * batch["bc_weights"]).sum()
             loss = loss + cloning / accumulation
             self.record("loss/bc", cloning.item() / self.args.bc_weight)
         return loss
 
     # --- checkpoints
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(str(output_dir or self.args.output_dir))
-        # What is published is the policy.
-        published = folder == Path(self.args.output_dir)
-        if published and self.policy_model is self.accelerator.unwrap_model(self.model):
-            state_dict = state_dict if state_dict is not None else self.policy_model.state_dict()
-            state_dict = {name: tensor for name, tensor in state_dict.items() if not is_critic(name)}
-        super()._save(output_dir, state_dict)
-        if published and (folder / "adapter_config.json").is_file():
-            leave_critic_out(folder)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        if self.args.should_save:
-            # Before the rest: a checkpoint whose last file is there is whole.
-            folder = Path(str(self._get_output_dir(trial))) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / STATE_FILE).write_text(json.dumps({"kl_coef": self.kl_coef}) + "\n")
-        super()._save_checkpoint(model, trial)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and (path := Path(checkpoint) / STATE_FILE).is_file():
-            self.kl_coef = float(json.loads(path.read_text())["kl_coef"])
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if not _internal_call and self.args.should_save:
+            # A checkpoint, saved by the trainer itself, keeps the critic to resume from.
+            leave_critic_out(Path(output_dir or self.args.output_dir))
 
 
 def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs: Any) -> PPOTrainer:

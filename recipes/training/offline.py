@@ -24,6 +24,12 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
 
 Batch = dict[str, torch.Tensor]
+# The private methods of transformers that `ValueTrainer` overrides; `tests/recipes/test_trl_seams.py` holds them.
+OVERRIDDEN = {
+    "Trainer._save": "a checkpoint is a behavior LM and a value model, with the targets to resume from",
+    "Trainer._load_from_checkpoint": "reads the trained weights and the targets back",
+    "Trainer._get_num_items_in_batch": "the loss is a mean over action tokens; transformers would count labels",
+}
 HELD_ITEMS = 100_000  # so many are held in memory, where a batch of thousands is fetched fifteen times faster
 # What `training_items` yields, as it lies on disk.
 ITEM = Features(

@@ -29,6 +29,20 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 
 FORWARD_TOKENS = 16_384  # at most so many, padding included, in a forward pass without gradients
 STARTS, NOISE, ORDER, OFFLINE = range(4)  # what a seed sequence is for
+# The private methods of TRL that the online recipes override. `tests/recipes/test_trl_seams.py` holds each of them.
+OVERRIDDEN = {
+    "GRPOTrainer._prepare_inputs": "TRL would generate here; `compute_loss` takes its batch from the round",
+    "GRPOTrainer._get_per_token_logps_and_entropies": (
+        "each distinct sequence goes through the network once, and a critic reads the states of that pass"
+    ),
+    "VLLMGeneration._iter_named_params": "vLLM gets the policy's weights and not those of PPO's critic",
+}
+# What they use of TRL's private parts without overriding it.
+USED = {
+    "GRPOTrainer._step": "counts micro-batches; the place in a round follows from it",
+    "GRPOTrainer._metrics": "numbers for the next line of the log",
+    "GRPOTrainer._generate_single_turn": "samples with vLLM, with sharded weights, or without a kept cache",
+}
 
 
 @dataclass
@@ -165,11 +179,17 @@ class StepClock(TrainerCallback):
 class OnlineTrainer(GRPOTrainer):
     """Plays a round of episodes with the current policy, learns from it, and plays again.
 
-    Every process plays its share; then all know the whole round, compute the same advantages from it and take their
-    share of the same updates. So a run does not depend on how many processes it has. All randomness follows from the
-    seed and the number of the round, so neither does it on interruptions.
+    TRL's `GRPOTrainer` runs the loop: optimizer, accumulation, checkpoints, logs, vLLM, and the loss of a batch of
+    tokens with advantages. It would also generate completions and ask reward functions about them, once per prompt of
+    a dataset. A round replaces that: the dataset's rows are placeholders that only count micro-batches, and the reward
+    function is never called. `training_step` plays a round when the last one is used up; `compute_loss` takes the
+    micro-batch that is due from it.
 
-    Subclasses write `assign`, which gives every sequence its advantages.
+    Every process plays its share of a round. Then all processes know the whole round, compute the same advantages from
+    it and take their share of the same updates, so a run does not depend on the number of processes. All randomness
+    follows from the seed and the number of the round, so a run does not depend on interruptions.
+
+    Subclasses write `assign`, which gives every sequence its advantages, and may add to `loss`.
     """
 
     args: Any  # an `OnlineConfig`
@@ -196,7 +216,7 @@ class OnlineTrainer(GRPOTrainer):
             model=model,
             reward_funcs=[total_reward],
             args=args,
-            # Rows stand for episodes; what is played follows from the seed and the number of the round.
+            # Placeholders: what is played follows from the seed and the number of the round.
             train_dataset=Dataset.from_dict({"prompt": ["-"] * (args.generation_batch_size // args.num_generations)}),
             processing_class=processing_class,
             peft_config=peft_config,
@@ -206,6 +226,7 @@ class OnlineTrainer(GRPOTrainer):
         self.add_callback(StepClock(self.seconds))
         self.episodes: list[PlayedEpisode] | None = None
         self.experience: list[Experience] = []
+        self.latest_logps = torch.zeros(0)  # of the last forward pass
         self.stopped = False
         self.data = Data(f"lmrl/{self.task.id}", self.task.id, self.task_config)  # or what it also learns from
 
@@ -219,7 +240,7 @@ class OnlineTrainer(GRPOTrainer):
             self.begin_round(round_)
         if part == first:
             self.stopped = self.stopped or self.should_stop()
-        # Parts of a round get smaller, see `_prepare_inputs`; from here on all are empty.
+        # Parts of a round get smaller, see `micro_batch`; from here on all are empty.
         if self.stopped or first >= len(self.experience):
             # No gradients: the optimizer leaves the weights as they are.
             self._step += 1
@@ -370,12 +391,13 @@ class OnlineTrainer(GRPOTrainer):
         found = super()._get_per_token_logps_and_entropies(
             model, input_ids[first], attention_mask[first], logits_to_keep, **kwargs
         )
-        self.networks_ran(model, input_ids[first], attention_mask[first], inverse)
+        self.network_ran(model, input_ids[first], attention_mask[first], inverse)
         logps, entropies, aux_loss = found
-        return logps[inverse], None if entropies is None else entropies[inverse], aux_loss
+        self.latest_logps = logps[inverse]
+        return self.latest_logps, None if entropies is None else entropies[inverse], aux_loss
 
-    def networks_ran(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, inverse: torch.Tensor) -> None:
-        """For subclasses: the distinct rows that just went through `model`, and which of them each row is."""
+    def network_ran(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, inverse: torch.Tensor) -> None:
+        """For subclasses: called with the distinct rows that `model` has read, and which of them each row is."""
 
     @contextmanager
     def reference(self) -> Iterator[Any]:
@@ -393,8 +415,20 @@ class OnlineTrainer(GRPOTrainer):
         """Returns the episodes to learn from; all their sequences have advantages then."""
         raise NotImplementedError
 
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, torch.Tensor]:
-        """This process's part of the micro-batch that is due; TRL would generate here."""
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        return generation_batch  # the dataset's rows, which say nothing
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        return self.loss(model, self.micro_batch())
+
+    def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """GRPO's loss (`dapo`): the clipped objective of every action token with its own advantage, and the KL."""
+        return super().compute_loss(model, batch)
+
+    def micro_batch(self) -> dict[str, torch.Tensor]:
+        """This process's part of the micro-batch that is due."""
         args = self.args
         round_, iteration, part, first = self.place()
         order = np.random.default_rng([args.seed, ORDER, round_, iteration]).permutation(len(self.experience))
@@ -413,7 +447,7 @@ class OnlineTrainer(GRPOTrainer):
         return batch
 
     def collate(self, members: Sequence[Experience], spare: int = 0) -> dict[str, torch.Tensor]:
-        """A batch as `GRPOTrainer._compute_loss` reads it. Sequences are padded on the right and the first token is
+        """A batch as TRL's loss reads it. Sequences are padded on the right and the first token is
         the whole prompt: padding on the left would move the positions of models that learn them."""
         rows = [*members, *[self.experience[0]] * spare]
         ids, mask = self.right_padded([row.input_ids for row in rows])

@@ -411,7 +411,8 @@ def test_what_is_published_is_a_plain_policy_and_what_is_resumed_has_a_critic(
         found = loaded[1]
         assert {"v_head.weight", "v_head.bias"} <= set(found["unexpected_keys"])
         assert ("critic.norm.weight" in found["unexpected_keys"]) == (kind == "model")
-        assert json.loads((folder / "ppo_state.json").read_text()) == {"kl_coef": 0.01}
+        callbacks = json.loads((folder / "trainer_state.json").read_text())["stateful_callbacks"]
+        assert callbacks["KLCoefficient"]["attributes"] == {"kl_coef": 0.01}
     assert "ppo" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from lmrl_recipes import grpo, ilql, mc, online_filtered_bc, ppo
+from lmrl_recipes.training import offline, online
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaModel, Trainer
-from transformers.trainer_callback import CallbackHandler, TrainerCallback
+from transformers.trainer_callback import CallbackHandler, TrainerCallback, TrainerState
 from trl import SFTConfig, SFTTrainer
 
 
@@ -101,6 +103,48 @@ def test_sft_takes_tokens_with_labels_as_they_are(base: Path, tmp_path: Path) ->
     assert batch["labels"].tolist() == [[-100, -100, 7, 8], [-100, 4, -100, -100]]
 
 
+# --- what the recipes override
+
+
+def private_overrides(trainer: type) -> set[str]:
+    """The private methods of TRL and transformers that a trainer of ours overrides."""
+    ours = [each for each in trainer.__mro__ if each.__module__.startswith("lmrl_recipes")]
+    theirs = [each for each in trainer.__mro__ if each not in ours]
+    names = {name for each in ours for name, value in vars(each).items() if callable(value)}
+    return {
+        name
+        for name in names
+        if name.startswith("_") and not name.endswith("__") and any(hasattr(each, name) for each in theirs)
+    }
+
+
+@pytest.mark.parametrize("trainer", [mc.MCTrainer, ilql.ILQLTrainer])
+def test_the_offline_trainers_override_what_their_table_names(trainer: type) -> None:
+    assert private_overrides(trainer) == {name.removeprefix("Trainer.") for name in offline.OVERRIDDEN}
+
+
+def test_the_online_trainers_override_what_their_table_names() -> None:
+    named = {name.removeprefix("GRPOTrainer.") for name in online.OVERRIDDEN} - {"VLLMGeneration._iter_named_params"}
+    trainers = (ppo.PPOTrainer, grpo.OnlineGRPOTrainer, online_filtered_bc.OnlineFilteredBCTrainer)
+    assert {trainer.__name__: private_overrides(trainer) for trainer in trainers} == {
+        trainer.__name__: named for trainer in trainers
+    }
+
+
+def test_accelerate_launches_one_process_by_a_function_that_can_be_replaced() -> None:
+    from accelerate.commands import launch
+
+    assert "simple_launcher(args)" in inspect.getsource(launch.launch_command)
+    assert parameters_of(launch.simple_launcher) == ["args"]
+
+
+def test_a_callbacks_state_is_saved_with_a_checkpoint() -> None:
+    from transformers.trainer_callback import ExportableState
+
+    assert {"state"} <= set(vars(ExportableState))
+    assert "stateful_callbacks" in TrainerState.__dataclass_fields__
+
+
 # --- what the online recipes stand on
 
 
@@ -126,7 +170,7 @@ def grpo_trainer(base: Path, folder: Path) -> Any:
     [
         ("training_step", ["self", "model", "inputs", "num_items_in_batch"]),
         ("_prepare_inputs", ["self", "generation_batch"]),
-        ("_compute_loss", ["self", "model", "inputs"]),
+        ("compute_loss", ["self", "model", "inputs", "return_outputs", "num_items_in_batch"]),
         ("_generate_single_turn", ["self", "prompt_ids", "images", "multimodal_fields", "num_generations"]),
         (
             "_get_per_token_logps_and_entropies",
@@ -134,9 +178,7 @@ def grpo_trainer(base: Path, folder: Path) -> Any:
         ),
         ("log", ["self", "logs", "start_time"]),
         ("create_optimizer", ["self"]),
-        ("_save", ["self", "output_dir", "state_dict"]),
-        ("_save_checkpoint", ["self", "model", "trial"]),
-        ("_load_optimizer_and_scheduler", ["self", "checkpoint"]),
+        ("save_model", ["self", "output_dir", "_internal_call"]),
     ],
 )
 def test_the_grpo_trainer_calls_what_the_online_recipes_override(method: str, expected: list[str]) -> None:
@@ -193,7 +235,7 @@ def test_the_loss_takes_advantages_by_token_a_mask_and_the_tokens_of_the_update(
             trainer.model, ids, torch.cat([torch.ones(2, 1), completion_mask], 1), 3
         )
         plain = AutoModelForCausalLM.from_pretrained(base)(input_ids=ids).logits.log_softmax(-1)
-        loss = trainer._compute_loss(
+        loss = trainer.compute_loss(
             trainer.model,
             {
                 "prompt_ids": ids[:, :1], "prompt_mask": torch.ones(2, 1), "completion_ids": ids[:, 1:],

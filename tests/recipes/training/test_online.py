@@ -178,7 +178,7 @@ def test_in_each_pass_every_sequence_is_learned_from_once(
             batches = []
             for rank in range(world):
                 monkeypatch.setattr(Accelerator, "process_index", rank)
-                batches.append(trainer._prepare_inputs(None))
+                batches.append(trainer.micro_batch())
             # All processes have equally many rows, and know the tokens of the whole update.
             assert len({len(batch["completion_ids"]) for batch in batches}) == 1
             assert len({float(batch["num_items_in_batch"]) for batch in batches}) == 1
