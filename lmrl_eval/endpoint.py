@@ -1,4 +1,4 @@
-"""Chat: asks an OpenAI-compatible endpoint for texts, with patience and within a budget, for oracles and policies."""
+"""The endpoint: an OpenAI-compatible server that writes texts for oracles and policies, with retries and a budget."""
 
 import contextlib
 import json
@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
-from huggingface_hub import InferenceClient, is_offline_mode
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import is_offline_mode
 
 from lmrl_data.errors import UserError
 from lmrl_data.text import one_line, without_secret
@@ -38,16 +37,16 @@ HF_HOSTS = re.compile(r"(.+\.)?(huggingface\.co|hf\.co|huggingface\.cloud)")
 
 
 class ChatError(UserError):
-    """Nothing more can be asked, whatever it is: the endpoint fails, or the budget is spent."""
+    """No further request can succeed: the endpoint keeps failing or the request budget is spent."""
 
 
 class Question(NamedTuple):
-    """What is sent.
+    """A chat that the endpoint is asked to continue.
 
     Args:
         messages (`list[dict[str, str]]`): the chat, each with `role` and `content`.
         temperature (`float`): of the sampling.
-        noise (`tuple[int, ...]`): what the request's seed and the pauses before its retries are drawn from.
+        noise (`tuple[int, ...]`): seeds the random stream of the request's seed and of the pauses before retries.
     """
 
     messages: list[dict[str, str]]
@@ -56,13 +55,13 @@ class Question(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """Where a chat model is.
+    """The address of a chat model.
 
     Args:
-        model (`str`): the model's name there.
-        url (`str`): begins with http:// or https:// and holds no credentials.
-        local (`bool`): whether it is on this machine.
-        key (`str`, *optional*): what it is sent as a bearer token.
+        model (`str`): the name of the model at the endpoint.
+        url (`str`): an http or https URL without credentials.
+        local (`bool`): whether the endpoint is on this machine.
+        key (`str`, *optional*): sent as the bearer token.
     """
 
     model: str
@@ -74,16 +73,16 @@ class Endpoint(NamedTuple):
 def parse_endpoint(spec: str, role: str = "oracle") -> Endpoint:
     """The endpoint of a `chat:MODEL@URL`, with a key from the environment.
 
-    `LMRL_API_KEY` goes to any address, `HF_TOKEN` to Hugging Face's own only, and neither goes unencrypted over a
-    network. `LMRL_ORACLE_API_KEY` and `LMRL_POLICY_API_KEY` go before it, for runs with two endpoints. Messages never
-    repeat the URL of a bad one: it may hold a password.
+    `LMRL_API_KEY` is sent to any address, `HF_TOKEN` to hosts of Hugging Face only, and neither over a network without
+    encryption. `LMRL_ORACLE_API_KEY` and `LMRL_POLICY_API_KEY` override `LMRL_API_KEY`, for runs with two endpoints.
+    Error messages do not repeat a malformed URL, because it may contain a password.
 
     Raises:
-        UserError: for anything but a model and a plain URL, or another machine's address in offline mode.
+        UserError: if the text is not a model and a plain URL, or the URL is of another machine in offline mode.
     """
-    model, found, rest = spec.removeprefix(PREFIX).partition("@http")
+    model, separator, rest = spec.removeprefix(PREFIX).partition("@http")
     url = f"http{rest}".rstrip("/")
-    if not found or not model or not spec.isascii() or not spec.isprintable() or " " in spec or len(spec) > 500:
+    if not separator or not model or not spec.isascii() or not spec.isprintable() or " " in spec or len(spec) > 500:
         raise UserError(
             f"a chat {role} is chat:MODEL@URL with an http or https URL, e.g. chat:me/m@http://localhost:8000/v1"
         )
@@ -119,7 +118,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class _RequestError(Exception):
-    """One request that failed; `wait` is how long the endpoint asked us to, `final` says that no retry helps."""
+    """A failed request; `wait` is the pause that the endpoint asks for, and a `final` failure is not retried."""
 
     def __init__(self, reason: str, wait: float | None = None, final: bool = False) -> None:
         super().__init__(reason)
@@ -128,45 +127,7 @@ class _RequestError(Exception):
 
 
 class _StoppedError(Exception):
-    """Another request has ended the run."""
-
-
-class _Client(InferenceClient):
-    """`InferenceClient` over a connection of its own.
-
-    The library's own would refuse even this machine in offline mode, follow redirects with the whole dialogue, use
-    proxies for local addresses, and send a token it finds on disk where none was given.
-    """
-
-    def __init__(self, endpoint: Endpoint, timeout: float, connections: int) -> None:
-        super().__init__(base_url=endpoint.url, api_key=endpoint.key or "none", timeout=timeout)
-        self.key = endpoint.key
-        self.http = httpx2.Client(
-            follow_redirects=False,
-            trust_env=not endpoint.local,
-            timeout=timeout,
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
-
-    def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
-        headers = {name.lower(): value for name, value in request_parameters.headers.items()}
-        if self.key is None:
-            headers.pop("authorization", None)
-        deadline = time.monotonic() + (self.timeout or TIMEOUT)
-        body = bytearray()
-        with self.http.stream(
-            "POST", request_parameters.url, json=request_parameters.json, headers=headers
-        ) as response:
-            for block in response.iter_bytes():
-                body += block
-                if len(body) > LONGEST_ANSWER:
-                    raise _RequestError("its answer is endless", final=True)
-                # The client's timeout is for each read: a slow trickle would never reach it.
-                if time.monotonic() > deadline:
-                    raise _RequestError("its answer did not come in time")
-            if response.status_code != 200:
-                raise _refusal(response, bytes(body), self.key)
-        return bytes(body)
+    """Another request of the batch has failed for good."""
 
 
 def _refusal(response: httpx2.Response, body: bytes, key: str | None) -> _RequestError:
@@ -178,16 +139,16 @@ def _refusal(response: httpx2.Response, body: bytes, key: str | None) -> _Reques
     try:
         error = json.loads(body)
         error = error.get("error", error.get("detail", "")) if isinstance(error, dict) else ""
-        said = str(error.get("message", "") if isinstance(error, dict) else error)
-        said = one_line(without_secret(said, key), 100)
+        message = str(error.get("message", "") if isinstance(error, dict) else error)
+        message = one_line(without_secret(message, key), 100)
     except (ValueError, RecursionError):
-        said = ""
+        message = ""
     hint = HINTS.get(status, "check the model and the URL")
-    return _RequestError(f"it answers {status}{f' ({said})' if said else ''}; {hint}", final=True)
+    return _RequestError(f"it answers {status}{f' ({message})' if message else ''}; {hint}", final=True)
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds a `Retry-After` header asks for, be it a number or a date; `None` where it says nothing."""
+    """The seconds that a `Retry-After` header asks for as a number or a date; `None` if it cannot be read."""
     if header is None or len(header) > 40:
         return None
     try:
@@ -203,15 +164,15 @@ def retry_after(header: str | None) -> float | None:
 class ChatClient:
     """Asks an endpoint many questions, a few at a time.
 
-    Busy or broken servers, timeouts and cut connections are tried again with growing pauses; what a server refuses
-    ends the run at once. Whether the same seed gives the same text is up to the endpoint.
+    Requests that meet a busy or broken server, a timeout or a cut connection are retried with growing pauses. A
+    refusal of the server ends the run at once. Whether the same seed gives the same text depends on the endpoint.
 
     Args:
         spec (`str`): `chat:MODEL@URL`.
-        role (`str`): `"oracle"` or `"policy"`: who it speaks for, in messages and in the name of the key.
-        max_tokens (`int`): the longest text.
-        budget (`int`, *optional*): the most requests, retries included.
-        concurrency (`int`, *optional*, defaults to `8`): requests under way at the same time.
+        role (`str`): `"oracle"` or `"policy"`; stands in error messages and in the name of the key's variable.
+        max_tokens (`int`): the maximum length of a text.
+        budget (`int`, *optional*): the maximum number of requests, retries included.
+        concurrency (`int`, *optional*, defaults to `8`): the number of simultaneous requests.
         timeout (`float`, *optional*, defaults to `120`): seconds for one answer.
         first_wait (`float`, *optional*, defaults to `0.5`): seconds before the second try; doubled from try to try.
 
@@ -237,23 +198,33 @@ class ChatClient:
         self.max_tokens = max_tokens
         self.budget = budget
         self.concurrency = concurrency
+        self.timeout = timeout
         self.first_wait = first_wait
         self._work: dict[str, float] = dict.fromkeys(
             ("requests", "retries", "errors", "prompt_tokens", "completion_tokens"), 0.0
         )
         self._lock = threading.Lock()
-        self._client = _Client(self.endpoint, timeout, concurrency)
+        key = self.endpoint.key
+        authorization = {} if key is None else {"authorization": f"Bearer {key}"}
+        # Local addresses use no proxy, and a redirect is never followed: it would take the whole dialogue elsewhere.
+        self._http = httpx2.Client(
+            headers={"user-agent": "lmrl", **authorization},
+            follow_redirects=False,
+            trust_env=not self.endpoint.local,
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        )
 
     def work(self) -> dict[str, float]:
-        """What was asked so far: `requests`, of those `retries` and `errors`, and the tokens the endpoint counted."""
+        """Counts so far: `requests`, of those `retries` and `errors`, and the tokens that the endpoint reported."""
         with self._lock:
             return dict(self._work)
 
     def ask(self, questions: Sequence[Question]) -> list[str]:
-        """One text for each question, in order; empty where the endpoint sent none.
+        """One text for each question, in order; empty where the endpoint sent no text.
 
         Raises:
-            ChatError: if there is no answer to be had.
+            ChatError: if a request fails for good.
         """
         stop = threading.Event()
         todo = queue.SimpleQueue[int]()
@@ -272,7 +243,7 @@ class ChatClient:
 
         for index in range(len(questions)):
             todo.put(index)
-        # Daemons and no pool: after Ctrl-C the program must not wait for slow answers.
+        # Daemon threads instead of a pool: after Ctrl-C the program must not wait for slow answers.
         for _ in range(min(self.concurrency, len(questions))):
             threading.Thread(target=work, daemon=True).start()
         texts = [""] * len(questions)
@@ -287,7 +258,7 @@ class ChatClient:
         return texts
 
     def _ask(self, question: Question, stop: threading.Event) -> str:
-        # A stream of its own for every question: other requests shift neither the text nor the pauses.
+        # Every question has its own random stream, so other requests change neither its seed nor its pauses.
         stream = np.random.default_rng(question.noise)
         seed = int(stream.integers(2**31))
         failure = _RequestError("")
@@ -328,28 +299,56 @@ class ChatClient:
         raise ChatError(f"the {self.role} at {one_line(self.endpoint.url, 80)} gives no answer: {reason}")
 
     def _request(self, question: Question, seed: int) -> str:
+        body = {
+            "model": self.endpoint.model,
+            "messages": question.messages,
+            "max_tokens": self.max_tokens,
+            "seed": seed,
+            "temperature": question.temperature,
+            "stream": False,
+        }
         try:
-            # A plain dictionary goes out and comes in; what the library makes of the answer is checked below.
-            output = self._client.chat_completion(
-                question.messages,
-                model=self.endpoint.model,
-                max_tokens=self.max_tokens,
-                temperature=question.temperature,
-                seed=seed,
-            )
-            content = output.choices[0].message.content
-            usage = output.usage
-            counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        except _RequestError:
-            raise
+            answer = self._post(body)
         except httpx2.TimeoutException:
             raise _RequestError("its answer did not come in time") from None
-        except (httpx2.HTTPError, HfHubHTTPError, OSError, RuntimeError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise _RequestError(f"the connection fails ({type(error).__name__})") from None
+        try:
+            completion = json.loads(answer)
+            text = completion["choices"][0]["message"].get("content")
+            usage = completion.get("usage") or {}
+            counts = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             raise _RequestError("its answer is no chat completion") from None
         with self._lock:
-            for name, number in zip(("prompt_tokens", "completion_tokens"), counted, strict=True):
-                self._work[name] += number if isinstance(number, int) and 0 <= number < 2**31 else 0
-        # No text is no answer either: what becomes of that is for whoever asked.
-        return without_secret(content, self.endpoint.key) if isinstance(content, str) else ""
+            for name, count in counts.items():
+                self._work[name] += count if isinstance(count, int) and 0 <= count < 2**31 else 0
+        # The caller decides what a missing text means.
+        return without_secret(text, self.endpoint.key) if isinstance(text, str) else ""
+
+    def _post(self, body: dict[str, Any]) -> bytes:
+        deadline = time.monotonic() + self.timeout
+        answer = bytearray()
+        with self._http.stream("POST", completions_url(self.endpoint.url), json=body) as response:
+            for block in response.iter_bytes():
+                answer += block
+                if len(answer) > LONGEST_ANSWER:
+                    raise _RequestError("its answer is endless", final=True)
+                # The client's timeout is for each read: a slow trickle would never reach it.
+                if time.monotonic() > deadline:
+                    raise _RequestError("its answer did not come in time")
+            if response.status_code != 200:
+                raise _refusal(response, bytes(answer), self.endpoint.key)
+        return bytes(answer)
+
+
+def completions_url(url: str) -> str:
+    """The address of the chat completions below a base URL, as `huggingface_hub.InferenceClient` finds it.
+
+    Examples:
+        >>> completions_url("http://localhost:8000/v1")
+        'http://localhost:8000/v1/chat/completions'
+    """
+    if url.endswith("/chat/completions"):
+        return url
+    return f"{url}/chat/completions" if urlsplit(url).path.endswith("/v1") else f"{url}/v1/chat/completions"

@@ -1,21 +1,21 @@
-"""The evaluator: a policy plays a task by the paper's protocol, and what comes out is a score."""
+"""The evaluator: a policy plays a task by one of its protocols and gets a score."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
-from lmrl_data.rollout import EpisodeRecorder, rollout
+from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_eval.oracles.model import COUNTS, ModelOracle
+from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
 from lmrl_eval.score import score_episodes
 
@@ -61,23 +61,23 @@ class Evaluator:
             task (`Task` or `str`): what is played.
             config (`str`, *optional*): the task's config; its default one otherwise.
             protocol (`str`, *optional*): a protocol of the task; the paper's otherwise.
-            options (`Mapping`, *optional*): reset options of every episode; the starts of the protocol go before them.
+            options (`Mapping`, *optional*): reset options of every episode; a start of the protocol overrides them.
             n_episodes (`int`, *optional*): spread evenly over the starts; the protocol's number otherwise.
-            seed (`int`, *optional*, defaults to `2_000_000`): the first episode's seed.
-            strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
-            confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
-            n_resamples (`int`, *optional*, defaults to `9999`): of the bootstrap.
+            seed (`int`, *optional*, defaults to `2_000_000`): the seed of the first episode.
+            strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
+            confidence_level (`float`, *optional*, defaults to `0.95`): the level of the interval.
+            n_resamples (`int`, *optional*, defaults to `9999`): the number of bootstrap resamples.
             batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
             progress (`bool`, *optional*, defaults to `False`): whether to show a progress bar.
             move_accuracy (`bool`, *optional*, defaults to `True`): whether to ask the greedy policy for its first
                 action from each start, on tasks whose best first actions are known.
-            policy_seed (`int`, *optional*): kept in the score.
-            checkpoint (`Mapping`, *optional*): kept in the score.
-            dataset_revision (`str`, *optional*): kept in the score.
+            policy_seed (`int`, *optional*): copied into the score.
+            checkpoint (`Mapping`, *optional*): copied into the score.
+            dataset_revision (`str`, *optional*): copied into the score.
             oracle (`ModelOracle`, *optional*): speaks for the other side of a dialogue; the simulator by default.
-            done (`Sequence[Episode]`, *optional*): what an earlier, unfinished call with the same settings handed to
-                `on_episode`; these are not played again. The policy's statistics are then left out.
-            on_episode (`Callable`, *optional*): is given each episode as it ends.
+            done (`Sequence[Episode]`, *optional*): episodes that an earlier, interrupted call with the same settings
+                passed to `on_episode`. They are not played again, and the score has no statistics of the policy.
+            on_episode (`Callable`, *optional*): called with each episode as it ends.
 
         Returns:
             [`Results`]: the score, its episodes, the greedy first actions and the timing.
@@ -87,52 +87,11 @@ class Evaluator:
         """
         task = get_task(task) if isinstance(task, str) else task
         config = config or task.default_config
-        task.config(config)
         protocol = protocol or next(iter(task.protocols))
-        starts = task.protocol(protocol).starts
-        names = schedule(task, protocol, n_episodes, seed)
-        n_episodes = len(names)
-        if batch_size < 1:
-            raise UserError(f"the batch size is at least 1, got {batch_size}")
-        by_seed = {episode.seed: episode for episode in done if episode.seed in names}
-        missing = [each for each in names if each not in by_seed]
-        before, work_before = policy.statistics(), oracle.work() if oracle else {}
-        if oracle is not None:
-            oracle.begin()
-            batch_size = min(batch_size, oracle.batch_size or batch_size)
-        begun = time.perf_counter()
-        with tqdm(
-            total=n_episodes,
-            initial=len(by_seed),
-            desc=policy.name,
-            unit="episode",
-            disable=None if progress else True,
-        ) as bar:
-
-            def keep(episode: Episode) -> None:
-                told: dict[str, Any] = {"start_name": names[episode.seed]}
-                if oracle is not None:
-                    told["oracle"] = oracle.counts(episode.seed)
-                by_seed[episode.seed] = episode = replace(episode, info={**episode.info, **told})
-                if on_episode is not None:
-                    on_episode(episode)
-                bar.update()
-
-            rollout(
-                task,
-                config,
-                policy,
-                missing,
-                options=[starts[names[each]] for each in missing],
-                simulator_options=options,
-                batch_size=batch_size,
-                max_turns=task.max_turns,
-                oracle=oracle,
-                on_episode=keep,
-            )
-        seconds = time.perf_counter() - begun
-        counted = {name: value - before.get(name, 0) for name, value in policy.statistics().items()}
-        episodes = [by_seed[each] for each in names]
+        settings = EvaluationSettings(
+            task, config, protocol, schedule(task, protocol, n_episodes, seed), dict(options or {}), batch_size
+        )
+        played = _play(policy, settings, oracle=oracle, done=done, on_episode=on_episode, progress=progress)
         actions: dict[str, str] = {}
         accuracy = None
         if move_accuracy and task.best_actions is not None:
@@ -140,33 +99,124 @@ class Evaluator:
             actions = first_actions(policy.greedy(), task, config, seed=seed, batch_size=batch_size)
             accuracy = sum(actions[name] == action for name, action in best.items()) / len(best)
         score = score_episodes(
-            episodes,
+            played.episodes,
             task,
             config,
             strategy=strategy,
             confidence_level=confidence_level,
             n_resamples=n_resamples,
-        )
-        score = replace(
-            score,
             protocol=protocol,
-            options=dict(options or {}),
+            options=settings.options,
             move_accuracy=accuracy,
             policy_seed=policy_seed,
-            versions=versions(),
+            versions=installed_versions(),
             dataset_revision=dataset_revision,
-            checkpoint=checkpoint,
-            statistics={} if len(missing) < n_episodes else counted,
-            oracle=None if oracle is None else oracle.describe() | counts_of(episodes),
+            checkpoint=None if checkpoint is None else dict(checkpoint),
+            statistics=played.statistics,
+            oracle=None if oracle is None else oracle.describe() | counts_of(played.episodes),
         )
-        timing = _timing(seconds, [by_seed[each] for each in missing], counted)
+        return Results(score, played.episodes, actions, played.timing)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What an evaluation plays.
+
+    Args:
+        task (`Task`), config (`str`), protocol (`str`): the task, and names of one of its configs and protocols.
+        starts (`dict[int, str]`): the name of the start that is played with each seed, see [`schedule`].
+        options (`dict`): reset options of every episode.
+        batch_size (`int`): how many episodes run at the same time.
+
+    Raises:
+        UserError: for an unknown config or a batch size below 1.
+    """
+
+    task: Task
+    config: str
+    protocol: str
+    starts: dict[int, str]
+    options: dict[str, Any]
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        self.task.config(self.config)
+        if self.batch_size < 1:
+            raise UserError(f"the batch size is at least 1, got {self.batch_size}")
+
+
+class _Played(NamedTuple):
+    episodes: list[Episode]
+    statistics: dict[str, float]
+    timing: dict[str, float]
+
+
+def _play(
+    policy: Policy,
+    settings: EvaluationSettings,
+    *,
+    oracle: ModelOracle | None,
+    done: Sequence[Episode],
+    on_episode: Callable[[Episode], None] | None,
+    progress: bool,
+) -> _Played:
+    """Plays all episodes but those that are done."""
+    starts = settings.starts
+    options = settings.task.protocol(settings.protocol).starts
+    episodes = {episode.seed: episode for episode in done if episode.seed in starts}
+    missing = [seed for seed in starts if seed not in episodes]
+    batch_size = settings.batch_size
+    statistics_before, work_before = policy.statistics(), {} if oracle is None else oracle.work()
+    if oracle is not None:
+        oracle.begin()
+        batch_size = min(batch_size, oracle.batch_size or batch_size)
+
+    def keep(episode: Episode) -> None:
+        context: dict[str, Any] = {"start_name": starts[episode.seed]}
         if oracle is not None:
-            timing |= {f"oracle_{name}": value - work_before.get(name, 0) for name, value in oracle.work().items()}
-        return Results(score, episodes, actions, timing)
+            context["oracle"] = oracle.counts(episode.seed)
+        episodes[episode.seed] = episode = replace(episode, info={**episode.info, **context})
+        if on_episode is not None:
+            on_episode(episode)
+        bar.update()
+
+    begun = time.perf_counter()
+    disable = None if progress else True
+    with tqdm(total=len(starts), initial=len(episodes), desc=policy.name, unit="episode", disable=disable) as bar:
+        rollout(
+            settings.task,
+            settings.config,
+            policy,
+            missing,
+            options=[options[starts[seed]] for seed in missing],
+            simulator_options=settings.options,
+            batch_size=batch_size,
+            max_turns=settings.task.max_turns,
+            oracle=oracle,
+            on_episode=keep,
+        )
+    seconds = time.perf_counter() - begun
+    statistics = _difference(policy.statistics(), statistics_before)
+    timing = _timing(seconds, [episodes[seed] for seed in missing], statistics)
+    if oracle is not None:
+        timing |= {f"oracle_{name}": value for name, value in _difference(oracle.work(), work_before).items()}
+    # The policy counted nothing of the episodes that an earlier call played.
+    return _Played([episodes[seed] for seed in starts], statistics if len(missing) == len(starts) else {}, timing)
+
+
+def _difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    return {name: value - before.get(name, 0) for name, value in after.items()}
+
+
+def _timing(seconds: float, episodes: list[Episode], statistics: Mapping[str, float]) -> dict[str, float]:
+    turns = sum(episode.num_turns for episode in episodes)
+    rates: dict[str, float] = {"turns_per_second": turns, "episodes_per_second": len(episodes)}
+    rates |= {f"{name}_per_second": value for name, value in statistics.items()}
+    return {"seconds": seconds} | {name: value / max(seconds, 1e-9) for name, value in rates.items()}
 
 
 def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int) -> dict[int, str]:
-    """Which start is played with which seed: all starts of the protocol in turn.
+    """The name of the start that is played with each seed: the protocol's starts in turn.
 
     Raises:
         UserError: for an unknown protocol, fewer than two episodes, or a seed out of range.
@@ -182,37 +232,20 @@ def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int
 
 
 def counts_of(episodes: Sequence[Episode]) -> dict[str, int]:
-    """How often the oracle of these episodes was asked, asked again and not understood."""
+    """How often the oracle of these episodes was asked, asked again and replaced by the fallback."""
     return {name: sum(episode.info["oracle"][name] for episode in episodes) for name in COUNTS}
 
 
 def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_size: int) -> dict[str, str]:
-    """What the policy does first, by the name of the start."""
-    recorder = EpisodeRecorder(task.id, task.simulator(config=config), task.config(config).history)
+    """The policy's first action by the name of the start; episode `i` has the seed `seed + i`."""
     starts = task.protocol().starts
-    conversations = []
-    for index, options in enumerate(starts.values()):
-        recorder.begin(seed + index, options)
-        conversations.append(recorder.conversation)
-    batches = [conversations[i : i + batch_size] for i in range(0, len(conversations), batch_size)]
-    actions = [action for batch in batches for action in policy.act(batch)]
-    # As the simulator reads them: one final newline is no part of an action.
-    return {name: action.removesuffix("\n") for name, action in zip(starts, actions, strict=True)}
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries a score can depend on, of those that are installed."""
-    found = {}
-    for name in ("lmrl", "numpy", "torch", "transformers", "peft"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _timing(seconds: float, episodes: list[Episode], counted: Mapping[str, float]) -> dict[str, float]:
-    turns = sum(episode.num_turns for episode in episodes)
-    rates: dict[str, float] = {"turns_per_second": turns, "episodes_per_second": len(episodes)}
-    rates |= {f"{name}_per_second": value for name, value in counted.items()}
-    return {"seconds": seconds} | {name: value / max(seconds, 1e-9) for name, value in rates.items()}
+    episodes = rollout(
+        task,
+        config,
+        policy,
+        range(seed, seed + len(starts)),
+        options=list(starts.values()),
+        batch_size=batch_size,
+        max_turns=1,
+    )
+    return {name: episode.turns[1].content for name, episode in zip(starts, episodes, strict=True)}

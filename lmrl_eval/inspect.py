@@ -28,8 +28,9 @@ from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
 from lmrl_eval.endpoint import ChatClient, Endpoint, Question
-from lmrl_eval.evaluator import schedule, versions
+from lmrl_eval.evaluator import schedule
 from lmrl_eval.policies.chat import READERS, ChatPolicy, system_message
+from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
 from lmrl_eval.score import Score, score_episodes
 
@@ -268,7 +269,7 @@ def _task(
         "policy_seed": policy_seed, "answers": answers,
         "instructions_sha256": sha256(chosen.instructions.encode()).hexdigest(),
         "prompt_sha256": sha256(system.encode()).hexdigest(),
-        "versions": versions() | {"inspect-ai": inspect_ai.__version__},
+        "versions": installed_versions() | {"inspect-ai": inspect_ai.__version__},
     }  # fmt: skip
     return inspect_ai.Task(
         name=task_id,
@@ -379,8 +380,10 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
         usage = log.stats.model_usage.get(log.eval.model)
         if usage is not None:
             counts |= {"prompt_tokens": float(usage.input_tokens), "completion_tokens": float(usage.output_tokens)}
-        score = replace(
-            score_episodes(episodes, chosen, told["config"]),
+        score = score_episodes(
+            episodes,
+            chosen,
+            told["config"],
             protocol=told["protocol"],
             options=dict(told["options"]),
             policy_seed=told["policy_seed"],

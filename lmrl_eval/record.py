@@ -2,27 +2,30 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from huggingface_hub.dataclasses import strict, type_validator
-from huggingface_hub.errors import StrictDataclassError
+# `strict` of the same module checks assignments, and a frozen dataclass makes none that it could see.
+from huggingface_hub.dataclasses import type_validator
 
 
-@strict
 @dataclass(frozen=True)
 class Record:
     """A dataclass that is stored as JSON.
 
     Raises:
-        StrictDataclassError: if a field has the wrong type, a number is not finite, or `check` fails.
+        ValueError: if a field has the wrong type, a number is not finite, or `check` fails.
     """
 
-    def validate_fields(self) -> None:
-        """Called by `strict`, which alone checks assignments only: a frozen dataclass makes none that it could see."""
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            type_validator(field.name, value, field.type)
+            try:
+                type_validator(field.name, value, field.type)
+            except TypeError as error:
+                raise ValueError(str(error)) from None
             for number in value if isinstance(value, tuple) else [value]:
                 if isinstance(number, int | float) and not abs(number) <= sys.float_info.max:
                     raise ValueError(f"{field.name} must be a finite number, got {number}")
@@ -49,12 +52,25 @@ class Record:
         """Reads JSON text that anyone may have written.
 
         Raises:
-            ValueError: if the text holds no such record; the message says why on one line.
+            ValueError: if the text holds no such record.
         """
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
         try:
             return cls.from_dict(values)
-        except (TypeError, StrictDataclassError) as error:
-            raise ValueError(" ".join(str(error.__cause__ or error).split())) from None
+        except TypeError as error:  # a field is missing or unknown
+            raise ValueError(str(error)) from None
+
+
+def installed_versions(
+    libraries: Iterable[str] = ("lmrl", "numpy", "torch", "transformers", "peft"),
+) -> dict[str, str]:
+    """The versions of those libraries that are installed; by default of all that a score can depend on."""
+    versions = {}
+    for name in libraries:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

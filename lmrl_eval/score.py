@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from huggingface_hub.dataclasses import strict
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
@@ -17,7 +16,6 @@ STRATEGIES = ("bootstrap",)
 Number = int | float  # JSON may write 100.0 as 100
 
 
-@strict
 @dataclass(frozen=True)
 class Score(Record):
     """One policy's result on one task config, as in a `score.json`.
@@ -95,8 +93,9 @@ def score_episodes(
     strategy: str = "bootstrap",
     confidence_level: float = 0.95,
     n_resamples: int = 9999,
+    **context: Any,
 ) -> Score:
-    """The score of these episodes: a pure function of them.
+    """The score of these episodes.
 
     Args:
         episodes (`Sequence[Episode]`): at least two, all of `task` and `config`. Those with the same
@@ -106,6 +105,7 @@ def score_episodes(
         strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
         confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
         n_resamples (`int`, *optional*, defaults to `9999`): how many resamples it is from.
+        context (`Any`): fields of [`Score`] that do not follow from the episodes, e.g. `protocol` or `versions`.
 
     Raises:
         UserError: for fewer than two episodes, one of another task or config, or a setting out of range.
@@ -137,7 +137,7 @@ def score_episodes(
         interval=interval,
         confidence_level=confidence_level,
         normalized=reference.normalize(mean_return),
-        # Normalisation rises with the return, so the bounds may be normalised one by one.
+        # Normalization rises with the return, so the bounds may be normalised one by one.
         normalized_interval=(reference.normalize(interval[0]), reference.normalize(interval[1])),
         normalized_to_optimum=reference.normalize(mean_return, to_optimum=True),
         success_rate=sum(episode.success for episode in episodes) / len(episodes),
@@ -146,6 +146,7 @@ def score_episodes(
         seed=seed,
         n_resamples=n_resamples,
         strategy=strategy,
+        **context,
     )
 
 

@@ -5,11 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Any, Literal, Self
-
-from huggingface_hub.dataclasses import strict
 
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
@@ -24,7 +21,6 @@ PRIVATE = re.compile(r"env|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(to
 TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
 
-@strict
 @dataclass(frozen=True)
 class TrainingRecord(Record):
     """What a checkpoint was made from, as in its `training.json`.
@@ -112,17 +108,6 @@ class TrainingRecord(Record):
             limitations=self.limitations,
             **facts,
         )
-
-
-def running_versions() -> dict[str, str]:
-    """The versions of the libraries that a training can depend on, of those that are installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:

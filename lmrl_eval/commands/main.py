@@ -113,9 +113,10 @@ def run(
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
     from lmrl_data.text import one_line
-    from lmrl_eval.evaluator import Evaluator, versions
+    from lmrl_eval.evaluator import Evaluator
     from lmrl_eval.oracles import load_oracle
     from lmrl_eval.policies import describe_checkpoint, load_policy
+    from lmrl_eval.record import installed_versions
     from lmrl_eval.report import table
     from lmrl_eval.results import PartialResults, check_folder
 
@@ -155,7 +156,7 @@ def run(
         settings = {
             "task": chosen.id, "task_version": chosen.version, "config": config, "protocol": protocol,
             "options": options, "n_episodes": n_episodes, "seed": seed, "policy": player.name,
-            "policy_seed": policy_seed, "checkpoint": checkpoint, "versions": versions(),
+            "policy_seed": policy_seed, "checkpoint": checkpoint, "versions": installed_versions(),
             "oracle": speaker and speaker.describe(),
         }  # fmt: skip
         partial = PartialResults(folder, settings)

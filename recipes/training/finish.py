@@ -11,14 +11,15 @@ from datasets import Dataset
 from lmrl_data import UserError, get_task
 from lmrl_data.dataset.folder import read_manifest
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
+from lmrl_eval.record import installed_versions
 from lmrl_eval.training_record import (
+    LIBRARIES,
     RECIPE,
     TRAINING,
     TrainingRecord,
     is_private,
     public,
     recipe_text,
-    running_versions,
 )
 
 # datasets keeps what it read from the Hub in a folder that is named by the commit.
@@ -122,7 +123,7 @@ def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **fact
         dataset_revision=data.revision,
         dataset_fingerprint=data.fingerprint,
         seed=args.seed,
-        versions=running_versions(),
+        versions=installed_versions(LIBRARIES),
         settings=changed_settings(args),
         **facts,
     )
