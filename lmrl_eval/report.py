@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmrl_data.errors import UserError
+from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.results import Results
@@ -24,6 +24,12 @@ def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
     return f"{mean:.{digits}f} ± {(interval[1] - interval[0]) / 2:.{digits}f}"
 
 
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The lines of a Markdown table; all columns but the first are numbers."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def table(scores: Sequence[Score]) -> str:
     """A Markdown table for each task, version, config and oracle, rows in the given order, with what the numbers
     mean."""
@@ -32,10 +38,9 @@ def table(scores: Sequence[Score]) -> str:
         groups.setdefault((score.task, score.config, score.task_version, oracle_name(score)), []).append(score)
     parts = []
     for (task, config, version, oracle), members in groups.items():
-        rows = [list(COLUMNS), ["---"] + ["---:"] * (len(COLUMNS) - 1)] + [_row(score) for score in members]
         spoken = f", oracle {markdown_line(oracle)}" if oracle else ""
         parts.append(f"### {markdown_line(task)}, {markdown_line(config)} (version {markdown_line(version)}){spoken}")
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+        parts.append(markdown_table(COLUMNS, [_row(score) for score in members]))
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
     parts.append(
         f"± is half the width of the {' or '.join(levels)} bootstrap interval. 0, 50 and 100 are the minimum, the "
@@ -85,32 +90,46 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
     Raises:
         UserError: if Matplotlib is missing, or the folder cannot be written.
     """
-    folder = Path(folder)
     text = table([result.score for result in results.values()]) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
     figures = {"scores.png": ("normalized scores", scores_figure([result.score for result in results.values()]))}
     for name, result in results.items():
         figure = starts_figure(result)
         if figure is not None:
             figures[f"starts-{name}.png"] = (f"return and greedy action by start, {result.score.policy}", figure)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, (_, figure) in figures.items():
-            # Without the software's version in the file, the same scores make the same picture.
-            figure.savefig(folder / name, metadata={"Software": None})
-        pictures = "\n\n".join(f"![{markdown_line(title)}]({name})" for name, (title, _) in figures.items())
-        (folder / "report.md").write_text(f"{text}\n{pictures}\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write the report to {folder}: {error.strerror or error}") from None
+    pictures = "\n\n".join(f"![{markdown_line(title)}]({name})" for name, (title, _) in figures.items())
+    files = {name: figure for name, (_, figure) in figures.items()}
+    save_report(folder, {**files, "report.md": f"{text}\n{pictures}\n"}, "report")
     return text
 
 
-def figure_of(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", Any]:
-    """A new figure with its panels, from left to right and top to bottom."""
+def save_report(folder: str | Path, files: "Mapping[str, str | Figure]", name: str) -> None:
+    """Writes texts and figures to a folder, which is made if need be.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
     try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise UserError('matplotlib is not installed; run: pip install "lmrl[eval]"') from None
-    # A figure of its own, not pyplot's: no display and no global state.
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            if isinstance(content, str):
+                Path(folder, file).write_text(content, encoding="utf-8")
+            else:
+                # Matplotlib would record its version: without it, the same numbers make the same file.
+                content.savefig(Path(folder, file), metadata={"Software": None})
+    except OSError as error:
+        raise UserError(f"cannot write the {name} to {folder}: {error.strerror or error}") from None
+
+
+def figure_of(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", Any]:
+    """A new figure with its panels, from left to right and top to bottom.
+
+    Raises:
+        UserError: if Matplotlib is not installed.
+    """
+    require("matplotlib", extra="eval")
+    from matplotlib.figure import Figure
+
+    # Not pyplot's figure: that would need a display and keep global state.
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 

@@ -246,8 +246,8 @@ def report(
 ) -> None:
     """Make a table, a figure and pictures of several results, or of what training runs logged.
 
-    With --curves it reads trainer_state.json, in the folder or its newest checkpoint, and writes curves.png,
-    curves.csv and curves.md. Of runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, the mean is
+    With --curves it reads trainer_state.json, in the folder or its newest checkpoint, and writes curves.png
+    and curves.md. Of runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, the mean is
     drawn too.
 
     \b
@@ -259,10 +259,10 @@ def report(
         from lmrl_data.text import one_line
         from lmrl_eval.curves import write_curves
 
-        written = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
-        for folder in written.skipped:
+        text, skipped = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
+        for folder in skipped:
             typer.echo(f"skipped {one_line(str(folder), 500)}: no log of a training run", err=True)
-        typer.echo(written.table)
+        typer.echo(text)
         typer.echo(f"wrote {out / 'curves.md'}")
         return
     from lmrl_eval.report import write_report

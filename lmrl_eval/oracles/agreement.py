@@ -15,7 +15,7 @@ from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.oracles.model import Answer, ModelOracle
 from lmrl_eval.oracles.replay import Replay
-from lmrl_eval.report import figure_of, oracle_label
+from lmrl_eval.report import figure_of, oracle_label, save_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -278,14 +278,11 @@ def write_agreement(agreement: Agreement, folder: str | Path) -> str:
     Raises:
         UserError: if Matplotlib is missing, or the folder cannot be written.
     """
-    folder = Path(folder)
     text = markdown(agreement)
-    picture = figure(agreement)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "agreement.json").write_text(agreement.to_json(), encoding="utf-8")
-        (folder / "agreement.md").write_text(f"{text}\n![agreement](agreement.png)\n", encoding="utf-8")
-        picture.savefig(folder / "agreement.png", metadata={"Software": None})
-    except OSError as error:
-        raise UserError(f"cannot write the agreement to {folder}: {error.strerror or error}") from None
+    files = {
+        "agreement.json": agreement.to_json(),
+        "agreement.md": f"{text}\n![agreement](agreement.png)\n",
+        "agreement.png": figure(agreement),
+    }
+    save_report(folder, files, "agreement")
     return text
