@@ -82,7 +82,10 @@ class Score(Record):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         # JSON has no tuples.
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 def score_episodes(

@@ -223,7 +223,7 @@ def test_a_server_that_asks_for_hours_ends_the_run(server: FakeServer) -> None:
 def test_what_a_server_refuses_is_not_asked_again(server: FakeServer, status: int, hint: str) -> None:
     body = json.dumps({"error": {"message": "no\nsuch \x1b[31m model"}}).encode()
     server.react = lambda *_: (status, {}, body)
-    with pytest.raises(OracleError, match=rf"answers {status} \(no such  ?\[31m model\); .*{hint}") as caught:
+    with pytest.raises(OracleError, match=rf"answers {status} \(no such \\x1b\[31m model\); .*{hint}") as caught:
         oracle(server).write([view()], 0)
     assert len(server.requests) == 1
     assert str(caught.value).isprintable()
