@@ -25,7 +25,7 @@ from lmrl_data import Conversation, get_task
 from lmrl_data.dialogue.simulator import Prompt
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.oracles.language_model import LanguageModelOracle
-from lmrl_eval.oracles.replay import Replay
+from lmrl_eval.oracles.replay import DialogueReplay
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 
 EPISODES, TURNS, NEW_TOKENS = 32, 8, 8
@@ -70,7 +70,8 @@ def play(answer: Any) -> tuple[int, float]:
     """Turns, and seconds of `answer`, over all episodes side by side."""
     maker = TASK.simulator(config=TASK.default_config)
     running = [
-        Replay(TASK.simulator(config=TASK.default_config), TASK.generate(maker, seed)) for seed in range(EPISODES)
+        DialogueReplay(TASK.simulator(config=TASK.default_config), TASK.generate(maker, seed))
+        for seed in range(EPISODES)
     ]
     turns, seconds = 0, 0.0
     for _ in range(TURNS):

@@ -1,9 +1,9 @@
-"""Verification: plays the episodes behind a published score again, action by action, and sees what they are worth.
+"""Verification: replays the episodes behind a published score and computes the score anew.
 
-The simulators are deterministic: version, config, options, seed and actions fix every text and every reward. So a
-score can be checked without the model that it is of. What cannot be checked so: who chose the actions (the policy's
-name, its checkpoint, library versions and statistics) and whether at the first try, and `move_accuracy`, which is of
-actions outside the episodes.
+The simulators are deterministic: version, config, options, seed and actions determine every text and every reward. So
+a score can be checked without the model that played. A replay cannot check who chose the actions (the policy's name,
+its checkpoint, library versions and statistics), whether they were the first attempt, and `move_accuracy`, which
+comes from actions outside the episodes.
 """
 
 import json
@@ -32,29 +32,36 @@ from lmrl_eval.score import STRATEGIES, Score, score_episodes
 
 Status = Literal["verified", "oracle", "flagged", "unchecked"]
 
-MAX_PROBLEMS = 5  # that are told; the others are counted
-MAX_SHARE = 10  # so many times the episodes of a task's largest protocol, and no more, are played again
-MAX_DRAWS = 50_000_000  # of the bootstrap: resamples times different returns; the memory they take is 16 bytes each
+MAX_PROBLEMS = 5  # that are listed; the others are counted
+MAX_SHARE = 10  # at most this many times the episodes of the task's largest protocol are replayed
+MAX_DRAWS = 50_000_000  # of the bootstrap: resamples times different returns, each of 16 bytes
 TOLERANCE = 1e-9
 PAPER = "paper"  # every task's first protocol
-INTERVAL = (0.95, 9999)  # level and resamples, unless somebody asks for others
+INTERVAL = (0.95, 9999)  # the default confidence level and number of resamples
 NUMBERS = (
-    "mean_return", "interval", "normalized", "normalized_interval", "normalized_to_optimum", "success_rate",
-    "mean_turns", "invalid_rate",
-)  # fmt: skip
+    "mean_return",
+    "interval",
+    "normalized",
+    "normalized_interval",
+    "normalized_to_optimum",
+    "success_rate",
+    "mean_turns",
+    "invalid_rate",
+)
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of playing a score's episodes again.
+    """The outcome of replaying a score's episodes.
 
     Args:
-        status (`str`): `"verified"`: all is the same; `"oracle"`: the same with the replies that a model gave, as the
-            episodes tell them; `"flagged"`: it is not; `"unchecked"`: it cannot be tried here.
-        problems (`tuple[str, ...]`): why it is flagged or unchecked, a line each that is safe to print.
-        n_episodes (`int`): how many episodes there are.
-        n_replayed (`int`): how many of them were played the same again.
-        score (`Score`, *optional*): as published, its numbers computed anew; `None` if not all episodes are the same.
+        status (`str`): `"verified"`: the replay gives the same episodes and score; `"oracle"`: it does so with the
+            replies of a model that the episodes contain; `"flagged"`: it does not; `"unchecked"`: the episodes cannot
+            be replayed here.
+        problems (`tuple[str, ...]`): why it is flagged or unchecked, each one line that is safe to print.
+        n_episodes (`int`): number of episodes.
+        n_replayed (`int`): number of episodes whose replay gave the same.
+        score (`Score`, *optional*): the published score with its numbers computed anew; `None` if an episode differs.
     """
 
     status: Status
@@ -64,33 +71,36 @@ class Verification:
     score: Score | None
 
 
-def verify_results(given: str | Path | Results, *, progress: bool = False) -> Verification:
-    """Plays the episodes of results again and computes their score anew; whoever made them is not trusted.
+def verify_results(results: str | Path | Results, *, progress: bool = False) -> Verification:
+    """Replays the episodes of results that anyone may have made, and computes their score anew.
 
     Args:
-        given (`str`, `Path` or `Results`): a results folder, or what was read from one.
+        results (`str`, `Path` or `Results`): a results folder, or what was read from one.
         progress (`bool`, *optional*, defaults to `False`): whether to show a progress bar.
 
     Raises:
         UserError: if the folder holds no results at all.
     """
-    if isinstance(given, Results):
-        results = given
-    else:
+    if not isinstance(results, Results):
+        folder = results
         try:
-            results = read_results(given)
+            results = read_results(folder)
         except UserError as error:
-            if not Path(given, SCORE).is_file():
+            if not Path(folder, SCORE).is_file():
                 raise
-            return Verification("flagged", (one_line(str(error), 300),), 0, 0, None)
-    number = len(results.episodes)
+            return _unplayed("flagged", error)
+    n_episodes = len(results.episodes)
     try:
         return _verify(results, progress)
     except UserError as error:
-        # Nothing is known against these episodes: they ask for what is not to be had here.
-        return Verification("unchecked", (one_line(str(error), 300),), number, 0, None)
+        # The episodes may be right: they need something that is not installed here.
+        return _unplayed("unchecked", error, n_episodes)
     except RecursionError:
-        return Verification("flagged", ("its options or infos are nested too deeply",), number, 0, None)
+        return _unplayed("flagged", "its options or infos are nested too deeply", n_episodes)
+
+
+def _unplayed(status: Status, problem: object, n_episodes: int = 0) -> Verification:
+    return Verification(status, (one_line(problem, 300),), n_episodes, 0, None)
 
 
 def _verify(results: Results, progress: bool) -> Verification:
@@ -106,9 +116,9 @@ def _verify(results: Results, progress: bool) -> Verification:
         )
     task.config(score.config)
     starts = task.protocol(score.protocol).starts
-    most = MAX_SHARE * max(protocol.n_episodes for protocol in task.protocols.values())
-    if len(episodes) > most:
-        raise UserError(f"there are {len(episodes):,} episodes; of {task.id} no more than {most:,} are played again")
+    maximum = MAX_SHARE * max(protocol.n_episodes for protocol in task.protocols.values())
+    if len(episodes) > maximum:
+        raise UserError(f"there are {len(episodes):,} episodes; of {task.id} no more than {maximum:,} are replayed")
     for name in task.local_options:
         if name in score.options:
             raise UserError(f"the option {name} names a file of whoever played, which is not here")
@@ -117,36 +127,29 @@ def _verify(results: Results, progress: bool) -> Verification:
         return _flagged([f"{task.id} has no dialogue, yet an oracle is named"], len(episodes), 0)
     if task.check_replay is not None:
         task.check_replay(simulator, next(iter(starts.values())), episodes)
-    same = 0
+    n_replayed = 0
     with tqdm(total=len(episodes), desc="replayed", unit="episode", disable=None if progress else True) as bar:
         for episode, (name, start) in zip(episodes, islice(cycle(starts.items()), len(episodes)), strict=True):
-            found = []
+            differences = []
             if episode.info.get("start_name") != name:
-                found.append(
+                differences.append(
                     f"the episode of seed {episode.seed} began at {short_json(episode.info.get('start_name'))}, "
                     f"and the protocol has it begin at {short_json(name)}"
                 )
-            found += replay_episode(task, simulator, episode, start, oracle=score.oracle is not None)
-            same += not found
-            problems += found
+            differences += replay_episode(task, simulator, episode, start, oracle=score.oracle is not None)
+            n_replayed += not differences
+            problems += differences
             bar.update()
     if problems:
-        return _flagged(problems, len(episodes), same)
+        return _flagged(problems, len(episodes), n_replayed)
     return _check_numbers(score, episodes, task)
 
 
 def contradictions(score: Score, episodes: Sequence[Episode]) -> list[str]:
-    """What a score and its episodes cannot both say; nothing is played for it. Nor are seeds left out."""
+    """Contradictions between a score and its episodes that show without replaying, including gaps in the seeds."""
+    if not score.protocol:
+        return ["no protocol is named, so it is unknown which starts should have been played"]
     problems = []
-    for name in ("n_episodes", "seed", "n_resamples"):
-        if not isinstance(getattr(score, name), int):
-            problems.append(f"{name} is no whole number: {getattr(score, name)}")
-    if not isinstance(score.options, Mapping) or not all(isinstance(name, str) for name in score.options):
-        problems.append("options is no table of reset options")
-    if not isinstance(score.protocol, str) or not score.protocol:
-        problems.append("no protocol is named, so nobody knows which starts were to be played")
-    if problems:
-        return problems
     if score.strategy not in STRATEGIES or score.n_resamples < 1 or not 0 < score.confidence_level < 1:
         problems.append("no interval is made like that (strategy, n_resamples or confidence_level)")
     if not 0 <= score.seed < 2**62:
@@ -173,18 +176,18 @@ def contradictions(score: Score, episodes: Sequence[Episode]) -> list[str]:
 def replay_episode(
     task: Task, simulator: Simulator, episode: Episode, options: Mapping[str, Any], *, oracle: bool = False
 ) -> list[str]:
-    """Plays an episode's actions again; returns what is not the same, and stops at the first turn that is not.
+    """Replays an episode's actions; returns the differences, up to the first turn that has one.
 
     Args:
         task (`Task`): what was played.
-        simulator (`Simulator`): of the episode's config, with the options that hold for all its episodes.
+        simulator (`Simulator`): of the episode's config, with the options of the whole score.
         episode (`Episode`): as the evaluator records it.
         options (`Mapping`): reset options of this episode.
-        oracle (`bool`, *optional*, defaults to `False`): whether a model spoke for the other side: then its replies
-            are taken from the episode, as far as the rules of the task allow them.
+        oracle (`bool`, *optional*, defaults to `False`): whether a model spoke for the other side. Its replies are
+            then taken from the episode, where the rules of the task allow them.
 
     Raises:
-        UserError: if the simulator cannot be played with these options.
+        UserError: if the simulator does not accept these options.
     """
     where = f"the episode of seed {episode.seed}"
     recorder = EpisodeRecorder(task.id, simulator, max_turns=task.max_turns)
@@ -197,12 +200,12 @@ def replay_episode(
     for number, (action, seen) in enumerate(zip(texts[::2], texts[1::2], strict=False), 1):
         if ended:
             return [f"{where} goes on after its end with turn {number}"]
-        # A record has lost one final newline already, and the simulator takes off another.
+        # The record has no final newline any more, and the simulator removes one.
         text = f"{action.content}\n"
         if oracle and isinstance(simulator, GroundedSimulator):
-            step, refused = replies.say(simulator, text, seen.content)
-            if refused:
-                return [f"{where}, turn {number}: {refused}"]
+            step, refusal = replies.step(simulator, text, seen.content)
+            if refusal:
+                return [f"{where}, turn {number}: {refusal}"]
         else:
             step = simulator.step(text)
         observation, reward, *_ = step
@@ -221,28 +224,28 @@ def replay_episode(
 
 
 class _Replies:
-    """What a model as oracle said in an episode, by what the simulator would have asked it."""
+    """The replies of a model as oracle in an episode, checked against the prompts that the simulator makes."""
 
     def __init__(self) -> None:
-        self.asked = 0  # replies that were the model's to give
-        self.fallback = 0  # of those, such as are said if it gives none
+        self.asked = 0  # prompts for the model
+        self.fallback = 0  # of these, prompts that the fallback answers
 
-    def say(self, simulator: GroundedSimulator, action: str, said: str) -> tuple[Step, str]:
-        """The step with that reply, and why the rules would not have let it pass, if so."""
+    def step(self, simulator: GroundedSimulator, action: str, reply: str) -> tuple[Step, str]:
+        """The step with that reply, and why the rules refuse the reply, if they do."""
         prompt = simulator.ask(action)
-        refused = ""
+        refusal = ""
         if prompt.view is None:
-            if said != prompt.grounded:
-                refused = f"the rules speak, and {_differs(said, prompt.grounded)}"
+            if reply != prompt.grounded:
+                refusal = f"the rules speak, and {_differs(reply, prompt.grounded)}"
         else:
             self.asked += 1
-            self.fallback += said == prompt.fallback
-            if said not in (prompt.fallback, prompt.parse(said)):
-                refused = f"no oracle's reply is {short_json(said)}: the rules refuse it"
-        return simulator.finish(said), refused
+            self.fallback += reply == prompt.fallback
+            if reply not in (prompt.fallback, prompt.parse(reply)):
+                refusal = f"no oracle's reply is {short_json(reply)}: the rules refuse it"
+        return simulator.finish(reply), refusal
 
     def problems(self, counts: Any) -> list[str]:
-        """What is wrong with the episode's own counts."""
+        """Contradictions in the episode's own counts."""
         if not isinstance(counts, Mapping) or [type(counts.get(name)) for name in COUNTS] != [int] * len(COUNTS):
             return ["how often the oracle was asked is not told"]
         asked, regenerated, replaced = (counts[name] for name in COUNTS)
@@ -253,14 +256,14 @@ class _Replies:
         return []
 
 
-def _info_problems(told: Mapping[str, Any], info: Mapping[str, Any], replies: _Replies | None) -> list[str]:
-    problems = [] if replies is None else replies.problems(told.get("oracle"))
-    # Which start it was and what the oracle did, the evaluator adds.
-    names = {*told, *info} - {"start_name"} - (set() if replies is None else {"oracle"})
+def _info_problems(published: Mapping[str, Any], info: Mapping[str, Any], replies: _Replies | None) -> list[str]:
+    problems = [] if replies is None else replies.problems(published.get("oracle"))
+    # The evaluator adds the name of the start and the oracle's counts.
+    names = {*published, *info} - {"start_name"} - (set() if replies is None else {"oracle"})
     for name in sorted(names):
-        # As JSON, which has no tuples and tells 1 from true.
-        ours, theirs = (json.dumps(each.get(name), sort_keys=True) for each in (info, told))
-        if ours != theirs or name not in told or name not in info:
+        # Compared as JSON, which has no tuples and distinguishes 1 from true.
+        ours, theirs = (json.dumps(values.get(name), sort_keys=True) for values in (info, published))
+        if ours != theirs or name not in published or name not in info:
             problems.append(f"its {short_json(name)} is {theirs[:60]}, and the simulator's {ours[:60]}")
     return problems
 
@@ -269,17 +272,21 @@ def _info_problems(told: Mapping[str, Any], info: Mapping[str, Any], replies: _R
 
 
 def _check_numbers(score: Score, episodes: Sequence[Episode], task: Task) -> Verification:
-    """Whether the score is that of these episodes, which are as the simulator plays them."""
+    """Compares the score with that of its episodes, which the replay has confirmed."""
     returns = {(episode.info["start_name"], episode.total_reward) for episode in episodes}
     if score.n_resamples * len(returns) > MAX_DRAWS:
         raise UserError(f"its interval is from {score.n_resamples:,} resamples, more than are drawn again here")
-    found = score_episodes(
-        episodes, task, score.config, strategy=score.strategy, confidence_level=score.confidence_level,
+    recomputed = score_episodes(
+        episodes,
+        task,
+        score.config,
+        strategy=score.strategy,
+        confidence_level=score.confidence_level,
         n_resamples=score.n_resamples,
-    )  # fmt: skip
+    )
     problems = []
     for name in NUMBERS:
-        theirs, ours = getattr(score, name), getattr(found, name)
+        theirs, ours = getattr(score, name), getattr(recomputed, name)
         pairs = zip(theirs, ours, strict=True) if isinstance(ours, tuple) else [(theirs, ours)]
         if not all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for a, b in pairs):
             problems.append(f"{name} is {_number(theirs)}, and of these episodes {_number(ours)}{_numpy(score, name)}")
@@ -287,7 +294,7 @@ def _check_numbers(score: Score, episodes: Sequence[Episode], task: Task) -> Ver
     for name, value in counts.items():
         if (score.oracle or {}).get(name) != value:
             problems.append(f"the oracle's {name} is not the {value} of these episodes")
-    score = replace(score, **{name: getattr(found, name) for name in NUMBERS})
+    score = replace(score, **{name: getattr(recomputed, name) for name in NUMBERS})
     if problems:
         return replace(_flagged(problems, len(episodes), len(episodes)), score=score)
     return Verification("verified" if score.oracle is None else "oracle", (), len(episodes), len(episodes), score)
@@ -298,22 +305,22 @@ def _number(value: float | tuple[float, float]) -> str:
 
 
 def _numpy(score: Score, name: str) -> str:
-    """A reason why the resamples of an honest interval may be others."""
-    theirs = score.versions.get("numpy") if isinstance(score.versions, Mapping) else None
+    """An innocent reason why an interval may differ: another NumPy may draw other resamples."""
+    theirs = score.versions.get("numpy")
     if "interval" not in name or theirs in (None, version("numpy")):
         return ""
-    return f" (NumPy {one_line(str(theirs), 20)} drew it, and NumPy {version('numpy')} draws here)"
+    return f" (NumPy {one_line(theirs, 20)} drew it, and NumPy {version('numpy')} draws here)"
 
 
 def _flagged(problems: Sequence[str], n_episodes: int, n_replayed: int) -> Verification:
-    told = [one_line(problem, 300) for problem in problems[:MAX_PROBLEMS]]
+    lines = [one_line(problem, 300) for problem in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
-        told.append(f"and {len(problems) - MAX_PROBLEMS:,} more")
-    return Verification("flagged", tuple(told), n_episodes, n_replayed, None)
+        lines.append(f"and {len(problems) - MAX_PROBLEMS:,} more")
+    return Verification("flagged", tuple(lines), n_episodes, n_replayed, None)
 
 
 def _differs(theirs: str, ours: str) -> str:
-    """Two texts from a little before where they part."""
+    """The two texts around their first difference."""
     pairs = enumerate(zip(theirs, ours, strict=False))
     place = next((i for i, (a, b) in pairs if a != b), min(len(theirs), len(ours)))
     begin = max(0, place - 20)
@@ -325,41 +332,41 @@ def _differs(theirs: str, ours: str) -> str:
 
 
 def departures(score: Score) -> list[str]:
-    """What was played otherwise than the task's protocol for papers says; such a score is true, but of something else.
+    """Differences between how a score was played and the paper's protocol; the score is true, but of something else.
 
     Args:
         score (`Score`): of a task that is installed.
     """
-    found = [] if score.protocol == PAPER else [f"protocol {one_line(str(score.protocol))}, not {PAPER}"]
-    found += sampling(score)
-    found += [f"option {one_line(name)}={short_json(value)}" for name, value in score.options.items()]
-    return found
+    lines = [] if score.protocol == PAPER else [f"protocol {one_line(str(score.protocol))}, not {PAPER}"]
+    lines += sampling(score)
+    lines += [f"option {one_line(name)}={short_json(value)}" for name, value in score.options.items()]
+    return lines
 
 
 def sampling(score: Score) -> list[str]:
-    """How a score's episodes and its interval were drawn, where that is not the protocol's way.
+    """Differences between a score's episodes or interval and those of its protocol.
 
     Args:
         score (`Score`): of a task that is installed.
     """
     protocol = get_task(score.task).protocols.get(score.protocol or PAPER)
-    found = []
+    lines = []
     if protocol is not None and score.n_episodes != protocol.n_episodes:
-        found.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
+        lines.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
     if score.seed != EVALUATION_SEED:
-        found.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
+        lines.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
     if (score.confidence_level, score.n_resamples) != INTERVAL:
-        found.append(f"interval of {100 * score.confidence_level:g}% from {score.n_resamples} resamples")
-    return found
+        lines.append(f"interval of {100 * score.confidence_level:g}% from {score.n_resamples} resamples")
+    return lines
 
 
 def describe(verification: Verification) -> str:
     """What a command prints: a line for each fact."""
-    score, found = verification.score, verification.n_replayed
+    score, n_replayed = verification.score, verification.n_replayed
     if verification.status == "unchecked":
         lines = [f"unchecked: none of {verification.n_episodes:,} episodes was replayed"]
     elif verification.status == "flagged":
-        counted = f"{found:,} of {verification.n_episodes:,} episodes were replayed and are the same"
+        counted = f"{n_replayed:,} of {verification.n_episodes:,} episodes were replayed and are the same"
         lines = [f"flagged: {counted if verification.n_episodes else 'nothing was replayed'}"]
     else:
         assert score is not None
@@ -374,7 +381,7 @@ def describe(verification: Verification) -> str:
             f"mean return {score.mean_return:.2f} ({score.interval[0]:.2f} to {score.interval[1]:.2f}), normalized "
             f"{score.normalized:.1f}, seeds {score.seed} to {score.seed + score.n_episodes - 1}"
         )
-        lines += [f"not as in the paper: {each}" for each in departures(score)]
+        lines += [f"not as in the paper: {line}" for line in departures(score)]
     if verification.status in ("verified", "oracle"):
         lines.append("not checked: who chose the actions (policy, checkpoint) and move accuracy")
     return "\n".join(lines)

@@ -22,7 +22,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_co
 from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
-from lmrl_eval.oracles.replay import Replay
+from lmrl_eval.oracles.replay import DialogueReplay
 
 
 @dataclass
@@ -50,7 +50,7 @@ def examples(episode: Episode) -> Iterator[Example]:
     Raises:
         UserError: if the simulator does not play the episode again.
     """
-    replay = Replay(get_task(episode.task).simulator(config=episode.config), episode)
+    replay = DialogueReplay(get_task(episode.task).simulator(config=episode.config), episode)
     whole: list[Turn] = []
     places = set()
     while (prompt := replay.ask()) is not None:

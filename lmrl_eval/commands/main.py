@@ -3,10 +3,9 @@
 import os
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +13,13 @@ from lmrl_data.command import run_app
 from lmrl_eval.commands import hub as hub_cli
 
 if TYPE_CHECKING:
+    from lmrl_data.policy import Policy
+    from lmrl_data.task import Task
+    from lmrl_eval.oracles import ModelOracle
     from lmrl_eval.results import Results
+    from lmrl_eval.score import Score
 
-# Threads that wait for the next small matrix would otherwise burn the cores that the simulator needs. Read by OpenMP
-# when torch is imported.
+# Busy-waiting threads would take the cores that the simulator needs. OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
@@ -109,29 +111,27 @@ def run(
       lmrl-eval run --task maze --policy chat:my/model@http://localhost:8000/v1 --shots 1 --answers json
       lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 --protocol quick --policy-budget 500
     """
-    from lmrl_data.errors import UserError
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
     from lmrl_data.text import one_line
-    from lmrl_eval.evaluator import Evaluator
     from lmrl_eval.oracles import load_oracle
-    from lmrl_eval.policies import describe_checkpoint, load_policy
-    from lmrl_eval.record import installed_versions
+    from lmrl_eval.policies import load_policy
     from lmrl_eval.report import table
-    from lmrl_eval.results import PartialResults, check_folder
+    from lmrl_eval.results import check_folder
 
     chosen = get_task(task)
     config = config or chosen.default_config
     chosen.config(config)
-    chosen.protocol(protocol)
+    n_episodes = chosen.protocol(protocol).n_episodes if episodes is None else episodes
     options = parse_options(option or [])
     betas = _betas(beta or [])
-    # A person plays one episode at a time, sees no bar between the texts, and is not asked 25 times more.
-    human = policy == "human"
-    # Nor is an endpoint, which may cost money; more episodes at a time than requests are only lost when it fails.
-    asked = policy.startswith("chat:")
-    batch_size = (8 if asked else 64) if batch_size is None else batch_size
+    human, endpoint = policy == "human", policy.startswith("chat:")
+    if batch_size is None:
+        # More episodes at a time than requests make nothing faster and are lost when an endpoint fails.
+        batch_size = 8 if endpoint else 64
     chat = {"shots": shots, "dataset": shots_dataset, "answers": answers, "budget": policy_budget}
+    if endpoint:
+        chat["concurrency"] = batch_size
     speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
     scores, folders = [], []
     for value in betas:
@@ -144,55 +144,99 @@ def run(
             beta=value,
             max_new_tokens=max_new_tokens,
             device=device,
-            chat=chat | {"concurrency": batch_size} if asked else chat,
+            chat=chat,
         )
         folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
         if out is not None:
             folder = out if len(betas) == 1 else out / _slug(player.name)
-        # Now, and not after an hour of play.
-        check_folder(folder)
-        checkpoint = describe_checkpoint(policy, player)
-        n_episodes = chosen.protocol(protocol).n_episodes if episodes is None else episodes
-        settings = {
-            "task": chosen.id, "task_version": chosen.version, "config": config, "protocol": protocol,
-            "options": options, "n_episodes": n_episodes, "seed": seed, "policy": player.name,
-            "policy_seed": policy_seed, "checkpoint": checkpoint, "versions": installed_versions(),
-            "oracle": speaker and speaker.describe(),
-        }  # fmt: skip
-        partial = PartialResults(folder, settings)
-        try:
-            result = Evaluator().compute(
-                player,
-                chosen,
-                config,
-                protocol=protocol,
-                options=options,
-                n_episodes=n_episodes,
-                seed=seed,
-                batch_size=1 if human else batch_size,
-                progress=not human,
-                move_accuracy=not human and not asked,
-                policy_seed=None if human else policy_seed,
-                checkpoint=checkpoint,
-                dataset_revision=(checkpoint or {}).get("dataset_revision"),
-                oracle=speaker,
-                done=partial.read(),
-                on_episode=partial.add,
-            )
-        except (UserError, KeyboardInterrupt) as error:
-            if not partial.count:
-                raise
-            saved = f"{partial.count} of {n_episodes} episodes are saved; the same command goes on from there"
-            if isinstance(error, UserError):
-                raise type(error)(f"{error}; {saved}") from None
-            typer.echo(f"\n{saved}", err=True)
-            raise
-        folders.append(result.save(folder))
-        partial.remove()
-        scores.append(result.score)
+        check_folder(folder)  # now, and not after an hour of play
+        score = _evaluate(
+            player,
+            chosen,
+            config,
+            folder,
+            spec=policy,
+            policy_seed=policy_seed,
+            protocol=protocol,
+            options=options,
+            n_episodes=n_episodes,
+            seed=seed,
+            # A person plays one episode at a time and sees no bar between the texts. Neither a person nor an endpoint,
+            # which may cost money, is asked for a first action from each start.
+            batch_size=1 if human else batch_size,
+            progress=not human,
+            move_accuracy=not human and not endpoint,
+            oracle=speaker,
+        )
+        folders.append(folder)
+        scores.append(score)
     typer.echo(table(scores))
     for folder in folders:
-        typer.echo(f"wrote {one_line(str(folder), 500)}")
+        typer.echo(f"wrote {one_line(folder, 500)}")
+
+
+def _evaluate(
+    policy: "Policy",
+    task: "Task",
+    config: str,
+    folder: Path,
+    *,
+    spec: str,
+    policy_seed: int,
+    n_episodes: int,
+    oracle: "ModelOracle | None",
+    **settings: Any,
+) -> "Score":
+    """Plays the episodes that an earlier, interrupted run has not played, and saves the results."""
+    from lmrl_data.errors import UserError
+    from lmrl_eval.evaluator import Evaluator
+    from lmrl_eval.policies import describe_checkpoint
+    from lmrl_eval.record import installed_versions
+    from lmrl_eval.results import PartialResults
+
+    checkpoint = describe_checkpoint(spec, policy)
+    partial = PartialResults(
+        folder,
+        {
+            "task": task.id,
+            "task_version": task.version,
+            "config": config,
+            "protocol": settings["protocol"],
+            "options": settings["options"],
+            "n_episodes": n_episodes,
+            "seed": settings["seed"],
+            "policy": policy.name,
+            "policy_seed": policy_seed,
+            "checkpoint": checkpoint,
+            "versions": installed_versions(),
+            "oracle": oracle and oracle.describe(),
+        },
+    )
+    try:
+        results = Evaluator().compute(
+            policy,
+            task,
+            config,
+            n_episodes=n_episodes,
+            policy_seed=None if spec == "human" else policy_seed,
+            checkpoint=checkpoint,
+            dataset_revision=(checkpoint or {}).get("dataset_revision"),
+            oracle=oracle,
+            done=partial.read(),
+            on_episode=partial.add,
+            **settings,
+        )
+    except (UserError, KeyboardInterrupt) as error:
+        if not partial.count:
+            raise
+        saved = f"{partial.count} of {n_episodes} episodes are saved; the same command goes on from there"
+        if isinstance(error, UserError):
+            raise type(error)(f"{error}; {saved}") from None
+        typer.echo(f"\n{saved}", err=True)
+        raise
+    results.save(folder)
+    partial.remove()
+    return results.score
 
 
 @app.command("oracle")
@@ -227,9 +271,9 @@ def compare_oracle(
     speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
     if speaker is None:
         raise UserError("the grounded oracle is what others are compared with; name lm:FOLDER or chat:MODEL@URL")
-    found = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
+    agreement = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
     folder = out or Path("results", _slug(f"oracle-{chosen.id}-{config}-{oracle}"))
-    typer.echo(write_agreement(found, folder))
+    typer.echo(write_agreement(agreement, folder))
     typer.echo(f"wrote {folder}")
 
 
@@ -255,11 +299,13 @@ def report(
       lmrl-eval report results/*
       lmrl-eval report --curves runs/maze/ppo_seed* runs/maze/grpo --out report/maze
     """
+    command = ["lmrl-eval", "report", *(["--curves"] if curves else []), *map(str, results)]
+    command += [] if out == Path("report") else ["--out", str(out)]
     if curves:
         from lmrl_data.text import one_line
         from lmrl_eval.curves import write_curves
 
-        text, skipped = write_curves(results, out, command=shlex.join(["lmrl-eval", *_arguments]))
+        text, skipped = write_curves(results, out, command=shlex.join(command))
         for folder in skipped:
             typer.echo(f"skipped {one_line(str(folder), 500)}: no log of a training run", err=True)
         typer.echo(text)
@@ -275,7 +321,7 @@ def report(
         while name in named:
             name, number = f"{base}-{number + 1}", number + 1
         named[name] = read_results(path)
-    typer.echo(write_report(named, out, command=shlex.join(["lmrl-eval", *_arguments])))
+    typer.echo(write_report(named, out, command=shlex.join(command)))
     typer.echo(f"wrote {out / 'report.md'}")
 
 
@@ -303,6 +349,7 @@ def from_inspect(
 
 
 def _betas(given: Sequence[str]) -> list[float | None]:
+    """The values of `--beta`, which may be repeated or a list; `[None]` without one."""
     from lmrl_data.errors import UserError
 
     values: list[float | None] = []
@@ -323,13 +370,10 @@ def _slug(name: str) -> str:
 
 hub_cli.register(app)
 
-_arguments: list[str] = []
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    _arguments[:] = sys.argv[1:] if arguments is None else arguments
-    run_app(app, "lmrl-eval", _arguments)
+    run_app(app, "lmrl-eval", arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Oracles by name: who speaks for the other side of a dialogue, `grounded`, `lm:FOLDER` or `chat:MODEL@URL`."""
+"""Oracles by name: `grounded`, `lm:FOLDER` or `chat:MODEL@URL` speaks for the other side of a dialogue."""
 
 from lmrl_data.dialogue.simulator import GroundedSimulator
 from lmrl_data.errors import UserError
@@ -16,18 +16,18 @@ def load_oracle(
     """The oracle that `spec` names.
 
     Args:
-        spec (`str`, *optional*): `grounded` (the simulator's own replies, as without one), `lm:` and a checkpoint
-            folder or a model id of the Hub, or `chat:MODEL@URL`, an OpenAI-compatible endpoint.
+        spec (`str`, *optional*): `grounded` (the simulator's own replies, the default), `lm:` and a checkpoint folder
+            or a model id of the Hub, or `chat:MODEL@URL`, an OpenAI-compatible endpoint.
         task (`Task`): a dialogue task.
-        seed (`int`, *optional*, defaults to `0`): of the oracle's own noise.
-        budget (`int`, *optional*): the most requests that a chat oracle may send.
-        device (`str`, *optional*, defaults to `"cpu"`): where a model runs.
+        seed (`int`, *optional*, defaults to `0`): seed of the oracle's own noise.
+        budget (`int`, *optional*): the maximum number of requests of a chat oracle.
+        device (`str`, *optional*, defaults to `"cpu"`): the device of a language model.
 
     Returns:
         [`ModelOracle`] or `None`: `None` for the grounded one.
 
     Raises:
-        UserError: for an unknown oracle, a task without a dialogue, or a checkpoint or URL that is none.
+        UserError: for an unknown oracle, a task without a dialogue, or an invalid checkpoint or URL.
     """
     spec = spec or GROUNDED
     if budget is not None and not spec.startswith(CHAT):

@@ -1,4 +1,4 @@
-"""Agreement: how often a model as oracle says what the rules say, turn by turn in dialogues of the dataset."""
+"""Agreement: how often a model as oracle replies as the rules do, in dialogues of the dataset."""
 
 import json
 import re
@@ -14,13 +14,13 @@ from lmrl_data.errors import UserError
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.oracles.model import Answer, ModelOracle
-from lmrl_eval.oracles.replay import Replay
+from lmrl_eval.oracles.replay import DialogueReplay
 from lmrl_eval.report import figure_of, oracle_label, save_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN, BARS = 40, 20  # rows of the table and bars of the figure, those with the most faults
+ROWS, BARS = 40, 20  # of the table and the figure: the topics with the most faults
 N_RESAMPLES = 2_000
 
 
@@ -28,10 +28,10 @@ class Asked(NamedTuple):
     """One turn of a replayed episode.
 
     Args:
-        seed (`int`): the episode's.
-        label (`str`): what was asked about: the simulator's `match` or `intent`.
-        grounded (`str`): what the rules say.
-        answer (`Answer`): what the oracle made of it.
+        seed (`int`): the seed of the episode.
+        label (`str`): the topic of the turn, as the simulator names it.
+        grounded (`str`): the reply of the rules.
+        answer (`Answer`): the answer of the oracle.
     """
 
     seed: int
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 
     @property
     def agrees(self) -> bool | None:
-        """Whether both begin with the same yes or no; `None` where the rules begin with neither."""
+        """Whether both replies begin with the same yes or no; `None` where the rules' reply begins with neither."""
         expected = yes_or_no(self.grounded)
         if expected is None:
             return None
@@ -49,24 +49,24 @@ class Asked(NamedTuple):
 
 
 def yes_or_no(reply: str) -> str | None:
-    """The yes or no that a reply begins with.
+    """The yes or no at the beginning of a reply.
 
     Examples:
         >>> yes_or_no("Yes, it has four legs."), yes_or_no("Not now.")
         ('yes', None)
     """
-    found = re.match(r"\W{0,5}(yes|no)\b", reply, re.IGNORECASE)
-    return found[1].lower() if found else None
+    match = re.match(r"\W{0,5}(yes|no)\b", reply, re.IGNORECASE)
+    return match[1].lower() if match else None
 
 
 class Share(NamedTuple):
-    """Some of the turns.
+    """Shares among some of the turns.
 
     Args:
-        asked (`int`): how many.
-        replaced (`float`): share that was never answered.
-        compared (`int`): how many have a yes or no.
-        agreement (`float`, *optional*): share of those that agrees.
+        asked (`int`): number of turns.
+        replaced (`float`): share of turns that the oracle never answered.
+        compared (`int`): number of turns with a yes or no.
+        agreement (`float`, *optional*): share of these where the oracle agrees.
     """
 
     asked: int
@@ -83,21 +83,21 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a comparison with the simulator's own replies found.
+    """The result of comparing an oracle with the simulator's own replies.
 
-    A reply agrees if it begins with the same yes or no as the simulator's own; where that begins with neither, nothing
-    is compared. What was replaced does not agree, whatever the fallback says.
+    A reply agrees if it begins with the same yes or no as the simulator's own reply. Turns where that begins with
+    neither are not compared. A replaced reply never agrees, whatever the fallback is.
 
     Args:
-        task (`str`), task_version (`str`), config (`str`), oracle (`Mapping`): what was asked, and who.
-        seed (`int`), n_episodes (`int`): which episodes were replayed.
+        task (`str`), task_version (`str`), config (`str`), oracle (`Mapping`): the dialogues and the oracle.
+        seed (`int`), n_episodes (`int`): the first seed and the number of replayed episodes.
         total (`Share`): all turns.
-        regenerated (`float`): share of the turns that were asked more than once.
-        unreadable (`float`), refused (`float`): parts of it: the first text was no line of plain text, or it was one
-            that the simulator does not take, e.g. neither yes nor no, or one that tells the secret.
+        regenerated (`float`): share of turns whose reply was requested more than once.
+        unreadable (`float`), refused (`float`): the two parts of `regenerated`: the first text was not one line of
+            plain text, or it was a line that the simulator refuses, e.g. neither yes nor no, or with the secret in it.
         interval (`tuple`, *optional*): the 95 % interval of the agreement, bootstrapped over the episodes.
-        by_reply (`Mapping[str, Share]`): by the simulator's yes or no. Who always says one agrees with all of it.
-        by_label (`Mapping[str, Share]`): by what was asked about, most faults first.
+        by_reply (`Mapping[str, Share]`): by the simulator's yes or no; exposes an oracle that always says the same.
+        by_label (`Mapping[str, Share]`): by topic, most faults first.
     """
 
     task: str
@@ -132,20 +132,20 @@ def measure(
     seed: int = EVALUATION_SEED,
     batch_size: int = 64,
 ) -> Agreement:
-    """Replays episodes as the dataset's behavior policies play them, and asks the oracle at every turn.
+    """Replays episodes of the dataset's behavior policies and asks the oracle at every turn.
 
-    The simulator's own reply is said whatever the oracle answers, so that every oracle is asked the same.
+    The dialogue goes on with the simulator's own reply, so every oracle gets the same questions.
 
     Args:
-        oracle (`ModelOracle`): who is asked.
+        oracle (`ModelOracle`): the oracle to compare.
         task (`Task`): a dialogue task.
         config (`str`, *optional*): the task's config; its default one otherwise.
-        n_episodes (`int`, *optional*, defaults to `100`): how many.
-        seed (`int`, *optional*, defaults to `2_000_000`): the first one's; those of the dataset are smaller.
-        batch_size (`int`, *optional*, defaults to `64`): how many run at the same time.
+        n_episodes (`int`, *optional*, defaults to `100`): number of episodes.
+        seed (`int`, *optional*, defaults to `2_000_000`): the first seed; seeds of the dataset are smaller.
+        batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
 
     Raises:
-        UserError: for a setting out of range, or if there was nothing to ask.
+        UserError: for a setting out of range, or if the rules decide every reply.
     """
     config = config or task.default_config
     task.config(config)
@@ -155,14 +155,14 @@ def measure(
     turns: list[Asked] = []
     for first in range(seed, seed + n_episodes, batch_size):
         seeds = range(first, min(first + batch_size, seed + n_episodes))
-        running = [Replay(task.simulator(config=config), task.generate(player, each)) for each in seeds]
+        running = [DialogueReplay(task.simulator(config=config), task.generate(player, seed)) for seed in seeds]
         roles = running[0].simulator.roles
         while running:
-            prompts = [(each, prompt) for each in running if (prompt := each.ask()) is not None]
+            prompts = [(replay, prompt) for replay in running if (prompt := replay.ask()) is not None]
             answers = oracle.ask([prompt for _, prompt in prompts])
-            for (each, prompt), answer in zip(prompts, answers, strict=True):
-                turns.append(Asked(each.episode.seed, each.finish(), prompt.grounded, answer))
-            running = [each for each, _ in prompts]
+            for (replay, prompt), answer in zip(prompts, answers, strict=True):
+                turns.append(Asked(replay.episode.seed, replay.finish(), prompt.grounded, answer))
+            running = [replay for replay, _ in prompts]
     if not turns:
         raise UserError(f"in {n_episodes} episodes of {task.id} the rules spoke alone: there was nothing to ask")
     regenerated = [turn.answer.texts[0] for turn in turns if len(turn.answer.texts) > 1]
@@ -194,14 +194,15 @@ def _groups(turns: Sequence[Asked], key: Any) -> dict[str, list[Asked]]:
 
 
 def _badness(label: str, share: Share) -> tuple[float, float, str]:
-    # By turns and not by share: what is asked once is 0 or 100 %. Without a yes or no, only silence is a fault to see.
+    # By turns and not by share: the share of a topic asked once is 0 or 100 %. Without a yes or no, only a missing
+    # answer is a visible fault.
     wrong = 0.0 if share.agreement is None else share.compared * (1 - share.agreement)
     faults = max(wrong, share.asked * share.replaced)
     return (-faults, -faults / share.asked, label)
 
 
 def _interval(turns: Sequence[Asked], seed: int) -> tuple[float, float] | None:
-    """Over the episodes and not the turns: the turns of an episode are about the same secret."""
+    """Bootstrapped over the episodes and not the turns: the turns of an episode are about the same secret."""
     episodes: dict[int, list[bool]] = {}
     for turn in turns:
         if turn.agrees is not None:
@@ -216,7 +217,7 @@ def _interval(turns: Sequence[Asked], seed: int) -> tuple[float, float] | None:
 
 
 def markdown(agreement: Agreement) -> str:
-    """The comparison as Markdown: the shares, then a table of what was asked about, most faults first."""
+    """The comparison as Markdown: the shares, then a table of topics, most faults first."""
     total = agreement.total
     lines = [
         f"### {markdown_line(f'{agreement.task}, {agreement.config} (version {agreement.task_version})')}",
@@ -233,7 +234,7 @@ def markdown(agreement: Agreement) -> str:
         lines.append(f"| **agreement** (95 %: {low:.1%} to {high:.1%}) | {total.compared} | {total.agreement:.1%} |")
     for name, share in agreement.by_reply.items():
         lines.append(f"| agreement where it is {name} | {share.compared} | {share.agreement:.1%} |")
-    shown = list(agreement.by_label.items())[:SHOWN]
+    shown = list(agreement.by_label.items())[:ROWS]
     lines += ["", f"By what was asked about, most faults first ({len(shown)} of {len(agreement.by_label)}):", ""]
     lines += ["| about | turns | replaced | compared | agreement |", "|---|---:|---:|---:|---:|"]
     for label, share in shown:
@@ -248,7 +249,7 @@ def markdown(agreement: Agreement) -> str:
 
 
 def figure(agreement: Agreement) -> "Figure":
-    """Bars of the agreement (or of what was answered) by what was asked about (how often), most faults first."""
+    """Bars of the agreement (or of the answered share) by topic (number of turns), most faults first."""
     compared = agreement.total.agreement is not None
     shares = {
         f"{one_line(label, 30)} ({share.compared if compared else share.asked})": (

@@ -1,4 +1,4 @@
-"""The chat oracle: an OpenAI-compatible endpoint answers, asked with patience and within a budget."""
+"""The chat oracle: an OpenAI-compatible endpoint answers, with retries and within a budget."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from lmrl_eval.oracles.model import ModelOracle, OracleError, attempt_seed
 
 
 class ChatOracle(ModelOracle):
-    """Asks an endpoint for each reply; temperature 0 first, 1 when it is asked again. See `ChatClient`.
+    """Asks an endpoint for each reply: at temperature 0 first, at 1 when it asks again. See `ChatClient`.
 
     Args:
         spec (`str`): `chat:MODEL@URL`.
-        seed (`int`, *optional*, defaults to `0`): sent along with each request, with the episode's own mixed in.
-        max_tokens (`int`, *optional*, defaults to `64`): the longest reply.
-        budget (`int`, *optional*): the most requests, retries included.
-        concurrency (`int`, *optional*, defaults to `8`): requests under way at the same time.
+        seed (`int`, *optional*, defaults to `0`): sent with each request, mixed with the seed of the episode.
+        max_tokens (`int`, *optional*, defaults to `64`): the maximum length of a reply.
+        budget (`int`, *optional*): the maximum number of requests, retries included.
+        concurrency (`int`, *optional*, defaults to `8`): the number of simultaneous requests.
         timeout (`float`, *optional*, defaults to `120`): seconds for one answer.
         first_wait (`float`, *optional*, defaults to `0.5`): seconds before the second try; doubled from try to try.
 
@@ -61,7 +61,7 @@ class ChatOracle(ModelOracle):
             raise OracleError(str(error)) from None
 
     def question(self, view: Conversation, attempt: int) -> Question:
-        """What is sent for a dialogue."""
+        """The question that a dialogue becomes."""
         messages = [{"role": turn.role, "content": turn.content} for turn in view.visible]
         noise = (attempt_seed(self.seed, attempt), view.seed, len(view.turns))
         return Question(messages, 0.0 if attempt == 0 else 1.0, noise)

@@ -1,4 +1,4 @@
-"""The language-model oracle: a checkpoint answers for all running episodes at once and encodes no dialogue twice."""
+"""The language-model oracle: a checkpoint answers all running episodes at once and encodes no dialogue twice."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 
 
 class LanguageModelOracle(ModelOracle):
-    """Speaks as a policy does, with the roles swapped: in an oracle's dialogue the model is the assistant.
+    """Plays a language-model policy with the roles swapped: in an oracle's dialogue the model is the assistant.
 
-    What it says depends on the model, the seeds and the dialogue. A dialogue longer than the model can read is cut off
-    on the left, its instructions first; use a model that takes a whole episode.
+    Replies depend on the model, the seeds and the dialogue. A dialogue that is longer than the model's context is
+    truncated on the left, instructions first; use a model whose context takes a whole episode.
 
     Args:
-        policy (`LanguageModelPolicy`): at temperature 0; writes at most as many tokens as a reply has.
-        spec (`str`): what the user named it by.
-        seed (`int`, *optional*, defaults to `0`): of the sampling when it is asked again.
-        checkpoint (`Mapping`, *optional*): where the weights are from, kept in scores.
+        policy (`LanguageModelPolicy`): of temperature 0; writes at most as many tokens as a reply has.
+        spec (`str`): the user's name for the oracle.
+        seed (`int`, *optional*, defaults to `0`): seed of the sampling when the model is asked again.
+        checkpoint (`Mapping`, *optional*): the origin of the weights, copied into scores.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class LanguageModelOracle(ModelOracle):
         self.checkpoint = dict(checkpoint or {})
         self.policies = [policy]
         for attempt in range(1, ATTEMPTS):
-            # A twin with a memory of its own: few are asked again, and the others' keys and values stay at hand.
-            twin = policy.greedy()
-            twin.temperature = 1.0
-            twin.seed = attempt_seed(seed, attempt)
-            self.policies.append(twin)
+            # A copy with a cache of its own: few dialogues are asked again, and the first policy keeps its cache.
+            sampler = policy.greedy()
+            sampler.temperature = 1.0
+            sampler.seed = attempt_seed(seed, attempt)
+            self.policies.append(sampler)
 
     def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
         return self.policies[attempt].act(views)
@@ -42,5 +42,5 @@ class LanguageModelOracle(ModelOracle):
         return {"spec": self.spec, "weights_sha256": self.checkpoint.get("weights_sha256"), **settings}
 
     def work(self) -> dict[str, float]:
-        counted = [policy.statistics() for policy in self.policies]
-        return {name: sum(each[name] for each in counted) for name in counted[0]}
+        statistics = [policy.statistics() for policy in self.policies]
+        return {name: sum(counts[name] for counts in statistics) for name in statistics[0]}

@@ -1,4 +1,4 @@
-"""What every model that answers in a dialogue simulator shares: ask, read strictly, ask again, and fall back."""
+"""The model oracle: asks a model for a reply, checks it strictly, asks again, and falls back."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -14,16 +14,16 @@ COUNTS = ("asked", "regenerated", "replaced")
 
 
 class OracleError(UserError):
-    """The oracle cannot answer any more, whatever is asked: its endpoint fails, or its budget is spent."""
+    """The oracle can answer no further prompt: its endpoint keeps failing, or its budget is spent."""
 
 
 class Answer(NamedTuple):
-    """What came of one prompt.
+    """The answer to one prompt.
 
     Args:
-        reply (`str`): what is said.
-        texts (`tuple[str, ...]`): what the model wrote, attempt by attempt; empty where the rules speak.
-        replaced (`bool`): whether none of them was a reply, so that the prompt's fallback is said.
+        reply (`str`): the reply that the simulator gets.
+        texts (`tuple[str, ...]`): the model's texts, attempt by attempt; empty where the rules speak.
+        replaced (`bool`): whether no text was a valid reply, so that the reply is the prompt's fallback.
     """
 
     reply: str
@@ -32,17 +32,18 @@ class Answer(NamedTuple):
 
 
 class ModelOracle(ABC):
-    """Answers with a model's words, as far as the simulator can read them.
+    """Answers with a model's texts where the simulator can read them.
 
-    All prompts of a turn are asked together. What is no reply is asked again, sampled, twice at most; then the
-    prompt's fallback is said. Where the rules decide what is said, nobody is asked.
+    All prompts of a turn are sent to the model together. A text that is not a valid reply is requested up to two more
+    times, with sampling; then the prompt's fallback is used. Where the rules decide the reply, the model is not asked.
 
     Args:
-        spec (`str`): what the user named it by; kept in scores.
-        seed (`int`): of the sampling, beside each episode's own.
+        spec (`str`): the user's name for the oracle, copied into scores.
+        seed (`int`): seed of the sampling, beside that of each episode.
 
     Attributes:
-        batch_size (`int`, *optional*): more episodes at a time make nothing faster and are lost when it fails.
+        batch_size (`int`, *optional*): the most episodes worth playing at a time; more are not faster, and they are
+            lost if the oracle fails.
     """
 
     batch_size: int | None = None
@@ -57,25 +58,25 @@ class ModelOracle(ABC):
 
     @abstractmethod
     def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
-        """One text for each dialogue: the likeliest at attempt 0, a sample later.
+        """One text for each dialogue: the most likely one at attempt 0, a sample later.
 
         Raises:
-            OracleError: if there is no answer to be had.
+            OracleError: if the model cannot answer.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What a score tells about this oracle; no secrets."""
+        """The facts about this oracle that a score records; no secrets."""
 
     def work(self) -> dict[str, float]:
-        """What the answers cost (tokens, requests); the only counts that may differ from run to run."""
+        """The cost of the answers (tokens, requests); only these counts may differ from run to run."""
         return {}
 
     def answer(self, prompts: Sequence[Prompt]) -> list[str]:
         return [answer.reply for answer in self.ask(prompts)]
 
     def ask(self, prompts: Sequence[Prompt]) -> list[Answer]:
-        """`answer`, with what the model wrote."""
+        """`answer`, together with the model's texts."""
         views = {index: prompt.view() for index, prompt in enumerate(prompts) if prompt.view is not None}
         texts: dict[int, list[str]] = {index: [] for index in views}
         replies: dict[int, str] = {}
@@ -83,8 +84,7 @@ class ModelOracle(ABC):
             waiting = [index for index in views if index not in replies]
             if not waiting:
                 break
-            written = self.write([views[index] for index in waiting], attempt)
-            for index, text in zip(waiting, written, strict=True):
+            for index, text in zip(waiting, self.write([views[index] for index in waiting], attempt), strict=True):
                 texts[index].append(text)
                 reply = prompts[index].parse(text)
                 if reply is not None:
@@ -103,21 +103,21 @@ class ModelOracle(ABC):
 
     def statistics(self) -> dict[str, float]:
         """Counts since the oracle was made: `asked` (prompts), `regenerated` (of those, asked more than once),
-        `replaced` (of those, never answered), and what it cost."""
+        `replaced` (of those, never answered), and `work`."""
         return {name: float(self._counts[name]) for name in COUNTS} | self.work()
 
     def begin(self) -> None:
-        """Begins the episodes' counts anew: what was left unfinished is not counted."""
+        """Drops the counts of unfinished episodes."""
         self._by_seed.clear()
 
     def counts(self, seed: int) -> dict[str, int]:
-        """The counts of the episode of that seed, which is over."""
-        counted = self._by_seed.pop(seed, Counter())
-        return {name: counted[name] for name in COUNTS}
+        """The counts of the finished episode of that seed."""
+        counts = self._by_seed.pop(seed, Counter())
+        return {name: counts[name] for name in COUNTS}
 
 
 def attempt_seed(seed: int, attempt: int) -> int:
-    """The seed of a later attempt: not a neighbour of `seed`, which a policy may have."""
+    """The seed of a later attempt; mixed, because a policy may use a neighbor of `seed`."""
     import numpy as np
 
     return int(np.random.SeedSequence([seed, 0x0AC1E, attempt]).generate_state(1)[0])

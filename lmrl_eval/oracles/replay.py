@@ -8,15 +8,15 @@ from lmrl_data.errors import UserError
 from lmrl_data.rollout import EpisodeRecorder
 
 
-class Replay:
+class DialogueReplay:
     """Replays an episode: call `ask`, then `finish`, until `ask` returns `None`.
 
     Args:
         simulator (`Simulator`): of the episode's task and config.
-        episode (`Episode`): what the agent and the other side said.
+        episode (`Episode`): the dialogue of the agent and the other side.
 
     Raises:
-        UserError: if the episode cannot be played again.
+        UserError: if the episode cannot be replayed.
     """
 
     def __init__(self, simulator: Any, episode: Episode) -> None:
@@ -51,9 +51,9 @@ class Replay:
 
     def finish(self) -> str:
         """Gives the simulator the episode's own reply and returns what the turn was about."""
-        action, said = self._left.pop(0)
-        step = self.simulator.finish(said.content)
-        self._check(step[:2] == (said.content, action.reward), len(self._left))
+        action, reply = self._left.pop(0)
+        step = self.simulator.finish(reply.content)
+        self._check(step[:2] == (reply.content, action.reward), len(self._left))
         self._ended = self._recorder.add(action.content, step)
         return self.simulator.topic(step[4])
 

@@ -224,7 +224,7 @@ def test_the_command_draws_prints_and_says_what_it_left_out(
     ]
     page = Path("made/curves.md").read_text()
     assert page.startswith(printed.out.partition("\n\nwrote")[0])
-    assert "    lmrl-eval report --curves runs/ppo runs/base runs/ppo.log runs/ppo/ --out made\n" in page
+    assert "    lmrl-eval report --curves runs/ppo runs/base runs/ppo.log runs/ppo --out made\n" in page
     assert Path("made/curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -438,7 +438,7 @@ def test_what_is_not_to_be_had_here_is_unchecked(change: dict[str, Any], message
 
 def test_more_episodes_than_are_played_again_are_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lmrl_eval.verify.MAX_SHARE", 0)
-    assert "no more than 0 are played again" in verify_results(play("maze")).problems[0]
+    assert "no more than 0 are replayed" in verify_results(play("maze")).problems[0]
 
 
 @pytest.mark.parametrize("opponent", ["movetime100", "nodes10000", "depth1"])

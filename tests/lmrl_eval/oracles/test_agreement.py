@@ -12,7 +12,7 @@ import lmrl_data.tasks
 from lmrl_data import Conversation, Turn, UserError, get_task
 from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.agreement import markdown, measure, yes_or_no
-from lmrl_eval.oracles.replay import Replay
+from lmrl_eval.oracles.replay import DialogueReplay
 
 Say = Callable[[Conversation, int], str]
 
@@ -104,7 +104,7 @@ def test_yes_and_no_are_words_at_the_beginning() -> None:
 
 def test_an_episode_that_differs_is_named_with_its_turn() -> None:
     episode = TASK.generate(TASK.simulator(), 3)
-    replay = Replay(TASK.simulator(), episode)
+    replay = DialogueReplay(TASK.simulator(), episode)
     count = 0
     while replay.ask() is not None:
         replay.finish()
@@ -112,7 +112,7 @@ def test_an_episode_that_differs_is_named_with_its_turn() -> None:
     assert count == 4
     paid = dataclasses.replace(episode.turns[3], reward=-5.0)
     other = dataclasses.replace(episode, turns=(*episode.turns[:3], paid, *episode.turns[4:]))
-    replay = Replay(TASK.simulator(), other)
+    replay = DialogueReplay(TASK.simulator(), other)
     replay.ask()
     replay.finish()
     replay.ask()
@@ -120,9 +120,9 @@ def test_an_episode_that_differs_is_named_with_its_turn() -> None:
         replay.finish()
     begun = dataclasses.replace(episode, turns=(Turn("user", "Hello"), *episode.turns[1:]))
     with pytest.raises(UserError, match=r"\(turn 0\)"):
-        Replay(TASK.simulator(), begun)
+        DialogueReplay(TASK.simulator(), begun)
     longer = dataclasses.replace(episode, turns=(*episode.turns, *episode.turns[-2:]))
-    replay = Replay(TASK.simulator(), longer)
+    replay = DialogueReplay(TASK.simulator(), longer)
     for _ in range(4):
         replay.ask()
         replay.finish()
@@ -133,10 +133,10 @@ def test_an_episode_that_differs_is_named_with_its_turn() -> None:
 def test_converted_data_and_other_tasks_cannot_be_replayed() -> None:
     episode = TASK.generate(TASK.simulator(), 3)
     with pytest.raises(UserError, match="converted data has no seeds"):
-        Replay(TASK.simulator(), dataclasses.replace(episode, seed=-1))
+        DialogueReplay(TASK.simulator(), dataclasses.replace(episode, seed=-1))
     maze = get_task("maze")
     with pytest.raises(UserError, match="maze has no dialogue"):
-        Replay(maze.simulator(config=maze.default_config), dataclasses.replace(episode, task="maze"))
+        DialogueReplay(maze.simulator(config=maze.default_config), dataclasses.replace(episode, task="maze"))
 
 
 # --- the command
