@@ -28,4 +28,4 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:
-        raise UserError(f"{module} is not installed; run: pip install 'lmrl[{extra}]'") from None
+        raise UserError(f"{module.partition('.')[0]} is not installed; run: pip install 'lmrl[{extra}]'") from None

@@ -126,11 +126,8 @@ def figure_of(width: float, height: float, rows: int = 1, columns: int = 1) -> t
     Raises:
         UserError: if Matplotlib is not installed.
     """
-    require("matplotlib", extra="eval")
-    from matplotlib.figure import Figure
-
     # Not pyplot's figure: that would need a display and keep global state.
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    figure = require("matplotlib.figure", extra="eval").Figure(figsize=(width, height), layout="constrained", dpi=150)
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
