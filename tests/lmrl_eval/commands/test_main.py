@@ -166,7 +166,7 @@ def test_a_missing_matplotlib_says_how_to_install_it(lmrl_eval: Run, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     code, _, errors = lmrl_eval("report", "r")
     assert code == 2
-    assert 'run: pip install "lmrl[eval]"' in errors
+    assert "run: pip install 'lmrl[eval]'" in errors
 
 
 def test_help_has_examples_and_needs_no_torch() -> None:
