@@ -25,10 +25,9 @@ from typing import Any
 from lmrl_data import Episode, get_task, rollout
 from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money
-from lmrl_data.tasks.car_dealer.parser import read
 from lmrl_data.tasks.car_dealer.players import RULES
-from lmrl_data.tasks.car_dealer.profile import STRATEGIES, best_price, fancy_optimum
-from lmrl_data.tasks.car_dealer.simulator import fancy
+from lmrl_data.tasks.car_dealer.profile import STRATEGIES, best_price, fancy, fancy_optimum
+from lmrl_data.tasks.car_dealer.reading.line import read
 
 TASK = get_task("car_dealer")
 PRICED = ("offer", "offer_short", "offer_discount", "offer_percent", "meet_halfway", "firm")

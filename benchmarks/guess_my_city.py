@@ -1,7 +1,7 @@
 """How good and how fast Guess My City is: leaks, what tells cities apart, the expert, speed, how the data varies.
 
     python benchmarks/guess_my_city.py
-    python benchmarks/guess_my_city.py --questions FILE.tsv [--matcher embeddings] [--misses]
+    python benchmarks/guess_my_city.py --questions FILE.tsv [--misses]
 
 Without a file it prints one line of JSON. With a file of questions (`question TAB topic` under a
 head; a topic is an intent, `guess`
@@ -18,24 +18,24 @@ from pathlib import Path
 from lmrl_data import get_task, rollout
 from lmrl_data.task import EVALUATION_SEED
 from lmrl_data.tasks.guess_my_city.answers import wordings
+from lmrl_data.tasks.guess_my_city.data_facts import data_facts
 from lmrl_data.tasks.guess_my_city.facts import cities, fold, leaks, word_list
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, questions
 from lmrl_data.tasks.guess_my_city.players import knowledge
 from lmrl_data.tasks.guess_my_city.questions import read
-from lmrl_data.tasks.guess_my_city.simulator import data_facts
 
 CITY = get_task("guess_my_city")
 EPISODES = 10_000
 
 
-def topic_of(question: str, matcher: str) -> tuple[str, bool]:
+def topic_of(question: str) -> tuple[str, bool]:
     """What a question was read as, and whether it is a yes/no question by its first word or by how it was read."""
-    reading = read(question, matcher)
+    reading = read(question)
     polar = reading.polar or fold(question).split()[0] in word_list("auxiliary") - {"can", "could", "would", "will"}
     return ("guess" if reading.act == "guess" else reading.intent or "none"), polar
 
 
-def score_questions(path: Path, matcher: str, misses: bool) -> None:
+def score_questions(path: Path, misses: bool) -> None:
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
@@ -43,7 +43,7 @@ def score_questions(path: Path, matcher: str, misses: bool) -> None:
         topics = topic.strip().split("|")
         if not question.strip() or not topic.strip():
             continue
-        found, polar = topic_of(question, matcher)
+        found, polar = topic_of(question)
         special = [each for each in topics if each in ("none", "guess")]
         groups = special[:1] or ["in scope", "yes/no" if polar else "open"]
         for group in groups:
@@ -87,11 +87,10 @@ def told_apart(config: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--questions", type=Path)
-    parser.add_argument("--matcher", default="lexical")
     parser.add_argument("--misses", action="store_true")
     given = parser.parse_args()
     if given.questions:
-        score_questions(given.questions, given.matcher, given.misses)
+        score_questions(given.questions, given.misses)
         return
     sentences, leaks_found = leaking()
     result: dict[str, object] = {"sentences": sentences, "leaks": leaks_found}

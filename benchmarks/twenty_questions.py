@@ -1,7 +1,7 @@
 """Twenty Questions: how well free questions are understood, how fast it plays, how varied its data is.
 
     python benchmarks/twenty_questions.py
-    python benchmarks/twenty_questions.py --questions FILE.tsv --misses [--matcher embeddings]
+    python benchmarks/twenty_questions.py --questions FILE.tsv --misses
 
 Without a file it prints one line of JSON. A file of questions has the columns `question`, `object` and `gold` (`yes`,
 `no`, or `out` for what nothing known answers).
@@ -22,7 +22,7 @@ def rate(hits: list[bool]) -> float | None:
     return round(sum(hits) / len(hits), 4) if hits else None
 
 
-def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
+def score(path: Path, misses: bool) -> dict[str, Any]:
     """How often the answers are the right ones, and what is out of scope is seen to be.
 
     `accuracy` counts the answers to what can be answered, whether or not they were found by accident; `all_accuracy`
@@ -31,7 +31,7 @@ def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     names = head.split("\t")
     rows = [dict(zip(names, line.split("\t"), strict=False)) for line in lines if line.strip()]
-    read, facts = reader(matcher).read, knowledge()
+    read, facts = reader().read, knowledge()
     answered: list[tuple[str, bool, bool, Reading, str]] = []
     for row in rows:
         reading = read(row["question"])
@@ -46,7 +46,6 @@ def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
     guesses = [(gold, right, reading) for gold, right, _, reading, _ in answered if reading.guess is not None]
     return {
         "questions": len(rows),
-        "matcher": matcher,
         "all_accuracy": rate([right for _, right, *_ in answered]),
         "accuracy": rate([right for gold, right, *_ in answered if gold != "out"]),
         "yes_recall": rate([right for gold, right, *_ in answered if gold == "yes"]),
@@ -61,7 +60,7 @@ def score(path: Path, matcher: str, misses: bool) -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Experts, contradictions, speed and diversity."""
     from lmrl_data import get_task, rollout
-    from lmrl_data.tasks.twenty_questions.simulator import diversity
+    from lmrl_data.dialogue.diversity import Diversity
 
     task = get_task("twenty_questions")
     simulator = task.simulator()
@@ -97,6 +96,7 @@ def measure() -> dict[str, Any]:
     for episode in episodes:
         episode.to_row()
     build = len(episodes) / (time.process_time() - begin)
+    diversity = Diversity(episodes)
     return {
         "benchmark": "twenty_questions",
         "python": platform.python_version(),
@@ -108,18 +108,19 @@ def measure() -> dict[str, Any]:
         "meanings_asked": len(seen),
         "turns_per_s": round(turns_per_s),
         "episodes_and_rows_per_s": round(build),
-        **diversity(episodes),
+        "distinct_3": round(diversity.distinct_trigrams, 4),
+        "duplicate_episodes": round(diversity.repeated_dialogues / len(episodes), 4),
+        "distinct_questions": len(diversity.texts),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, metavar="FILE.tsv")
-    parser.add_argument("--matcher", choices=["lexical", "embeddings"], default="lexical")
     parser.add_argument("--misses", action="store_true", help="print what was answered wrongly")
     arguments = parser.parse_args()
     if arguments.questions:
-        print(json.dumps(score(arguments.questions, arguments.matcher, arguments.misses)))
+        print(json.dumps(score(arguments.questions, arguments.misses)))
     else:
         print(json.dumps(measure()))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmrl_data.config import Config, ReferenceReturns
-from lmrl_data.dialogue.simulator import GroundedSimulator, reply_line
+from lmrl_data.dialogue.simulator import Answer, GroundedSimulator, reply_line
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.rollout import play_episode as play
 from lmrl_data.simulator import Simulator, Step
@@ -33,12 +33,13 @@ class FruitSimulator(GroundedSimulator):
         self.asked = 0
         return "Questions:", {"fruit": self.fruit}
 
-    def _consider(self, action: str) -> str:
+    def _consider(self, action: str) -> Answer:
         word = action[:50].lower().removeprefix("is it ").rstrip("?")
-        self.won = self._rules_speak = word == self.fruit
+        self.won = word == self.fruit
         self.match = word if word in WORDS else None
         self.yes = self.won or word in FRUITS[self.fruit]
-        return ("Yes" if self.yes else "No") + ("." if self.config == "closed" else f", {word[:20]}.")
+        reply = ("Yes" if self.yes else "No") + ("." if self.config == "closed" else f", {word[:20]}.")
+        return Answer(reply, None if self.won else "No." if self.config == "closed" else reply)
 
     def _conclude(self, reply: str) -> Step:
         self.asked += 1
@@ -60,9 +61,6 @@ class FruitSimulator(GroundedSimulator):
             word = line.lower().rstrip(".!")
             return {"yes": "Yes.", "no": "No."}.get(word)
         return None if self.fruit in line.lower() else line
-
-    def _fallback(self, grounded: str) -> str:
-        return "No." if self.config == "closed" else grounded
 
 
 class Scripted(ModelOracle):

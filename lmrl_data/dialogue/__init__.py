@@ -1,1 +1,1 @@
-"""What the three word games share: simulators that know their answers, and what reads and words them."""
+"""What the three word games share: the simulator, numbers, articles, asset files and the diversity of questions."""

@@ -1,8 +1,8 @@
-"""Dialogue simulators with two kinds of reply behind one interface: grounded in rules and knowledge, or a model's.
+"""Dialogue simulators whose replies come from rules and knowledge, or from a language model that words them.
 
-The rules always decide: what a turn is worth, what is true, when it is over. They also write a reply of their own, the
-grounded one, which costs nothing. A language model as oracle may say it in other words; what it writes is parsed
-strictly and never decides the outcome.
+The rules decide what a turn is worth, what is true and when the episode ends. They also write a reply, the grounded
+one, which costs nothing. A language model as oracle may reword it. The simulator parses the model's text strictly, and
+that text never decides the outcome.
 """
 
 import re
@@ -12,25 +12,25 @@ from typing import Any, ClassVar, NamedTuple
 
 from lmrl_data.config import Config
 from lmrl_data.episode import Turn
+from lmrl_data.errors import UserError
 from lmrl_data.policy import Conversation
 from lmrl_data.simulator import DialogueSimulator, Oracle, Step
 from lmrl_data.text import quoted
 
-# Every reply is made of these: printable ASCII, one line.
-REPLY_CHARSET = "".join(map(chr, range(32, 127)))
+REPLY_CHARSET = "".join(map(chr, range(32, 127)))  # every reply is one line of printable ASCII
 MAX_REPLY = 400  # characters
 
 
 class Prompt(NamedTuple):
-    """One turn of a dialogue, as an oracle is asked about it.
+    """What an oracle gets to answer one turn of a dialogue.
 
     Args:
         grounded (`str`): the reply that rules and knowledge give.
-        view (`Callable[[], Conversation]`, *optional*): makes the dialogue as a model sees it, the same object in all
-            turns of an episode: roles swapped, so that the model is the assistant, and the agent's texts quoted.
-            `None` where the rules decide what is said, as after a right guess: then nobody is asked.
-        parse (`Callable[[str], str | None]`): a model's text as a reply, or `None` if it is none.
-        fallback (`str`): the reply, if the model never gives one.
+        view (`Callable[[], Conversation]`, *optional*): returns the dialogue as a model sees it: the model is the
+            assistant, and the agent's texts are quoted. All turns of an episode share one object. `None` where only
+            the rules may reply, as after a right guess; then no model is asked.
+        parse (`Callable[[str], str | None]`): turns a model's text into a reply; `None` rejects the text.
+        fallback (`str`): the reply if every text of the model is rejected.
     """
 
     grounded: str
@@ -40,20 +40,31 @@ class Prompt(NamedTuple):
 
 
 class Grounded:
-    """The default oracle: no model, the simulator's own reply."""
+    """The default oracle: it asks no model and gives the grounded reply."""
 
     def answer(self, prompts: Sequence[Prompt]) -> list[str]:
         return [prompt.grounded for prompt in prompts]
 
     def __reduce__(self) -> str:
-        return "GROUNDED"  # one object in a process, also after pickling
+        return "GROUNDED"  # unpickling gives the process's one object
 
 
 GROUNDED = Grounded()
 
 
+def without_matcher(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Reset options without `matcher`, which older results name.
+
+    Raises:
+        UserError: if it is anything but `lexical`, the only matcher that is left.
+    """
+    if options.get("matcher", "lexical") != "lexical":
+        raise UserError(f"matcher={str(options['matcher'])[:80]} is gone: questions are matched by their words only")
+    return {name: value for name, value in options.items() if name != "matcher"}
+
+
 def reply_line(text: str, roles: Sequence[str] = ()) -> str | None:
-    """A model's text as one line of printable ASCII, or `None` where it is empty, long, or plays another role.
+    """A model's text as one line of printable ASCII, or `None` if it is empty, too long, or speaks for a role.
 
     Args:
         text (`str`): what the model wrote.
@@ -70,20 +81,36 @@ def reply_line(text: str, roles: Sequence[str] = ()) -> str | None:
     return line
 
 
+class Answer(NamedTuple):
+    """What the rules reply to one text of the agent.
+
+    Args:
+        grounded (`str`): the rules' own reply.
+        fallback (`str`, *optional*): the reply if a model is asked and gives none. `None` where only the rules may
+            reply: then no model is asked.
+    """
+
+    grounded: str
+    fallback: str | None = None
+
+
 class GroundedSimulator(DialogueSimulator[Prompt]):
     """A dialogue simulator that can answer by itself.
 
-    Subclasses write `_begin` (a new episode), `_consider` (reads the agent's text, decides, and writes the grounded
-    reply) and `_conclude` (the step, given the reply that was said); and for models `_system`, `_quote` and `_parse`.
+    Subclasses write `_begin` (starts an episode), `_consider` (reads the agent's text, decides, and returns the rules'
+    answer) and `_conclude` (makes the step from the reply that was given). For models they write `_system`, and may
+    override `_quote` and `_parse`.
 
     Args:
-        oracle (`Oracle`, *optional*): who speaks; the rules themselves by default.
+        config (`Config`): the task's config.
+        oracle (`Oracle`, *optional*): gives the replies; the rules themselves by default.
+        render_mode (`str`, *optional*): `"ansi"`, or `None` for none.
+        options (`Mapping`, *optional*): reset options that hold for every reset.
     """
 
-    reply_tokens = 64  # the longest reply of a model
-    view_history: int | None = None  # how many of the latest texts a model sees
     roles: ClassVar[tuple[str, ...]] = ()  # the speakers, whose labels a model's reply must not begin with
-    _rules_speak = False  # set by `_consider`: this turn's reply is the rules' own
+    reply_tokens = 64  # the most tokens of a model's reply
+    view_history: int | None = None  # how many of the latest texts a model sees; `None` for all
 
     def __init__(
         self,
@@ -95,27 +122,29 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
         super().__init__(config, oracle or GROUNDED, render_mode, options)
 
     def _reset(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        self._texts: list[str] = []  # what a model was told and what was replied, in turn
-        self._shown: Conversation | None = None
+        self._texts: list[str] = []  # the agent's quoted texts and the replies, in turn
+        self._conversation: Conversation | None = None  # as a model sees it; made when a model first asks for it
         return self._begin(options)
 
     def prompt(self, action: str) -> Prompt:
-        self._rules_speak = False
-        grounded = self._consider(action)
+        grounded, fallback = self._consider(action)
         self._texts.append(self._quote(action))
-        return Prompt(grounded, None if self._rules_speak else self._view, self._parse, self._fallback(grounded))
+        if fallback is None:
+            return Prompt(grounded, None, self._parse, grounded)
+        return Prompt(grounded, self._view, self._parse, fallback)
 
     def advance(self, reply: str) -> Step:
         self._texts.append(reply)
         return self._conclude(reply)
 
     def _view(self) -> Conversation:
-        if self._shown is None:
-            self._shown = Conversation(self.np_random_seed or 0, self.view_history, [Turn("system", self._system())])
-        turns = self._shown.turns
+        if self._conversation is None:
+            system = Turn("system", self._system())
+            self._conversation = Conversation(self.np_random_seed or 0, self.view_history, [system])
+        turns = self._conversation.turns
         for index in range(len(turns) - 1, len(self._texts)):
             turns.append(Turn("assistant" if index % 2 else "user", self._texts[index]))
-        return self._shown
+        return self._conversation
 
     def topic(self, info: Mapping[str, Any]) -> str:
         """What a turn was about, by the step's `info`; `lmrl-eval agreement` groups replies by it."""
@@ -125,22 +154,19 @@ class GroundedSimulator(DialogueSimulator[Prompt]):
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]: ...
 
     @abstractmethod
-    def _consider(self, action: str) -> str: ...
+    def _consider(self, action: str) -> Answer: ...
 
     @abstractmethod
     def _conclude(self, reply: str) -> Step: ...
 
     @abstractmethod
     def _system(self) -> str:
-        """What a model is told of its part in this episode."""
+        """The system text that tells a model its part in this episode."""
 
     def _quote(self, action: str) -> str:
-        """The agent's text as a model is shown it: data, never more."""
+        """The agent's text as a model sees it, as data."""
         return quoted(action)
 
     def _parse(self, text: str) -> str | None:
+        """A model's text as a reply, or `None` if it is not usable."""
         return reply_line(text, self.roles)
-
-    def _fallback(self, grounded: str) -> str:
-        """What is said if a model gives no reply."""
-        return grounded

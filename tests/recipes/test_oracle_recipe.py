@@ -18,6 +18,7 @@ from trl import ModelConfig, ScriptArguments
 
 import lmrl_data.tasks
 from lmrl_data import Conversation, Episode, Turn, UserError, rollout
+from lmrl_data.dialogue.simulator import Answer
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval import load_oracle
 from lmrl_eval.oracles.agreement import measure
@@ -99,10 +100,9 @@ def test_a_model_is_trained_on_what_it_will_be_shown(tokenizer: Any) -> None:
 
 def test_what_the_rules_said_is_read_and_not_learned() -> None:
     class SpeakingRules(FruitSimulator):
-        def _consider(self, action: str) -> str:
-            grounded = super()._consider(action)
-            self._rules_speak = self.won or "round" in action
-            return grounded
+        def _consider(self, action: str) -> Answer:
+            answer = super()._consider(action)
+            return Answer(answer.grounded) if "round" in action else answer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(lmrl_data.tasks.TASKS, "toy", "toy_dialogue:TASK")

@@ -2,9 +2,10 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.car_dealer.data_facts import data_facts
 from lmrl_data.tasks.car_dealer.original import ORIGINAL
-from lmrl_data.tasks.car_dealer.players import BEHAVIORS, Concise, Features, Generous, Random, Reader
-from lmrl_data.tasks.car_dealer.simulator import MAX_TURNS, SOURCE, CarDealerSimulator, data_facts
+from lmrl_data.tasks.car_dealer.players import BEHAVIORS, SOURCE, Concise, Features, Generous, Random, Reader
+from lmrl_data.tasks.car_dealer.simulator import MAX_TURNS, CarDealerSimulator
 
 TASK = Task(
     id="car_dealer",

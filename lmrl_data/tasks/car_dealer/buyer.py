@@ -8,8 +8,8 @@ import random
 from typing import NamedTuple
 
 from lmrl_data.tasks.car_dealer.catalog import Car, catalogue
-from lmrl_data.tasks.car_dealer.parser import SellerAct
 from lmrl_data.tasks.car_dealer.profile import CONCESSIONS, Profile, worth
+from lmrl_data.tasks.car_dealer.reading.line import SellerAct
 
 TOLERANCE = {
     "abusive": 5.0, "angry": 5.0, "insulting": 5.5, "polite": 7.0, "respectful": 7.0, "rude": 5.5, "sarcastic": 6.0,

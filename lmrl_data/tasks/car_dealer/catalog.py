@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-ASSETS = Path(__file__).parent / "assets"
+from lmrl_data.dialogue.asset import table
+
 PERSONALITIES = (
     "abusive", "angry", "insulting", "polite", "respectful", "rude", "sarcastic", "talkative", "toxic",
     "uncommunicative",
@@ -72,11 +72,6 @@ class Car(NamedTuple):
         return f"{self.year} {self.brand} {self.model}" if self.year else f"{self.brand} {self.model}"
 
 
-def asset(name: str) -> str:
-    """The text of a file of this task."""
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
 def type_noun(name: str) -> str:
     """A type as a noun: 'luxury' is a luxury car."""
     return f"{name} car" if name in ("luxury", "electric") else name
@@ -84,24 +79,19 @@ def type_noun(name: str) -> str:
 
 @cache
 def catalogue() -> tuple[Car, ...]:
-    """All cars, as `assets/car_dealer/catalog.tsv` lists them."""
-    lines = [line.split("\t") for line in asset("catalog.tsv").splitlines() if line and not line.startswith("#")]
-    head, rows = lines[0], lines[1:]
-    cars = []
-    for row in rows:
-        car = dict(zip(head, row, strict=True))
-        cars.append(
-            Car(
-                car["brand"],
-                car["model"],
-                tuple(car["types"].split(",")),
-                int(car["price"]),
-                frozenset(name.strip() for name in car["features"].split(",")),
-                int(car["year"] or 0),
-                int(car["miles"] or 0),
-            )
+    """All cars, as `assets/catalog.tsv` lists them."""
+    return tuple(
+        Car(
+            row["brand"],
+            row["model"],
+            tuple(row["types"].split(",")),
+            int(row["price"]),
+            frozenset(name.strip() for name in row["features"].split(",")),
+            int(row["year"] or 0),
+            int(row["miles"] or 0),
         )
-    return tuple(cars)
+        for row in table("car_dealer", "catalog.tsv")
+    )
 
 
 def _spellings(model: str) -> set[tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """What the people in Car Dealer say: two grammars, read from text files, and the expander that draws sentences.
 
-`assets/car_dealer/buyer.txt` and `seller.txt` hold rules. A rule is an act, as `counter`, or a part of sentences:
+`assets/buyer.txt` and `assets/seller.txt` hold rules. A rule is an act, as `counter`, or a part of sentences:
 
     == counter [-uncommunicative] ==        tags in the head hold for every line below it
     [rude,angry] Nonsense. {price}, tops.   tags in front of a line say who may say it; with a minus, who may not
@@ -12,8 +12,10 @@ Case, spaces and a/an are put right after drawing, so that lines need not care w
 import functools
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
+
+from lmrl_data.dialogue.article import with_article
+from lmrl_data.dialogue.asset import asset
 
 SLOTS = ("want", "car", "price", "feature", "features", "type", "brand", "budget", "list_price", "discount", "percent")
 NO_ARTICLE = ("heated seats", "leather seats", "third-row seating", "blind spot monitoring", "Apple CarPlay")
@@ -22,7 +24,6 @@ _HEAD = re.compile(r"== (\w+)(?: \[([\w,-]+)\])? ==")
 _LINE = re.compile(r"(?:\[([\w,-]+)\] )?(.*)")
 _TOKEN = re.compile(r"(?:\b([Aa]) )?\{(\w+)\}|<(\w+)>|\(([^()]*)\)")
 _START = re.compile(r"(?:^|(?<!\.)[.!?] )[a-z]")
-_AN = re.compile(r"[AEIOaeio]|[Uu](?!s|ni)|[FHLMNRSX](?![a-z])|\$?(?:8|1[18](?:[,k]|\.\d+k|$))")
 _BITS = 30
 
 
@@ -32,14 +33,14 @@ def money(dollars: int) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def with_article(noun: str) -> str:
-    """A noun behind a or an, by its sound: an SUV, a used Audi; features that take no article are left alone."""
-    return noun if noun in NO_ARTICLE else f"an {noun}" if _AN.match(noun) else f"a {noun}"
+def noun_phrase(noun: str) -> str:
+    """A noun behind its article; features that take none are left alone."""
+    return noun if noun in NO_ARTICLE else with_article(noun)
 
 
 def listing(features: Iterable[str]) -> str:
     """Features as a sentence lists them: a sunroof, heated seats and Apple CarPlay."""
-    *front, last = map(with_article, features)
+    *front, last = map(noun_phrase, features)
     return f"{', '.join(front)} and {last}" if front else last
 
 
@@ -129,7 +130,7 @@ class Grammar:
 @functools.cache
 def load(name: str) -> Grammar:
     """The grammar `"buyer"` or `"seller"`."""
-    return Grammar((Path(__file__).parent / "assets" / f"{name}.txt").read_text(encoding="ascii"))
+    return Grammar(asset("car_dealer", f"{name}.txt"))
 
 
 def _expand(choice: Choice, number: int, slots: dict[str, str], pieces: list[str], values: list[str]) -> int:
@@ -140,7 +141,7 @@ def _expand(choice: Choice, number: int, slots: dict[str, str], pieces: list[str
             pieces.append(part)
         elif type(part) is Slot:
             value = slots[part[0]]
-            noun = with_article(value) if part[1] else value
+            noun = noun_phrase(value) if part[1] else value
             pieces.append("\0")
             values.append(noun if noun == value else part[1] + noun[1:])
         elif words := part[1]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lmrl_data.tasks.car_dealer.catalog import BUDGETS, Car, catalogue
-from lmrl_data.tasks.car_dealer.parser import hear, read
+from lmrl_data.tasks.car_dealer.reading.line import hear, read
 
 
 class BuyerLine(NamedTuple):

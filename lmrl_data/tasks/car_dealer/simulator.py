@@ -6,20 +6,20 @@ what the seller's lines say, and never on what they claim has happened. A sale i
 
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gymnasium import spaces
 
 from lmrl_data.config import Config
-from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, reply_line
-from lmrl_data.episode import Episode
+from lmrl_data.dialogue.asset import asset
+from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, Answer, GroundedSimulator, Prompt, reply_line
 from lmrl_data.simulator import Oracle, Step, check_options
 from lmrl_data.tasks.car_dealer.buyer import Buyer, Move
-from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES, asset, type_noun
-from lmrl_data.tasks.car_dealer.grammar import listing, load, money, with_article
-from lmrl_data.tasks.car_dealer.parser import hear, is_readable, read
+from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES, type_noun
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money, noun_phrase
 from lmrl_data.tasks.car_dealer.profile import Profile, draw_profile, fancy, revenue
+from lmrl_data.tasks.car_dealer.reading.line import hear, is_readable, read
 from lmrl_data.text import one_line, quoted
 
 FIRST = "Start"
@@ -66,14 +66,15 @@ class CarDealerSimulator(GroundedSimulator):
         self.lines = []
         return FIRST, {"buyer": {**self.profile._asdict(), "features": list(self.profile.features)}}
 
-    def _consider(self, action: str) -> str:
+    def _consider(self, action: str) -> Answer:
         self.act = read(action)
         self.valid = is_readable(self.act, action)
         self.move = self.buyer.hear(self.act, action[:500], self.valid)
         if self.move.decision is None and self.buyer.turn >= MAX_TURNS:
             self.move = self.buyer.last_word()
         self.lines.append(("Seller", action))
-        return self._say(self.move)
+        reply = self._say(self.move)
+        return Answer(reply, fallback=reply)
 
     def _conclude(self, reply: str) -> Step:
         act, move, car = self.act, self.move, self.buyer.car
@@ -133,7 +134,7 @@ class CarDealerSimulator(GroundedSimulator):
         return str(info["seller_act"]["act"] or "other")
 
     def _system(self) -> str:
-        text = asset("oracle.txt").strip()
+        text = asset("car_dealer", "oracle.txt").strip()
         for name, value in {
             "{personality}": self.profile.personality,
             "{want}": want(self.profile, None, every=True),
@@ -183,9 +184,9 @@ class CarDealerSimulator(GroundedSimulator):
         """The talk so far, and how it ended."""
         colours = {"Seller": "\x1b[36m", "Buyer": "\x1b[33m"}
         rows = [f"{colours[who]}{who}:\x1b[0m {one_line(text, 500)}" for who, text in self.lines]
-        move = getattr(self, "move", None)
-        if self.lines and move is not None and move.decision is not None:
-            rows.append(f"(sold for {money(move.price)})" if move.decision == "accept" else "(no sale)")
+        if self.lines and self.move.decision is not None:
+            price = self.move.price if self.move.decision == "accept" else None
+            rows.append("(no sale)" if price is None else f"(sold for {money(price)})")
         return "\n".join(rows) or "(the seller speaks first)"
 
 
@@ -234,22 +235,7 @@ DIRECTIVES = {
 def want(profile: Profile, rng: random.Random | None = None, *, every: bool = False) -> str:
     """What a buyer is looking for: the brand and type, and with chance some features."""
     kind = {"luxury": f"luxury {profile.brand}", "electric": f"electric {profile.brand}"}
-    text = with_article(kind.get(profile.type, f"{profile.brand} {profile.type}"))
+    text = noun_phrase(kind.get(profile.type, f"{profile.brand} {profile.type}"))
     count = len(profile.features) if every else int(rng.random() * 3) if rng is not None else 0
     features = profile.features[:count]
     return f"{text} with {listing(features)}" if features else text
-
-
-# --- the dataset and the task
-
-
-def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
-    """How varied the sellers' lines are, and who sold to whom."""
-    from lmrl_data.tasks.car_dealer.data_facts import facts
-
-    return facts(episodes)
-
-
-SOURCE = (
-    "our data's mean; the reader's mean over 2,000 seeds; the mean of the best price each of these buyers would pay"
-)

@@ -2,18 +2,17 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.dialogue.original import QUESTIONS
-from lmrl_data.task import Behavior, Protocol, Task
+from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.guess_my_city.data_facts import data_facts
 from lmrl_data.tasks.guess_my_city.players import (
+    BEHAVIORS,
+    SOURCE,
     ExpertPolicy,
     NoisyPolicy,
     PoorPolicy,
     RandomPolicy,
-    play_curious,
-    play_hasty,
-    play_methodical,
-    play_random,
 )
-from lmrl_data.tasks.guess_my_city.simulator import MAX_QUESTIONS, SOURCE, GuessMyCitySimulator, data_facts
+from lmrl_data.tasks.guess_my_city.simulator import MAX_QUESTIONS, GuessMyCitySimulator
 
 TASK = Task(
     id="guess_my_city",
@@ -31,12 +30,7 @@ TASK = Task(
         ),
     ),
     simulator_class=GuessMyCitySimulator,
-    behaviors=(
-        Behavior("curious", 0.4, play_curious),
-        Behavior("methodical", 0.3, play_methodical),
-        Behavior("hasty", 0.2, play_hasty),
-        Behavior("random", 0.1, play_random),
-    ),
+    behaviors=BEHAVIORS,
     num_episodes={"train": 100_000, "test": 10_000},
     max_turns=MAX_QUESTIONS,
     protocols={

@@ -10,7 +10,8 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from lmrl_data.tasks.guess_my_city.facts import City, fold, has_word, holds, leaks, lines, sought, to_ascii
+from lmrl_data.dialogue.asset import lines
+from lmrl_data.tasks.guess_my_city.facts import City, fold, has_word, holds, leaks, sought, to_ascii
 from lmrl_data.tasks.guess_my_city.forms import Reading
 
 YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
@@ -27,7 +28,7 @@ class Template(NamedTuple):
 @cache
 def templates() -> dict[str, tuple[Template, ...]]:
     found: dict[str, list[Template]] = {}
-    for line in lines("answers.txt"):
+    for line in lines("guess_my_city", "answers.txt"):
         if line.startswith("@"):
             listed = found.setdefault(line[1:].strip(), [])
         else:
@@ -62,7 +63,7 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _with_article(name: str, words: Iterable[str]) -> str:
+def _with_the(name: str, words: Iterable[str]) -> str:
     return f"the {name}" if any(word in name for word in words) and not name.startswith(("the ", "Lake ")) else name
 
 
@@ -95,7 +96,7 @@ def _independence(text: str) -> tuple[list[str], list[str]]:
         return ([year[0]] if year else []), []
     ruler = match[2]
     return [match[1]], [] if ruler is None else [
-        _with_article(ruler, ("Kingdom", "Union", "Empire", "States", "Netherlands"))
+        _with_the(ruler, ("Kingdom", "Union", "Empire", "States", "Netherlands"))
     ]
 
 
@@ -124,7 +125,7 @@ def slots(city: City, intent: str) -> dict[str, tuple[str, ...]]:
     values = _single_values(city)
     for slot in used_slots(intent) & _LISTS.keys():
         field, choose = _LISTS[slot]
-        items = [_with_article(item, _THE) if field == "neighbours" else item for item in city.facts[field]]
+        items = [_with_the(item, _THE) if field == "neighbours" else item for item in city.facts[field]]
         values[slot] = choose([item for item in map(to_ascii, items) if not leaks(city, item, intent)])
     return {slot: tuple(to_ascii(value) for value in values[slot] if value) for slot in used_slots(intent)}
 
@@ -134,11 +135,11 @@ def _single_values(city: City) -> dict[str, list[Any]]:
     values: dict[str, list[Any]] = {
         "continent": [facts["continent"]],
         "region": [
-            _with_article(facts["region"] or "", ("Middle", "Caribbean", "Balkan", "Caucasus", "Baltic", "Mediterr"))
+            _with_the(facts["region"] or "", ("Middle", "Caribbean", "Balkan", "Caucasus", "Baltic", "Mediterr"))
         ],
         "hemisphere": [facts["hemisphere"]],
         "latitude": [f"{abs(facts['lat']):.0f}"],
-        "sea": [_with_article(facts["coast_name"] or "", ("Ocean", "Sea", "Gulf", "Bay", "Strait", "Channel"))],
+        "sea": [_with_the(facts["coast_name"] or "", ("Ocean", "Sea", "Gulf", "Bay", "Strait", "Channel"))],
         "coast_km": [f"{facts['coast_km']:.0f}"],
         "climate": [facts["climate"]],
         "people": [count_words(facts["population"])],

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import acos, cos, radians, sin
 from operator import mul
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from lmrl_data.dialogue.asset import asset, lines
 from lmrl_data.errors import UserError, unknown
 
-ASSETS = Path(__file__).parent / "assets"
 CONFIGS = ("standard", "extended")
 # Texts that a question may look for a word in.
 TEXT_FIELDS = (
@@ -75,7 +74,7 @@ _PUNCTUATION = str.maketrans({chr(code): " " for code in range(128) if not chr(c
 
 @cache
 def all_cities() -> tuple[City, ...]:
-    rows = json.loads((ASSETS / "cities.json").read_text(encoding="utf-8"))["cities"]
+    rows = json.loads(asset("guess_my_city", "cities.json"))["cities"]
     rows.sort(key=lambda row: bool(row["extended"]))
     for row in rows:
         if (row["river"] or "").startswith("no "):
@@ -183,7 +182,7 @@ def _add(index: dict[str, list[Place]], name: str, place: Place) -> None:
 
 def listed_places() -> Iterator[tuple[str, str, list[str]]]:
     kind = ""
-    for line in lines("places.txt"):
+    for line in lines("guess_my_city", "places.txt"):
         if line.startswith("@"):
             kind = line[1:].strip()
             continue
@@ -197,12 +196,6 @@ def listed_places() -> Iterator[tuple[str, str, list[str]]]:
         else:
             for name in listed:
                 yield kind, fold(name), [name]
-
-
-def lines(asset: str) -> list[str]:
-    """The lines of a text asset, without comments and empty ones."""
-    text = (ASSETS / asset).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 @lru_cache(65536)
@@ -227,7 +220,7 @@ def country_names() -> dict[str, tuple[str, ...]]:
 def word_list(kind: str) -> frozenset[str]:
     """A list of `words.txt`."""
     found: dict[str, set[str]] = {}
-    for line in lines("words.txt"):
+    for line in lines("guess_my_city", "words.txt"):
         if line.startswith("@"):
             listed = found.setdefault(line[1:].strip(), set())
         else:
@@ -318,7 +311,7 @@ def leaks(city: City, text: str, intent: str | None = None) -> bool:
 def properties() -> dict[str, str]:
     """The named tests of `rules.txt`, each as the tests it is made of."""
     named = {}
-    for line in lines("rules.txt"):
+    for line in lines("guess_my_city", "rules.txt"):
         match = re.match(r"(\w+) = (.*?)(?: :: |$)", line)
         if match:
             named[match[1]] = match[2].strip()
@@ -478,7 +471,7 @@ def _areas() -> dict[str, frozenset[str]]:
     """For each part of the world, the folded regions and countries that make it up."""
     return {
         value.strip(): frozenset(country_of(member) for member in members.split(","))
-        for value, _, members in (line.partition("=") for line in lines("areas.txt"))
+        for value, _, members in (line.partition("=") for line in lines("guess_my_city", "areas.txt"))
     }
 
 

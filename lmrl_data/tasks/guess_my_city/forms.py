@@ -8,7 +8,8 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from lmrl_data.tasks.guess_my_city.facts import all_cities, country_names, fold, lines, listed_places
+from lmrl_data.dialogue.asset import lines
+from lmrl_data.tasks.guess_my_city.facts import all_cities, country_names, fold, listed_places
 
 INTENTS = (
     "continent", "region", "hemisphere", "tropics", "coast", "climate", "temperature", "snow", "population",
@@ -56,7 +57,7 @@ class Reading(NamedTuple):
 @cache
 def forms() -> tuple[Form, ...]:
     intent, found = "", []
-    for line in lines("questions.txt"):
+    for line in lines("guess_my_city", "questions.txt"):
         if line.startswith("@"):
             intent = line[1:].strip()
         else:
@@ -156,7 +157,6 @@ _SYNONYMS = {
     "ocean": "sea", "automobile": "car", "subway": "metro", "soccer": "football", "holiday": "festival",
 }  # fmt: skip
 NEAR_ENOUGH = 0.42  # cosine, chosen on our own development questions
-NEAR_ENOUGH_EMBEDDED = 0.5
 
 
 def stem(word: str) -> str:
@@ -218,16 +218,10 @@ def lexical() -> Lexical:
     return Lexical()
 
 
-def nearest(text: str, question: str, matcher: str, leading: str | None) -> Form | None:
-    """The known question that is nearest to a text, if it is near enough."""
-    enough = NEAR_ENOUGH
-    if matcher == "embeddings":
-        from lmrl_data.tasks.guess_my_city.embeddings import scores
-
-        totals, enough = scores(text, question), NEAR_ENOUGH_EMBEDDED
-    else:
-        totals = lexical().scores(question)
+def nearest(question: str, leading: str | None) -> Form | None:
+    """The known question that is nearest to a text's folded words, if it is near enough."""
+    totals = lexical().scores(question)
     best = max(range(len(totals)), key=totals.__getitem__)
     form = forms()[best]
     # A question that the rules lean to as well may be a little further off.
-    return form if totals[best] >= (enough - 0.12 if form.intent == leading else enough) else None
+    return form if totals[best] >= (NEAR_ENOUGH - 0.12 if form.intent == leading else NEAR_ENOUGH) else None

@@ -5,15 +5,16 @@ made from: a yes or no by the test of the question, everything else by the phras
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 
 from lmrl_data.episode import Episode
 from lmrl_data.policy import Conversation, Policy, Streams
 from lmrl_data.rollout import play_episode
 from lmrl_data.simulator import Simulator
+from lmrl_data.task import Behavior
 from lmrl_data.tasks.guess_my_city.answers import phrases, sentence, wordings
 from lmrl_data.tasks.guess_my_city.facts import City, cities, holds
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, questions
@@ -262,6 +263,9 @@ class PoorPolicy(CityPolicy):
         return self._guess(conversation, possible)
 
 
+SOURCE = "ours: the data's mean, and the mean of the expert over all cities"  # of the reference returns
+
+
 # --- the dataset
 
 
@@ -288,7 +292,7 @@ class Habit:
     look: int = 1
 
 
-def play(simulator: Simulator, seed: int, habit: Habit) -> Episode:
+def play(habit: Habit, simulator: Simulator, seed: int) -> Episode:
     """Plays the dataset's game of a seed."""
     known = knowledge(simulator.config)
     chance = random.Random(seed * 7919 + len(habit.name))
@@ -345,8 +349,7 @@ HASTY = Habit("hasty", open_share=0.5, notice=0.074, patience=(15, 19), hurry=0.
 RANDOM = Habit("random", open_share=0.5, notice=0.0, patience=(20, 20), hurry=0.1)
 
 
-def _player(habit: Habit) -> Callable[[Simulator, int], Episode]:
-    return lambda simulator, seed: play(simulator, seed, habit)
-
-
-play_curious, play_methodical, play_hasty, play_random = map(_player, (CURIOUS, METHODICAL, HASTY, RANDOM))
+BEHAVIORS = tuple(
+    Behavior(habit.name, share, partial(play, habit))
+    for habit, share in ((CURIOUS, 0.4), (METHODICAL, 0.3), (HASTY, 0.2), (RANDOM, 0.1))
+)

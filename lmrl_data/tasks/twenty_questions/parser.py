@@ -13,9 +13,7 @@ from typing import NamedTuple
 from lmrl_data.tasks.twenty_questions.comparison import compare
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge, noun_key
 from lmrl_data.tasks.twenty_questions.matching import (
-    Embeddings,
     Lexical,
-    Matcher,
     asked,
     counts,
     meant,
@@ -108,14 +106,9 @@ _MORPHEMES = ("non", "un", "in", "im", "dis")
 
 
 class Reader:
-    """Reads questions; one that was read before costs nothing.
+    """Reads questions; one that was read before costs nothing."""
 
-    Args:
-        matcher (`str`, *optional*, defaults to `"lexical"`): how the nearest question of the table is found,
-            `"lexical"` or `"embeddings"`.
-    """
-
-    def __init__(self, matcher: str = "lexical") -> None:
+    def __init__(self) -> None:
         self.facts = knowledge()
         self.comparisons = dict[str, str]()
         rows: list[tuple[str, str]] = []
@@ -138,7 +131,6 @@ class Reader:
         phrases = [text for _, text in rows] + [*self.facts.kind_names, *self.facts.reference_names]
         phrases += [variant for thing in self.facts.things for variant in thing.variants]
         self.vocabulary = {word for phrase in phrases for word in phrase.lower().split()} | meant()
-        self.matcher: Matcher = self.lexical if matcher == "lexical" else Embeddings(words)
 
     def read(self, text: str) -> Reading:
         """What a text asks, and the answers."""
@@ -362,7 +354,7 @@ class Reader:
         words = text.split()
         if text.startswith("is it made of ") and not all(map(self.lexical.known, words[4:])):
             return None
-        match = self.matcher.nearest(words)
+        match = self.lexical.nearest(words)
         return self._attribute(match.attribute) if match else None
 
 
@@ -378,6 +370,6 @@ def _possible(rest: str) -> str:
 
 
 @functools.cache
-def reader(matcher: str = "lexical") -> Reader:
+def reader() -> Reader:
     """The reader of questions, made once in a process."""
-    return Reader(matcher)
+    return Reader()

@@ -9,7 +9,7 @@ import itertools
 import re
 from typing import NamedTuple
 
-from lmrl_data.tasks.twenty_questions.knowledge import asset
+from lmrl_data.dialogue.asset import table
 
 MAX_WORDS = 40
 MAX_LENGTH = 500  # characters; forty words have fewer
@@ -59,18 +59,18 @@ _CONTRACTIONS = [
 def _patterns(step: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     """The patterns of a step; one that does not say how it ends takes the blank after it with it."""
     names = dict[str, str]()
-    found = []
-    for line in asset("rewrites.tsv").splitlines()[1:]:
-        kind, pattern, replacement = (line + "\t").split("\t")[:3]
-        if kind == "let":
+    rules = []
+    for row in table("twenty_questions", "rewrites.tsv"):
+        pattern, replacement = row["pattern"], row["replacement"]
+        if row["step"] == "let":  # a name, and the pattern it stands for
             pattern, replacement = replacement, pattern
         for name, text in names.items():
             pattern = pattern.replace(f"<{name}>", text)
-        if kind == "let":
+        if row["step"] == "let":
             names[replacement] = pattern
-        elif kind == step:
-            found.append((pattern, replacement))
-    return tuple((re.compile(pattern), text) for pattern, text in itertools.starmap(_ended, found))
+        elif row["step"] == step:
+            rules.append((pattern, replacement))
+    return tuple((re.compile(pattern), text) for pattern, text in itertools.starmap(_ended, rules))
 
 
 def _ended(pattern: str, replacement: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import csv
 from pathlib import Path
 
 from lmrl_data import get_task
-from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.reading.line import read
 
 FOLDER = Path(__file__).parents[3] / "benchmarks" / "questions"
 

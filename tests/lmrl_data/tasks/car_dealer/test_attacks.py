@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lmrl_data import get_task
 from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money
-from lmrl_data.tasks.car_dealer.parser import read
 from lmrl_data.tasks.car_dealer.players import RULES
 from lmrl_data.tasks.car_dealer.profile import worth
+from lmrl_data.tasks.car_dealer.reading.line import read
 from lmrl_data.tasks.car_dealer.simulator import CarDealerSimulator
 
 BUYER = {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.reading.line import read
 
 OFFERS = [
     # notations, what the buyer is asked to come up to, amounts said again, scorn

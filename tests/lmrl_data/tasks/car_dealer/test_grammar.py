@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data.tasks.car_dealer import grammar as car_dealer_grammar
-from lmrl_data.tasks.car_dealer.grammar import Choice, Grammar, Slot, listing, load, money, with_article
+from lmrl_data.tasks.car_dealer.grammar import Choice, Grammar, Slot, listing, load, money, noun_phrase
 
 ASSETS = Path(car_dealer_grammar.__file__).parent / "assets"
 PERSONALITIES = (
@@ -113,7 +113,7 @@ def test_articles_and_capitals_follow_what_stands_in_a_slot():
     ],
 )  # fmt: skip
 def test_a_or_an_goes_by_the_sound(noun: str, article: str):
-    assert with_article(noun) == f"{article} {noun}".strip()
+    assert noun_phrase(noun) == f"{article} {noun}".strip()
 
 
 def test_amounts_and_lists_as_they_are_printed():

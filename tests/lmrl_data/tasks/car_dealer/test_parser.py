@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money
-from lmrl_data.tasks.car_dealer.parser import MAX_PRICE, MIN_PRICE, hear, is_readable, read
+from lmrl_data.tasks.car_dealer.reading.line import MAX_PRICE, MIN_PRICE, hear, is_readable, read
 
 OFFERS = [
     ("I can do $31,500 for the RAV4.", 31_500),

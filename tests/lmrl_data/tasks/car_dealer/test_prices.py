@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmrl_data.tasks.car_dealer.parser import read
+from lmrl_data.tasks.car_dealer.reading.line import read
 
 OFFERS = [
     # an asking price is an offer

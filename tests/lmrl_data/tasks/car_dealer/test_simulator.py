@@ -12,7 +12,6 @@ from lmrl_data.policy import Conversation
 from lmrl_data.tasks.car_dealer.buyer import Buyer
 from lmrl_data.tasks.car_dealer.catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import load
-from lmrl_data.tasks.car_dealer.parser import read
 from lmrl_data.tasks.car_dealer.profile import (
     STRATEGIES,
     best_price,
@@ -22,6 +21,7 @@ from lmrl_data.tasks.car_dealer.profile import (
     revenue,
     worth,
 )
+from lmrl_data.tasks.car_dealer.reading.line import read
 from lmrl_data.tasks.car_dealer.seller_memory import listen
 from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, CarDealerSimulator, want
 

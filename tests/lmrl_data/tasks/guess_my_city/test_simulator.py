@@ -75,7 +75,7 @@ def test_an_unknown_city_is_refused_with_the_nearest_names() -> None:
     with pytest.raises(UserError, match="extended only"):
         find_city("standard", "Thimphu")
     with pytest.raises(UserError, match="lexical"):
-        get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "guesswork"})
+        get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "embeddings"})
 
 
 def test_info_says_what_was_read() -> None:

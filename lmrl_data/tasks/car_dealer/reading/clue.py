@@ -417,11 +417,6 @@ GUESS = re.compile(
     r"is it) )?"
     r"[#N@] \?"
 )
-BREAK = re.compile(
-    r"[,()/]| but | so (?=i |i'|we |we'|it|that|you|the|let)| - | and (?=i |i'|we |we'|it's|for you|"
-    r"then|now)| then | though | however "
-)
-AFTER_NUMBER = re.compile(r"[#N@%] (?!to$|and$|-$)(?=.)|^[#N@%]$")
 L_MATCH = re.compile(
     r"(?:match|meet|accept|take|do|honor|live with|work with|go with|agree to) (?:your|that|the)(?: offer of)?$"
 )

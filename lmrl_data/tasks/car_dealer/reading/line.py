@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from lmrl_data.tasks.car_dealer.amounts import Amount, Number, classed
 from lmrl_data.tasks.car_dealer.catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
-from lmrl_data.tasks.car_dealer.clues import GUESS
-from lmrl_data.tasks.car_dealer.echo import is_echo
-from lmrl_data.tasks.car_dealer.numbers import NUMBER_STARTS, find_numbers
-from lmrl_data.tasks.car_dealer.phrases import Manners, features_of, manners_of, named_features
+from lmrl_data.tasks.car_dealer.reading.amount import Amount, classed
+from lmrl_data.tasks.car_dealer.reading.clue import GUESS
+from lmrl_data.tasks.car_dealer.reading.echo import is_echo
+from lmrl_data.tasks.car_dealer.reading.manner import Manners, features_of, manners_of, named_features
+from lmrl_data.tasks.car_dealer.reading.number import NUMBER_STARTS, Number, find_numbers
 
 LIMIT = 500  # characters of a line that are read
 MIN_PRICE = 1_000

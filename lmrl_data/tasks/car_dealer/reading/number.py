@@ -2,25 +2,27 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from lmrl_data.tasks.car_dealer.amounts import Number
+from lmrl_data.dialogue.numbers import ONES, TENS
 from lmrl_data.tasks.car_dealer.catalog import BRAND_WORDS
 
-_ONES = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19,
-}  # fmt: skip
-_TENS = {
-    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
-_TENS["fourty"] = 40
-_UNITS = _ONES | _TENS
+
+# A number before it is classed, and the mark that stands for it in the masked text.
+class Number(NamedTuple):
+    value: float
+    # '#' money, 'N' a bare number from 1,000 on, '@' a small bare number, '%', '~' a year, 'X' none of these. The text
+    # is in lower case: no word of it can look like one.
+    form: str
+
+
+_TENS = {**TENS, "fourty": 40}
+_UNITS = ONES | _TENS
 _SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "thou": 1_000, "k": 1_000, "million": 1_000_000}
-_NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(_ONES)[1:10]}
+_NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(ONES)[1:10]}
 # thirty-four-five, twelve-five; but ten-four is a word of its own
-_NUMBER_WORDS |= {f"{ten}-{one}-{last}" for ten in _TENS for one in list(_ONES)[1:10] for last in list(_ONES)[1:10]}
-_NUMBER_WORDS |= {f"{teen}-{one}" for teen in list(_ONES)[11:] for one in list(_ONES)[1:10]}
+_NUMBER_WORDS |= {f"{ten}-{one}-{last}" for ten in _TENS for one in list(ONES)[1:10] for last in list(ONES)[1:10]}
+_NUMBER_WORDS |= {f"{teen}-{one}" for teen in list(ONES)[11:] for one in list(ONES)[1:10]}
 NUMBER_STARTS = _NUMBER_WORDS | {"half"}
 _SUFFIXES = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "thou": 1_000, "large": 1_000, "m": 1_000_000}
 _SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}
@@ -98,7 +100,7 @@ def _number(
         value, place = spelled, start + used
         form = "@" if value < 100 else "#" if value >= 1_000 else "N"
     if digits and form == "@" and 10 <= value < 200 and value == int(value) and follower == "-":  # 27-five
-        last = _ONES.get(keys[place + 1], 0) if place + 1 < size else 0
+        last = ONES.get(keys[place + 1], 0) if place + 1 < size else 0
         if 0 < last < 10:
             value, form, place = value * 1_000 + 100 * last, "#", place + 2
     if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
@@ -119,7 +121,7 @@ def _ones(tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str],
     if place >= len(keys):
         return 0
     currency, digits, suffix, _, _ = tokens[place]
-    return int(digits) if len(digits) == 1 and not currency and not suffix else _ONES.get(keys[place], 0)
+    return int(digits) if len(digits) == 1 and not currency and not suffix else ONES.get(keys[place], 0)
 
 
 _EUROPEAN = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?")  # 27.500 and 27.500,00

@@ -1,0 +1,1 @@
+"""Reads what a seller's line says: its prices, its car, and what it does."""
