@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from importlib import import_module, resources
 from typing import Any
 
-from lmrl_recipes.training.start import fail, read_recipe, recipe_path, recipes_folder, shipped, split_config
+from lmrl_recipes.training.start import read_recipe, recipe_path, recipes_folder, shipped, split_config
 
+from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, require, unknown
 
 LAUNCHED = {
@@ -52,7 +53,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; whatever the user got wrong is one line on stderr and exit code 2."""
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
-    try:
+    with one_line_errors("\ninterrupted"):
         if name in ("-h", "--help"):
             print(HELP, end="")
         elif name not in COMMANDS:
@@ -65,11 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 show_or_run(name, rest)
             else:
                 launch(*script_and_arguments(name, rest))
-    except (UserError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def show_or_run(name: str, arguments: Sequence[str]) -> None:

@@ -61,7 +61,7 @@ class OnlineFilteredBCTrainer(OnlineTrainer):
 
 
 def main(
-    script_args: ScriptArguments, args: OnlineFilteredBCConfig, model_args: ModelConfig, recipe: Settings
+    script_args: ScriptArguments, args: OnlineFilteredBCConfig, model_args: ModelConfig, recipe: Settings | None = None
 ) -> None:
     train(OnlineFilteredBCTrainer, args, model_args, "online_filtered_bc", LIMITATIONS, recipe)
 

@@ -19,9 +19,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from lmrl_recipes.training.start import fail, recipes_folder
+from lmrl_recipes.training.start import recipes_folder
 
-from lmrl_data.errors import UserError, unknown
+from lmrl_data.command import one_line_errors
+from lmrl_data.errors import unknown
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -42,6 +43,10 @@ def quickstarts() -> list[str]:
     """The tasks that have one, such as `maze` and `maze/partially_observed`."""
     folder = recipes_folder()
     return sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob("*/**/quickstart.yaml"))
+
+
+class StepError(Exception):
+    """A step has failed; the message ends with the last lines of its log."""
 
 
 class Quickstart:
@@ -68,7 +73,7 @@ class Quickstart:
         """Does all steps that are not done.
 
         Raises:
-            UserError: if one fails; the end of its log is in the message's place on stderr.
+            StepError: if one fails.
         """
         self.runs.mkdir(parents=True, exist_ok=True)
         print("Data", flush=True)
@@ -129,7 +134,7 @@ class Quickstart:
             if self.stopped:
                 return
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-            raise UserError(f"{name} failed; the end of {log}:\n" + "\n".join(lines)) from None
+            raise StepError(f"{name} failed; the end of {log}:\n" + "\n".join(lines)) from None
         state.write_text(json.dumps({"made_from": digest, "done": True}))
         print(f"  {name}: {time.monotonic() - start:.0f} s", flush=True)
 
@@ -200,20 +205,16 @@ def main(arguments: Sequence[str]) -> None:
     quickstart = Quickstart(name)
     try:
         quickstart.run()
+    except StepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)  # the command has said why
     except KeyboardInterrupt:
         quickstart.stop()
-        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        raise
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors("\ninterrupted; run the same command again to go on"):
         main(sys.argv[1:])
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)  # the command has said why
-    except UserError as error:
-        # With the end of a log, which has lines.
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if "\n" not in str(error) else 1)
-    except OSError as error:
-        fail(error)

@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, unknown
 
 Settings = dict[str, Any]
@@ -31,18 +32,13 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     import yaml
 
-    try:
-        arguments, recipe = parse(dataclasses, sys.argv[1:], Path(sys.argv[0]).stem)
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        fail(error)
-    try:
+    # A progress bar stands on the line.
+    with one_line_errors("\ninterrupted; resume with --resume_from_checkpoint last"):
+        try:
+            arguments, recipe = parse(dataclasses, sys.argv[1:], Path(sys.argv[0]).stem)
+        except (ValueError, yaml.YAMLError) as error:
+            fail(error)
         main(*arguments, recipe)
-    except UserError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        # A progress bar stands on the line.
-        print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
-        sys.exit(130)
 
 
 def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) -> tuple[tuple[Any, ...], Settings]:
@@ -108,12 +104,6 @@ def _unknown_setting(given: str, names: list[str]) -> str:
     setting = given.lstrip("-").split("=")[0]
     close = difflib.get_close_matches(setting, names, n=1)
     return f"unknown setting {setting!r}; " + (f"did you mean {close[0]}?" if close else "--help lists all")
-
-
-def fail(error: object) -> NoReturn:
-    """Prints an error as one line and exits with code 2."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
 
 
 # --- recipes and presets
