@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data.command import fail, one_line_errors
-from lmrl_data.errors import UserError, unknown
+from lmrl_data.errors import UserError, require, unknown
 
 Settings = dict[str, Any]
 PRESETS = ("paper",)
@@ -66,6 +66,8 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
     if undefined or remaining:
         names = [name for each in dataclasses for name in each.__dataclass_fields__]
         raise UserError(_unknown_setting([*undefined, *remaining][0], names))
+    if any("trackio" in (getattr(each, "report_to", None) or ()) for each in parsed):
+        require("trackio", extra="track")
     return tuple(parsed), recipe | given
 
 
