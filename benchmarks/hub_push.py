@@ -86,7 +86,7 @@ def prepare(folder: Path) -> None:
     from lmrl_data.dataset.build import build_dataset
     from lmrl_data.tasks.maze.grid import ACTIONS, grid
     from lmrl_eval import Evaluator
-    from lmrl_eval.leaderboard.collect import Entry
+    from lmrl_eval.leaderboard.entry import Entry
     from lmrl_eval.leaderboard.page import write_leaderboard
 
     task = get_task("maze")

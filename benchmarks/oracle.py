@@ -55,7 +55,7 @@ class Forgetting(LanguageModelPolicy):
     """The same policy without a memory."""
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        self._forget()
+        self.clear_cache()
         return super().act(conversations)
 
 

@@ -32,7 +32,7 @@ class Reencoding(LanguageModelPolicy):
     """The same policy without a memory."""
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
-        self._forget()
+        self.clear_cache()
         return super().act(conversations)
 
 

@@ -1,6 +1,7 @@
 """The report: a Markdown table, a figure of the scores, and a picture per result where the task can draw one."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
-    """The mean and half the width of its interval."""
-    return f"{mean:.{digits}f} ± {(interval[1] - interval[0]) / 2:.{digits}f}"
+def plus_minus(
+    mean: float, interval: tuple[float, float], digits: int, number: Callable[[float, int], str] = "{:.{}f}".format
+) -> str:
+    """The mean and half the width of its interval, both as `number` writes them."""
+    return f"{number(mean, digits)} ± {number(half_width(interval), digits)}"
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The lines of a Markdown table; all columns but the first are numbers."""
-    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+def half_width(interval: tuple[float, float]) -> float:
+    """Half the distance of the two bounds."""
+    return (interval[1] - interval[0]) / 2
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] | None = None) -> str:
+    """A Markdown table; the columns named in `texts`, by default the first, are texts and the others numbers."""
+    texts = columns[:1] if texts is None else texts
+    lines = [columns, ["---" if name in texts else "---:" for name in columns], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -41,13 +50,18 @@ def table(scores: Sequence[Score]) -> str:
         spoken = f", oracle {markdown_line(oracle)}" if oracle else ""
         parts.append(f"### {markdown_line(task)}, {markdown_line(config)} (version {markdown_line(version)}){spoken}")
         parts.append(markdown_table(COLUMNS, [_row(score) for score in members]))
+    parts.append(legend(scores, "; `to optimum` puts 100 at the best possible one"))
+    return "\n\n".join(parts) + "\n"
+
+
+def legend(scores: Iterable[Score], more: str = "") -> str:
+    """What the numbers of a table mean; `more` is said of the scale."""
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
-    parts.append(
+    return (
         f"± is half the width of the {' or '.join(levels)} bootstrap interval. 0, 50 and 100 are the minimum, the "
-        "dataset's mean and the maximum that the task's card names; `to optimum` puts 100 at the best possible one. "
+        f"dataset's mean and the maximum that the task's card names{more}. "
         "`length` and `invalid` count actions; `seeds` are the first episode's and, after the slash, the policy's."
     )
-    return "\n\n".join(parts) + "\n"
 
 
 def _row(score: Score) -> list[str]:
@@ -139,20 +153,28 @@ def scores_figure(scores: Sequence[Score]) -> "Figure":
     height = sum(1.0 + 0.3 * len(members) for members in groups.values())
     figure, panels = figure_of(7, height, len(groups))
     for axes, ((task, config, oracle), members) in zip(panels, groups.items(), strict=True):
-        for position, score in enumerate(members):
-            low, high = score.normalized_interval
-            # The percentile interval of a skewed score may leave out its mean.
-            errors = [[max(0.0, score.normalized - low)], [max(0.0, high - score.normalized)]]
-            axes.errorbar(score.normalized, position, xerr=errors, fmt="o", capsize=3, color="C0")
-        for mark in (0, 50, 100):
-            axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
-        names = [one_line(score.policy, 40) for score in members]
-        axes.set_yticks(range(len(members)), names, parse_math=False)
-        axes.set_ylim(len(members) - 0.5, -0.5)
+        draw_scores(axes, members, [one_line(score.policy, 40) for score in members])
         spoken = f", oracle {one_line(oracle, 40)}" if oracle else ""
         axes.set_title(f"{one_line(task)}, {one_line(config)}{spoken}", fontsize=10, parse_math=False)
         axes.set_xlabel("normalized return (0 minimum, 50 dataset mean, 100 maximum)")
     return figure
+
+
+def draw_scores(
+    axes: Any, scores: Sequence[Score], names: Sequence[str], scale: tuple[float, float] = (-math.inf, math.inf)
+) -> None:
+    """Draws normalized scores with their intervals, one a row; a score beyond the scale is an arrow at its edge."""
+    for position, score in enumerate(scores):
+        numbers = (score.normalized, *score.normalized_interval)
+        mean, low, high = (min(max(value, scale[0]), scale[1]) for value in numbers)
+        # The percentile interval of a skewed score may leave out its mean.
+        errors = [[max(0.0, mean - low)], [max(0.0, high - mean)]]
+        marker = "<" if score.normalized < mean else ">" if score.normalized > mean else "o"
+        axes.errorbar(mean, position, xerr=errors, fmt=marker, capsize=3, color="C0")
+    for mark in (0, 50, 100):
+        axes.axvline(mark, color="0.8", linewidth=1, zorder=0)
+    axes.set_yticks(range(len(scores)), names, parse_math=False)
+    axes.set_ylim(len(scores) - 0.5, -0.5)
 
 
 def starts_figure(result: Results) -> "Figure | None":

@@ -1,5 +1,6 @@
 """What the tests of published scores share: results of a few episodes, users of the Hub, and what a model states."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,20 @@ MODEL, EPISODES = "alice/maze-bc", "alice/maze-bc-lmrl-episodes"
 ENTRIES = ".eval_results/lmrl-maze.yaml"
 
 
+@functools.cache
+def played(policy: str, config: str) -> Results:
+    task = get_task("maze")
+    return Evaluator().compute(
+        task.policy(policy, config), task, config, n_episodes=4, policy_seed=0,
+        checkpoint={"source": "/home/alice/secret/run", "parameters": 1234},
+    )  # fmt: skip
+
+
 def play(
     folder: Path, policy: str = "optimal", config: str = "fully_observed", seconds: float = 1.0, **changes: Any
 ) -> Path:
     """Results of a scripted policy that says it is a checkpoint of this machine; with `changes` to the score."""
-    task = get_task("maze")
-    results = Evaluator().compute(
-        task.policy(policy, config), task, config, n_episodes=4, policy_seed=0,
-        checkpoint={"source": "/home/alice/secret/run", "parameters": 1234},
-    )  # fmt: skip
+    results = played(policy, config)
     score = replace(results.score, **changes)
     return Results(score, results.episodes, results.greedy_actions, {"seconds": seconds}).save(folder)
 

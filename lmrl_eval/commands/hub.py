@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lmrl_eval.leaderboard.collect import Evidence
     from lmrl_eval.verify import Verification
 
 ModelOption = Annotated[str, typer.Option(help="Model repo on the Hub.", metavar="ORG/NAME")]
@@ -107,18 +106,18 @@ def verify(
         _print_verification(target, verification)
         statuses = [verification.status]
     else:
-        found = _examine(target, namespace)
-        for each in found:
-            _print_verification(each.name, each.verification)
-        statuses = [each.verification.status for each in found]
+        verifications = _verify_published(target, namespace)
+        for name, verification in verifications.items():
+            _print_verification(name, verification)
+        statuses = [verification.status for verification in verifications.values()]
     if not set(statuses) <= {"verified", "oracle"}:
         raise typer.Exit(1)
 
 
-def _examine(target: str, namespace: str) -> "list[Evidence]":
+def _verify_published(target: str, namespace: str) -> "dict[str, Verification]":
     from lmrl_data.errors import UserError
     from lmrl_data.hub import check_repo_id, connect
-    from lmrl_eval.leaderboard.collect import examine_dataset, examine_model
+    from lmrl_eval.leaderboard.collect import verify_dataset, verify_model
 
     repo_id = target.removeprefix("datasets/")
     try:
@@ -130,8 +129,8 @@ def _examine(target: str, namespace: str) -> "list[Evidence]":
     try:
         api = connect(write=False)
         if repo_id != target:
-            return examine_dataset(api, repo_id, progress=True)
-        return examine_model(api, repo_id, namespace, _warn, progress=True)
+            return verify_dataset(api, repo_id, progress=True)
+        return verify_model(api, repo_id, namespace, _warn, progress=True)
     except UserError as error:
         if Path(target).parent.is_dir():  # rather a folder with a slip in its name
             raise UserError(f"{target} is no folder here, and {error}") from None

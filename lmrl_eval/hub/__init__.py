@@ -1,1 +1,1 @@
-"""What goes to the Hub and comes from it: results and checkpoints."""
+"""Pushes results and checkpoints to the Hub."""

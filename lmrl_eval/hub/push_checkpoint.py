@@ -1,19 +1,21 @@
-"""The publication of a checkpoint: the weights, the card and what they were made from become a model on the Hub.
+"""Publishes a checkpoint: its weights, its card and its training record become a model on the Hub.
 
-What is sent is on a list. Everything else in a training's output folder stays here: pickles, the optimizer's state,
-checkpoints, logs.
+Only the files on a list are sent. Everything else in an output folder stays here: pickles, the optimizer's state,
+intermediate checkpoints, logs.
 """
 
 import json
 import re
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
-from lmrl_eval.hub.push_results import TAG
+from lmrl_eval.leaderboard.entry import TAG
+from lmrl_eval.leaderboard.untrusted import checked, parse_card
 from lmrl_eval.policies import HUB_ID
 from lmrl_eval.training_record import (
     RECIPE,
@@ -40,10 +42,11 @@ WEIGHTS = (
 )  # fmt: skip
 ABOUT = (TRAINING, RECIPE, CARD, "trainer_state.json", "figures/*.png")
 SENT = ("config.json", "generation_config.json", *TOKENIZER, *WEIGHTS, *ABOUT)
-REPLACED = (*TOKENIZER, *WEIGHTS, *ABOUT)  # of an older push, where this one has none
+REPLACED = (*TOKENIZER, *WEIGHTS, *ABOUT)  # removed from an older push that had more
 TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
 
 Files = dict[str, Path | bytes]
+Value = TypeVar("Value")
 
 
 def push_checkpoint(
@@ -57,42 +60,43 @@ def push_checkpoint(
     private: bool = False,
     create_pr: bool = False,
 ) -> Published:
-    """Publishes a policy or a simulator that was trained here, with its card. What is there already is not sent.
+    """Publishes a policy or an oracle that was trained here, with its card. Files the Hub has already are not sent.
 
     Args:
         folder (`str` or `Path`): the output folder of a recipe, or of `trl sft`.
         repo_id (`str`): the model repository, e.g. `"lmrl/maze-ilql-gpt2"`.
-        task (`str`, *optional*), config (`str`, *optional*): what it plays, of a folder without `training.json`.
-        recipe (`Path`, *optional*): the YAML that a folder without `training.json` was trained by.
-        algorithm (`str`, *optional*): of such a folder; `"bc"` by default.
-        private (`bool`, *optional*, defaults to `False`): of a repository that is made.
-        create_pr (`bool`, *optional*, defaults to `False`): as a pull request.
+        task (`str`, *optional*), config (`str`, *optional*): what it plays, for a folder without `training.json`.
+        recipe (`Path`, *optional*): the YAML of the training, for such a folder.
+        algorithm (`str`, *optional*): the algorithm, for such a folder; `"bc"` by default.
+        private (`bool`, *optional*, defaults to `False`): whether a new repository is private.
+        create_pr (`bool`, *optional*, defaults to `False`): open a pull request.
 
     Raises:
-        UserError: if the folder holds no checkpoint that can be loaded, it is not known what it was made from, a file
-            holds a token, or the Hub refuses.
+        UserError: if the folder holds no complete checkpoint, nothing says what it was made from, a file holds a
+            token, or the Hub refuses.
     """
     check_repo_id(repo_id)
     folder = Path(folder).expanduser()
     files = checkpoint_files(folder)
-    provenance = read_training_record(folder)
+    record = read_training_record(folder)
     given = {"--task": task, "--config": config, "--recipe": recipe, "--algorithm": algorithm}
     flags = [name for name, value in given.items() if value is not None]
-    if provenance is not None and flags:
+    if record is not None and flags:
         raise UserError(f"{folder / TRAINING} says what this was made from; leave out {', '.join(flags)}")
-    card = _text(files[CARD]) if provenance is not None and CARD in files else None
-    if provenance is None:
-        provenance = _told(folder, task, config, recipe, algorithm)
-        files[TRAINING] = provenance.to_json().encode()
+    card = _content(files[CARD]).decode("utf-8", errors="replace") if record is not None and CARD in files else None
+    if record is None:
+        record = _record_by_user(folder, task, config, recipe, algorithm)
+        files[TRAINING] = record.to_json().encode()
         if recipe is not None:
             files[RECIPE] = recipe_text(read_recipe(recipe), "trl sft").encode()
     if (curves := _curves(folder)) is not None:
         files[CURVES] = curves
     recorded = RECIPE in files
-    if card is None or card == provenance.card(recipe=recorded):
-        # Here it is known where it goes and what lies beside it. A card that was written by hand is sent as it is.
+    if card is None or card == record.card(recipe=recorded):
+        # Now the repository and the figures are known, so the card is rendered anew. A card that its author changed is
+        # sent as it is.
         figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
-        card = provenance.card(recipe=recorded, repo=repo_id, figures=figures)
+        card = record.card(recipe=recorded, repo=repo_id, figures=figures)
     files[CARD] = card.encode()
     check_no_token(files)
     api = connect()
@@ -101,24 +105,24 @@ def push_checkpoint(
         repo_id,
         "model",
         lambda: files | {CARD: _with_scores(card, repo_id)},
-        message=f"{provenance.task}: {provenance.algorithm}",
+        message=f"{record.task}: {record.algorithm}",
         private=private,
         create_pr=create_pr,
         replaces=REPLACED,
     )
 
 
-def _told(
+def _record_by_user(
     folder: Path, task: str | None, config: str | None, recipe: Path | None, algorithm: str | None
 ) -> TrainingRecord:
-    """The provenance of a folder without `training.json`, as the user tells it."""
+    """The training record of a folder without one, by what the user says."""
     if task is None and recipe is None:
         raise UserError(
             f"{folder} has no {TRAINING}, so say what it was made from: the YAML it was trained by as --recipe, or "
             "--task and --config"
         )
     if algorithm is None and (folder / "value_model").is_dir():
-        raise UserError(f"{folder} has a value model and no {TRAINING} that says of what; give --algorithm")
+        raise UserError(f"{folder} has a value model and no {TRAINING} that says what trained it; give --algorithm")
     return record_of_foreign_run({} if recipe is None else read_recipe(recipe), task, config, algorithm or "bc")
 
 
@@ -126,10 +130,10 @@ def _told(
 
 
 def checkpoint_files(folder: Path) -> Files:
-    """The files of a checkpoint that may be published, by their path in it; all of them can be loaded.
+    """The files of a checkpoint that are published, by their path in it. All of them can be loaded.
 
     Raises:
-        UserError: if it is no checkpoint, its weights are pickles or not whole, or a file leads out of it.
+        UserError: if it is no checkpoint, its weights are pickles or incomplete, or a file is a link out of it.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist; give the output folder of a training run")
@@ -164,11 +168,8 @@ def _check_index(folder: Path, part: str, weights: list[str]) -> None:
     path = folder / f"{part}model.safetensors.index.json"
     if not path.is_file():
         return
-    try:
-        named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise UserError(f"{path} is damaged; save the model again") from None
-    missing = sorted(str(name) for name in named if f"{part}{name}" not in weights)
+    names = _read(path, lambda values: [str(name) for name in values["weight_map"].values()])
+    missing = sorted(name for name in names if f"{part}{name}" not in weights)
     if missing:
         raise UserError(f"{path} names {missing[0][:80]}, which is not there; save the model again")
 
@@ -184,11 +185,8 @@ def _check_weights(path: Path) -> None:
 
 
 def _check_adapter(path: Path) -> None:
-    """Adapters whose base model nobody else has are of no use to anybody else."""
-    try:
-        base = str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"{path} is damaged; save the model again") from None
+    """Refuses adapters of a base model that only this machine has: nobody else could use them."""
+    base = _read(path, lambda values: str(values["base_model_name_or_path"]))
     if Path(base).expanduser().exists() or not HUB_ID.fullmatch(base):
         raise UserError(
             f"{path.parent} holds adapters of {base[:80]!r}, which nobody else has: push that, put its id into "
@@ -196,20 +194,28 @@ def _check_adapter(path: Path) -> None:
         )
 
 
-def _text(content: Path | bytes) -> str:
-    data = content if isinstance(content, bytes) else content.read_bytes()
-    return data.decode("utf-8", errors="replace")
+def _read(path: Path, pick: Callable[[Any], Value]) -> Value:
+    """What `pick` takes from a JSON file."""
+    try:
+        with checked("damaged"):
+            return pick(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        raise UserError(f"{path} is damaged; save the model again") from None
+
+
+def _content(file: Path | bytes) -> bytes:
+    return file if isinstance(file, bytes) else file.read_bytes()
 
 
 def check_no_token(files: Files) -> None:
-    """Raises a `UserError` if the user's token, or what looks like one, stands in a text that would be published."""
+    """Raises a `UserError` if a text that would be published contains the user's token, or what looks like a token."""
     from huggingface_hub import get_token
 
     own = (get_token() or "").encode()
     for name, content in files.items():
         if name.endswith((".safetensors", ".png")):
             continue
-        data = content if isinstance(content, bytes) else content.read_bytes()
+        data = _content(content)
         if TOKEN.search(data) or (own and own in data):
             raise UserError(f"{name} holds a token of the Hub: take it out before others read it")
 
@@ -218,7 +224,7 @@ def check_no_token(files: Files) -> None:
 
 
 def _curves(folder: Path) -> bytes | None:
-    """The learning curves as a picture; the same log makes the same bytes. `None` if nothing was logged."""
+    """The learning curves as a PNG, or `None` if nothing was logged. The same log makes the same bytes."""
     from lmrl_eval.curves import curves_figure, read_run, shown_panels
 
     run = read_run(folder, label="training")
@@ -229,34 +235,22 @@ def _curves(folder: Path) -> bytes | None:
     return picture.getvalue()
 
 
-def _head(card: str) -> tuple[dict[str, Any], str] | None:
-    """The head of a card and the text below it; `None` if it has none that can be read."""
-    import yaml
-
-    found = re.match(r"---\r?\n(.*?\n)---\r?\n", card, re.S)
-    if found is None:
-        return None
-    try:
-        head = yaml.safe_load(found[1])
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    return (head, card[found.end() :]) if isinstance(head, dict) else None
-
-
 def _with_scores(card: str, repo_id: str) -> bytes:
-    """The card with the scores that were published in the repository since."""
+    """The card with the scores of the repository's present card."""
     import yaml
 
-    there = present_text(repo_id, "model", CARD)
-    if there is None:
+    old = present_text(repo_id, "model", CARD)
+    try:
+        old_head, old_text = parse_card(old or b"")
+        head, text = parse_card(card.encode())
+    except ValueError:
         return card.encode()
-    old, new = _head(there.decode("utf-8", errors="replace")), _head(card)
-    if old is None or new is None or "model-index" not in old[0]:
+    if old is None or "model-index" not in old_head:
         return card.encode()
-    tags = new[0].get("tags")
+    tags = head.get("tags")
     tags = tags if isinstance(tags, list) else [] if tags is None else [tags]
-    head = new[0] | {"model-index": old[0]["model-index"], "tags": tags if TAG in tags else [*tags, TAG]}
+    head |= {"model-index": old_head["model-index"], "tags": tags if TAG in tags else [*tags, TAG]}
     # A card that says the same in another order stays as it is.
-    if old == (head, new[1]):
-        return there
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{new[1]}".encode()
+    if (old_head, old_text) == (head, text):
+        return old
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{text}".encode()

@@ -1,1 +1,1 @@
-"""The leaderboard: collected from published results, drawn as a table, a figure and a page."""
+"""The leaderboard: collects published scores, verifies them, and writes a page, tables and a figure."""

@@ -1,11 +1,11 @@
-"""How the leaderboard writes what others published: numbers, links and episodes, always as text that does no harm."""
+"""How the leaderboard shows numbers, links and episodes that others published: as text that cannot do harm."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lmrl_data.episode import Episode
 from lmrl_data.text import one_line, printable
-from lmrl_eval.leaderboard.collect import Entry
+from lmrl_eval.report import plus_minus
 from lmrl_eval.score import Score
 
 SIZES = (
@@ -16,9 +16,9 @@ SIZES = (
     (float("inf"), "10B and more"),
 )
 NO_SIZE = "no size stated"
-# What an episode may add to the page; the whole of it is where the entry's episodes were published.
+# What an episode may add to the page; the whole episode is where it was published.
 MAX_TURNS, MAX_TEXT, MAX_EPISODE_TEXT = 60, 4_000, 20_000
-PLOT = (-10.0, 110.0)  # normalised scores from edge to edge; what lies outside is drawn at the edge
+PLOT = (-10.0, 110.0)  # normalized scores at the edges of the picture
 
 
 # --- numbers, links and pictures
@@ -35,26 +35,21 @@ def number(value: float, digits: int = 0) -> str:
     return text.replace("-", "−")
 
 
-def half_width(interval: tuple[float, float]) -> float:
-    return (interval[1] - interval[0]) / 2
-
-
-def plus_minus(mean: float, interval: tuple[float, float], digits: int) -> str:
-    """The mean and half the width of its interval."""
-    return f"{number(mean, digits)} ± {number(half_width(interval), digits)}"
-
-
 def claim(score: Score) -> str:
-    """What an entry that is not ranked states of itself."""
+    """What an entry that is not ranked states."""
     if not score.n_episodes:
         return number(score.normalized, 1)
     count = "1 episode" if score.n_episodes == 1 else f"{number(score.n_episodes)} episodes"
-    return f"{plus_minus(score.normalized, score.normalized_interval, 1)} over {count}"
+    return f"{spread(score.normalized, score.normalized_interval, 1)} over {count}"
 
 
-def weights(entry: Entry) -> int | None:
-    """The number of weights, if what is stated can be one."""
-    stated = entry.parameters
+def spread(mean: float, interval: tuple[float, float], digits: int) -> str:
+    """The mean and half the width of its interval, for people."""
+    return plus_minus(mean, interval, digits, number)
+
+
+def weights(stated: int | None) -> int | None:
+    """A stated number of weights, if a model can have so many."""
     return stated if type(stated) is int and 0 < stated < 10**15 else None
 
 
@@ -75,16 +70,17 @@ def size(parameters: int | None) -> str:
 
 
 def bucket(parameters: int | None) -> str:
+    """The class of sizes that the page filters by."""
     return NO_SIZE if parameters is None else next(name for limit, name in SIZES if parameters < limit)
 
 
 def seeds(score: Score) -> str:
-    """The first episode's seed and the policy's."""
-    return one_line(str(score.seed) if score.policy_seed is None else f"{score.seed} / {score.policy_seed}", 40)
+    """The seed of the first episode and, after a slash, the policy's."""
+    return one_line(score.seed if score.policy_seed is None else f"{score.seed} / {score.policy_seed}", 40)
 
 
 def link(url: str | None) -> str | None:
-    """`url` if it is one of the Hub's own pages; nothing else becomes a link."""
+    """`url` if it is a page of the Hub; no other address becomes a link."""
     import huggingface_hub.constants
 
     if url is None:
@@ -94,58 +90,48 @@ def link(url: str | None) -> str | None:
     except ValueError:
         return None
     home = urlsplit(huggingface_hub.constants.ENDPOINT).netloc
-    # Compared whole: no port, user name or look-alike may be added.
+    # The whole network location is compared: a port, a user name or a look-alike host does not pass.
     return url if parts.scheme in ("http", "https") and parts.netloc == home and one_line(url, 500) == url else None
 
 
-class Plot(NamedTuple):
-    """A score on the scale of 0, 50 and 100, as coordinates in a picture 120 wide."""
+def plot(score: Score) -> tuple[str, str, str, int]:
+    """A score as coordinates in a picture 120 wide: left end and width of the interval, the score itself, and -1 or 1
+    if that is left or right of the picture."""
 
-    low: str
-    width: str
-    at: str
-    outside: int  # -1 or 1 if the score is left or right of the picture
-
-
-def plot(score: Score) -> Plot:
     def place(value: float) -> float:
         return min(max(value, PLOT[0]), PLOT[1]) - PLOT[0]
 
     low, high = (place(value) for value in score.normalized_interval)
     outside = (score.normalized > PLOT[1]) - (score.normalized < PLOT[0])
-    return Plot(f"{low:.1f}", f"{max(high - low, 0.0):.1f}", f"{place(score.normalized):.1f}", outside)
+    return f"{low:.1f}", f"{max(high - low, 0.0):.1f}", f"{place(score.normalized):.1f}", outside
 
 
 # --- episodes to look at
 
 
 class Line(NamedTuple):
-    """One turn as it is shown."""
+    """One turn of an episode as the page shows it.
+
+    Args:
+        role (`str`), text (`str`): who speaks, and the text.
+        reward (`str`): empty for the simulator's turns.
+        total (`str`): the return so far.
+        at (`tuple[str, str]`): the place of the return so far in a picture of 300 by 40.
+    """
 
     role: str
     text: str
-    reward: str  # empty where none can be
+    reward: str
     total: str
-    at: tuple[str, str]  # of the return so far, in a picture of 300 by 40
+    at: tuple[str, str]
 
 
-class Sample(NamedTuple):
-    """One episode as it is shown."""
-
-    seed: str
-    success: bool
-    truncated: bool
-    total: str
-    actions: int
-    lines: list[Line]
-    left_out: int  # turns that are not shown
-
-
-def sample(episode: Episode) -> Sample:
-    rewards = [_reward(turn.reward) for turn in episode.turns]
+def lines(episode: Episode) -> list[Line]:
+    """The turns of an episode that fit on the page."""
+    rewards = [_finite(turn.reward) for turn in episode.turns]
     totals = [sum(rewards[: index + 1]) for index in range(len(rewards))]
     lowest, highest = min(0.0, *totals), max(0.0, *totals)
-    lines: list[Line] = []
+    shown: list[Line] = []
     length = 0
     for index, turn in enumerate(episode.turns[:MAX_TURNS]):
         text = printable(str(turn.content), MAX_TEXT)
@@ -155,20 +141,17 @@ def sample(episode: Episode) -> Sample:
         height = (totals[index] - lowest) / ((highest - lowest) or 1.0)
         at = f"{5 + 290 * index / max(len(totals) - 1, 1):.1f}", f"{35 - 30 * height:.1f}"
         reward = _short(rewards[index]) if turn.role == "assistant" else ""
-        lines.append(Line(turn.role, text, reward, _short(totals[index]), at))
-    return Sample(
-        seed=one_line(str(episode.seed), 24),
-        success=episode.info.get("success") is True,
-        truncated=episode.truncated,
-        total=_short(totals[-1]),
-        actions=episode.num_turns,
-        lines=lines,
-        left_out=len(episode.turns) - len(lines),
-    )
+        shown.append(Line(turn.role, text, reward, _short(totals[index]), at))
+    return shown
 
 
-def _reward(value: object) -> float:
-    """A reward as published; what is no finite number counts as none, and the entry is flagged for it."""
+def total(episode: Episode) -> str:
+    """The episode's return."""
+    return _short(sum(_finite(turn.reward) for turn in episode.turns))
+
+
+def _finite(value: object) -> float:
+    """A published reward. One that is not finite counts as 0 here; verification flags its entry."""
     return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else 0.0
 
 

@@ -11,9 +11,8 @@ from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
 from lmrl_data.task import Task
 from lmrl_eval.policies.human import HumanPolicy
-from lmrl_eval.policies.scripted import PREFIX, load_scripted
 
-CHAT = "chat:"
+SCRIPTED, CHAT = "scripted:", "chat:"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -33,16 +32,16 @@ def load_policy(
 
     Args:
         spec (`str`): `scripted:NAME`, `human`, `chat:MODEL@URL` (an OpenAI-compatible endpoint), a checkpoint folder,
-            or a model id of the Hub. A folder with `value_model/` is value-guided, one with `adapter_config.json` is
-            merged into its base model.
+            or a model id of the Hub. A folder with `value_model/` is value-guided; adapters are merged into their base
+            model.
         task (`Task`): what it will play.
         config (`str`): the task's config.
-        seed (`int`, *optional*, defaults to `0`): of the policy's own noise.
+        seed (`int`, *optional*, defaults to `0`): of the policy's own random numbers.
         temperature (`float`, *optional*, defaults to `1.0`): of a language model's sampling; `0` is greedy.
-        beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; its own otherwise.
-        max_new_tokens (`int`, *optional*): the longest action; 32 tokens by default, 256 of a chat model.
-        device (`str`, *optional*, defaults to `"cpu"`): where a model runs.
-        chat (`Mapping`, *optional*): settings that only chat models have (`shots`, `dataset`, `answers`, `budget`,
+        beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; by default its own.
+        max_new_tokens (`int`, *optional*): the most tokens of an action; 32 by default, 256 for a chat model.
+        device (`str`, *optional*, defaults to `"cpu"`): the device of a model.
+        chat (`Mapping`, *optional*): settings of chat models only (`shots`, `dataset`, `answers`, `budget`,
             `concurrency`): see `ChatPolicy`.
 
     Raises:
@@ -65,17 +64,19 @@ def load_policy(
         if max_new_tokens is not None:
             chat["max_new_tokens"] = max_new_tokens
         return ChatPolicy(spec, task, config, seed=seed, temperature=temperature, **chat)
-    return HumanPolicy() if spec == HumanPolicy.name else load_scripted(spec, task, config, seed=seed)
+    if spec == HumanPolicy.name:
+        return HumanPolicy()
+    return task.policy(spec.removeprefix(SCRIPTED), config, seed)
 
 
 def is_checkpoint(spec: str) -> bool:
     """Whether `spec` names weights, and not a script, a human or an endpoint."""
-    return spec != HumanPolicy.name and not spec.startswith((PREFIX, CHAT))
+    return spec != HumanPolicy.name and not spec.startswith((SCRIPTED, CHAT))
 
 
 def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
-    """What a score tells about a checkpoint or a chat model: where it is from, a digest of its weights or of what it
-    was told, how large it is, how it was sampled, and what its `training.json` says it was made from."""
+    """What a score says about a checkpoint or a chat model: its source, a digest of its weights or its prompt, its
+    size, how it was sampled, and what its `training.json` says about its training."""
     player: Any = policy
     if spec.startswith(CHAT):
         return player.describe()
@@ -98,16 +99,16 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
 
 
 def _made_from(folder: Path) -> dict[str, str]:
-    """What a score tells of a `training.json`; one that cannot be read, in whoever's checkpoint, tells nothing."""
+    """The facts of a `training.json` that a score repeats; none from a damaged one."""
     from lmrl_eval.training_record import read_training_record
 
     try:
-        found = read_training_record(folder)
+        record = read_training_record(folder)
     except UserError:
-        found = None
-    if found is None or found.kind != "policy":
+        record = None
+    if record is None or record.kind != "policy":
         return {}
-    facts = {"algorithm": found.algorithm, "dataset": found.dataset, "dataset_revision": found.dataset_revision}
+    facts = {"algorithm": record.algorithm, "dataset": record.dataset, "dataset_revision": record.dataset_revision}
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -119,7 +120,7 @@ def checkpoint_folder(spec: str) -> Path:
     """
     folder = Path(spec).expanduser()
     if not folder.exists() and HUB_ID.fullmatch(spec):
-        from lmrl_eval.hub.download import download_checkpoint
+        from lmrl_eval.policies.download import download_checkpoint
 
         folder = download_checkpoint(spec)
     if not folder.exists():
@@ -175,7 +176,7 @@ def _load_checkpoint(
 
 
 def _load_model(folder: Path) -> Any:
-    # Weights are data: safetensors only, and no code from the checkpoint.
+    # Safetensors only: no code from a checkpoint runs.
     if (folder / "adapter_config.json").is_file():
         from peft import AutoPeftModelForCausalLM
 
@@ -187,7 +188,7 @@ def _load_model(folder: Path) -> Any:
 
 @contextmanager
 def _loading(spec: str) -> Iterator[None]:
-    """No bars of the libraries' own, and one line for whatever a damaged checkpoint makes them raise."""
+    """Hides the libraries' progress bars and turns any error that a damaged checkpoint causes into one line."""
     try:
         from transformers.utils import logging
 

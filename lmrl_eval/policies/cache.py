@@ -1,4 +1,4 @@
-"""The cache: keys and values of many conversations, one row each, every row with its own length."""
+"""A key-value cache for many conversations: one row each, every row with its own length."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ FIRST_CAPACITY = 64
 
 
 class Placement(NamedTuple):
-    """Where the tokens of one forward pass go. All tensors are for `[rows, new tokens]`, left-padded.
+    """Where the tokens of one forward pass go. The new tokens are left-padded to the shape `[rows, tokens]`.
 
     Args:
         position_ids (`Tensor`): of shape `[rows, tokens]`.
@@ -25,9 +25,9 @@ class Placement(NamedTuple):
 class RowCache(Cache):
     """A `past_key_values` whose rows begin at column 0 and end where the caller says.
 
-    The caller names rows, starts and lengths with `place` before each forward pass. What stands behind a row's end is
-    leftover and masked; nothing is ever cleared. Layers appear as the model first updates them, in any order, so two
-    networks that number their layers apart share one cache.
+    The caller names rows, starts and lengths with `place` before each forward pass. Columns after a row's end hold
+    stale values; they are masked and never cleared. A layer is created when a model first updates it, in any order, so
+    two networks with different layer numbers can share one cache.
 
     Args:
         dtype (`torch.dtype`): of the attention mask, the model's own.
@@ -41,13 +41,13 @@ class RowCache(Cache):
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything and gives the memory back."""
+        """Drops all rows and frees their memory."""
         self.stores: dict[int, tuple[Tensor, Tensor]] = {}  # by layer: keys, values, [rows, heads, capacity, dim]
         self.num_rows = 0
         self.capacity = 0
 
     def reserve(self, num_rows: int, capacity: int) -> None:
-        """Makes room; both sizes grow by doubling, so that a growing history is copied a few times only."""
+        """Makes room. Both sizes grow by doubling, so a growing history is copied only a few times."""
         if num_rows <= self.num_rows and capacity <= self.capacity:
             return
         if capacity > self.capacity:
@@ -63,17 +63,17 @@ class RowCache(Cache):
         return new
 
     def _empty(self, like: Tensor) -> Tensor:
-        # Zeros and not `empty`: a masked NaN is still a NaN after the softmax.
+        # Not `empty`: a masked NaN is still a NaN after the softmax.
         return like.new_zeros(self.num_rows, like.shape[1], self.capacity, like.shape[3])
 
     def place(self, rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Placement:
-        """Prepares the next forward pass: `counts[i]` new tokens for row `rows[i]` (ascending) behind its first
-        `starts[i]`."""
+        """Prepares the next forward pass: `counts[i]` new tokens for row `rows[i]` (ascending) after its first
+        `starts[i]` columns."""
         longest = max(counts)
         self.width = max(start + count for start, count in zip(starts, counts, strict=True))
         self.reserve(rows[-1] + 1, self.width)
         index = torch.tensor(rows, device=self.device)
-        # Consecutive rows are read as a view; others are gathered, which copies them.
+        # Consecutive rows are read as a view; other rows are gathered, which copies them.
         whole = rows[-1] - rows[0] + 1 == len(rows)
         self.read: slice | Tensor = slice(rows[0], rows[-1] + 1) if whole else index
         ends = torch.tensor([[start + count] for start, count in zip(starts, counts, strict=True)], device=self.device)
@@ -81,11 +81,11 @@ class RowCache(Cache):
         self.kept: Tensor | None = None
         self.write = (index.repeat_interleave(longest), positions.flatten())
         if min(counts) < longest:
-            # Padding is not written: its place is that of an older token.
+            # Padding is not written: its column holds an older token.
             padding = torch.tensor([[longest - count] for count in counts], device=self.device)
             self.kept = (torch.arange(longest, device=self.device) >= padding).flatten()
             self.write = (self.write[0][self.kept], self.write[1][self.kept])
-        # A padding query sees column 0: with nothing to see, its softmax would be 0 / 0.
+        # A padding query sees column 0: without any column, its softmax would be 0 / 0.
         positions = positions.clamp(min=0)
         visible = torch.arange(self.width, device=self.device) <= positions[:, None, :, None]
         mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
@@ -94,8 +94,8 @@ class RowCache(Cache):
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Writes a layer's new keys and values, of shape `[rows, heads, tokens, dim]`, where `place` said, and returns
-        those rows up to the longest."""
+        """Writes a layer's new keys and values, of shape `[rows, heads, tokens, dim]`, at the columns `place` chose;
+        returns these rows up to the longest one's end."""
         if layer_idx not in self.stores:
             self.stores[layer_idx] = (self._empty(key_states), self._empty(value_states))
         keys, values = self.stores[layer_idx]
@@ -105,7 +105,7 @@ class RowCache(Cache):
         return keys[self.read, :, : self.width], values[self.read, :, : self.width]
 
     def select(self, order: Sequence[int]) -> None:
-        """Row `i` becomes what row `order[i]` was; rows that are not named are dropped."""
+        """Row `i` becomes the former row `order[i]`; rows that are not named are dropped."""
         self.reserve(max(order) + 1, 0)
         index = torch.tensor(order, device=self.device)
         self.stores = {layer: (keys[index], values[index]) for layer, (keys, values) in self.stores.items()}
@@ -122,5 +122,5 @@ class RowCache(Cache):
                 store[into, :, :width] = other[out_of, :, :width]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Always 0: rows have no common length, and every forward pass brings its own positions and mask."""
+        """Always 0: the rows have no common length, and each forward pass brings its own positions and mask."""
         return 0

@@ -19,14 +19,14 @@ from lmrl_data.task import Task
 from lmrl_data.text import one_line
 from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Question
 
-ATTEMPTS = 2  # an answer that cannot be read is asked for once more
+ATTEMPTS = 2  # an answer that cannot be parsed is requested once more
 MAX_SHOTS = 32
-SEARCHED = 10_000  # episodes that are looked through for successful ones
-PAIRS = 10  # of a Markov episode, which may have hundreds
-LONGEST_TEXT, LONGEST_ACTION = 20_000, 1_000  # characters that are read of an answer, and played of an action
-NOISE, EXAMPLES = 0xC4A7, 0x5407  # keep the policy's streams apart from those of others with the same seed
+SEARCHED = 10_000  # episodes searched for successful ones
+PAIRS = 10  # pairs shown of a Markov episode, which may have hundreds
+LONGEST_TEXT, LONGEST_ACTION = 20_000, 1_000  # the most characters of an answer, and of an action
+NOISE, EXAMPLES = 0xC4A7, 0x5407  # separate the policy's random streams from others with the same seed
 
-# Some servers take no chat that begins with the assistant's turn, and no empty text.
+# Some servers refuse a chat that begins with the assistant's turn, or an empty text.
 HIDDEN, EMPTY = "(What came before is not shown.)", "(an empty line)"
 JSON_RULE = 'Give that answer as a JSON object with one key and nothing around it: {"action": "..."}'
 QUOTED = (
@@ -38,11 +38,11 @@ LABEL = re.compile(r"([*_]{0,2})(action|answer|command|guess|move|question)(\1\s
 MARKS = (("```", "```"), ("`", "`"), ("**", "**"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"))
 
 
-# --- what the model is told
+# --- the system message
 
 
 def system_message(instructions: str, examples: Sequence[Episode], answers: str, *, markov: bool) -> str:
-    """The rules, how to answer, and the examples as quoted data."""
+    """The rules, the form of an answer, and the examples as quoted data."""
     parts = [instructions]
     if answers == "json":
         parts.append(JSON_RULE)
@@ -57,7 +57,7 @@ def system_message(instructions: str, examples: Sequence[Episode], answers: str,
 
 def _pairs(episode: Episode, answers: str) -> list[str]:
     turns = episode.turns
-    # Where an observation came again, what was done the last time led on.
+    # An observation that came twice gets the last action: that one led on.
     actions = {turn.content: turns[index + 1].content for index, turn in enumerate(turns[:-1]) if turn.role == "user"}
     pairs = list(actions.items())[:PAIRS]
     return [line for seen, done in pairs for line in _quoted("user", seen) + _quoted("assistant", done, answers)]
@@ -68,7 +68,7 @@ def _dialogue(episode: Episode, answers: str) -> list[str]:
 
 
 def _quoted(role: str, text: str, answers: str = "plain") -> list[str]:
-    """A labelled text each of whose lines is marked, so that no text can look like the end of its example."""
+    """A labeled text with a mark on each line, so that no text can look like the end of its example."""
     if role == "assistant" and answers == "json":
         text = as_json(text)
     return ["Action:" if role == "assistant" else "Observation:", *(f"> {line}" for line in text.splitlines() or [""])]
@@ -80,6 +80,12 @@ def as_json(action: str) -> str:
 
 def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) -> list[Episode]:
     """Successful episodes of a dataset's `train` split; the same seed picks the same ones.
+
+    Args:
+        task (`Task`), config (`str`): what the episodes have to be of.
+        dataset (`str`): the dataset, e.g. `"lmrl/maze"`.
+        shots (`int`): the number of episodes.
+        seed (`int`): of the choice.
 
     Raises:
         UserError: if there is no such dataset, it is of another task, or has too few successful episodes.
@@ -101,7 +107,7 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
     finally:
         if not bars:
             datasets.enable_progress_bars()
-    found: list[Episode] = []
+    examples: list[Episode] = []
     for index in np.random.default_rng([seed, EXAMPLES]).permutation(len(rows))[:SEARCHED]:
         try:
             episode = Episode.from_row(rows[int(index)])
@@ -114,33 +120,33 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
                 f"{task.id} ({config})"
             )
         if success:
-            found.append(episode)
-        if len(found) == shots:
-            return found
+            examples.append(episode)
+        if len(examples) == shots:
+            return examples
     raise UserError(
-        f"{dataset[:80]!r} ({config}, train) has {len(found)} successful episodes where {shots} examples are wanted; "
-        f"give fewer --shots, or build more: {build}"
+        f"{dataset[:80]!r} ({config}, train) has {len(examples)} successful episodes, and {shots} are wanted; give "
+        f"fewer --shots, or build more: {build}"
     )
 
 
-# --- what the model answers
+# --- reading an answer
 
 
 def read_plain(text: str) -> str | None:
-    """The first line that says something, without quotes, backticks, fences and labels; `None` without one."""
-    for line in _spoken(text).splitlines():
-        bare = _bare(line)
+    """The first line with content, without quotes, backticks, fences and labels; `None` if there is none."""
+    for line in _without_thoughts(text).splitlines():
+        bare = _without_marks(line)
         if bare:
             return bare[:LONGEST_ACTION]
     return None
 
 
 def read_json(text: str) -> str | None:
-    """The action of the last JSON object that has one, whatever stands around it; `None` without one."""
-    text = _spoken(text)
+    """The action of the last JSON object that has one, whatever text is around it; `None` if there is none."""
+    text = _without_thoughts(text)
     decoder = json.JSONDecoder()
     # The last one, because some models think aloud with examples before they answer.
-    found = None
+    last = None
     position = text.find("{")
     for _ in range(100):
         if position < 0:
@@ -151,24 +157,24 @@ def read_json(text: str) -> str | None:
             value, end = None, position + 1
         action = value.get("action") if isinstance(value, dict) else None
         if isinstance(action, str) and first_line(action):
-            found = first_line(action)
+            last = first_line(action)
         position = text.find("{", end)
-    return found
+    return last
 
 
 def first_line(text: str) -> str:
-    """The first line that is not empty, as it is."""
+    """The first line that is not empty, unchanged."""
     lines = (line.strip() for line in text[:LONGEST_TEXT].splitlines())
     return next(filter(None, lines), "")[:LONGEST_ACTION]
 
 
-def _spoken(text: str) -> str:
-    """What a model says behind its thoughts; nothing if it never came to an end with them."""
+def _without_thoughts(text: str) -> str:
+    """The answer after a model's thoughts; empty if the thoughts never end."""
     text = text.rpartition("</think>")[2].strip()
     return "" if text.startswith("<think>") else text[:LONGEST_TEXT]
 
 
-def _bare(line: str) -> str:
+def _without_marks(line: str) -> str:
     line = line.strip()
     if FENCE.fullmatch(line):
         return ""
@@ -187,26 +193,27 @@ READERS: Mapping[str, Callable[[str], str | None]] = {"plain": read_plain, "json
 
 
 class ChatPolicy(Policy):
-    """Lets an endpoint play, see `ChatClient`: the rules and `shots` examples as the system's message, then what any
-    policy sees.
+    """Plays through an endpoint (see `ChatClient`): the system message has the rules and `shots` examples, and the
+    conversation follows as any policy sees it.
 
-    An answer that cannot be read is asked for once more, sampled; then its first line is played as it is.
+    An answer that cannot be parsed is requested once more at a temperature of at least 1; after that its first line is
+    played unchanged.
 
     Args:
         spec (`str`): `chat:MODEL@URL`.
         task (`Task`): what it will play.
         config (`str`): the task's config.
-        seed (`int`, *optional*, defaults to `0`): picks the examples and is sent along with each request, with the
-            episode's own mixed in.
+        seed (`int`, *optional*, defaults to `0`): picks the examples and, mixed with the episode's seed, goes with
+            each request.
         temperature (`float`, *optional*, defaults to `1.0`): of the endpoint's sampling.
-        max_new_tokens (`int`, *optional*, defaults to `256`): the longest answer.
-        shots (`int`, *optional*, defaults to `0`): successful episodes that it is shown.
-        dataset (`str`, *optional*): where these are from; `lmrl/<task>` otherwise.
+        max_new_tokens (`int`, *optional*, defaults to `256`): the most tokens of an answer.
+        shots (`int`, *optional*, defaults to `0`): the number of successful episodes in the system message.
+        dataset (`str`, *optional*, defaults to `lmrl/<task>`): the dataset with these episodes.
         answers (`str`, *optional*, defaults to `"plain"`): `"plain"`, or `"json"` for `{"action": "..."}`.
-        budget (`int`, *optional*): the most requests, retries included.
-        concurrency (`int`, *optional*, defaults to `8`): requests under way at the same time.
+        budget (`int`, *optional*): the most requests, including retries.
+        concurrency (`int`, *optional*, defaults to `8`): the most requests at the same time.
         timeout (`float`, *optional*, defaults to `120`): seconds for one answer.
-        first_wait (`float`, *optional*, defaults to `0.5`): seconds before the second try; doubled from try to try.
+        first_wait (`float`, *optional*, defaults to `0.5`): seconds before the second try; doubled with each try.
 
     Raises:
         UserError: for a bad spec, a number out of range, or a dataset that cannot be read.
@@ -265,16 +272,16 @@ class ChatPolicy(Policy):
 
     def _name(self) -> str:
         model = self.client.endpoint.model
-        # A local server may know its models by their folders.
+        # Some local servers name a model by its folder.
         model = model.rstrip("/").rpartition("/")[2] if model.startswith("/") else model
         notes = [f"{self.shots} shots"] * bool(self.shots) + ["json"] * (self.answers == "json")
         return f"{PREFIX}{model}" + (f" ({', '.join(notes)})" if notes else "")
 
     def describe(self) -> dict[str, Any]:
-        """What a score tells about this policy; no secrets."""
+        """What a score says about this policy, without secrets."""
         return {
             "source": f"{PREFIX}{self.client.endpoint.model}",
-            # Without the path, which some proxies keep a key in.
+            # Without the path, where some proxies have a key.
             "host": urlsplit(self.client.endpoint.url).netloc,
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens,
@@ -292,9 +299,8 @@ class ChatPolicy(Policy):
         return twin
 
     def statistics(self) -> dict[str, float]:
-        """Counts since the policy was made: `requests`, of those `retries` and `errors`; `unparsable`, answers that
-        could not be read, and `raw`, actions played as they were written for want of a better one; `prompt_tokens`
-        and `completion_tokens`, if the endpoint counts them."""
+        """Counts since the policy was made: `requests`, among them `retries` and `errors`; `unparsable` answers; `raw`
+        answers that were played unparsed; and `prompt_tokens` and `completion_tokens`, if the endpoint counts them."""
         work = self.client.work()
         tokens = {name: work.pop(name) for name in ("prompt_tokens", "completion_tokens")}
         counts = {name: float(self._counts[name]) for name in ("unparsable", "raw")}
@@ -327,7 +333,7 @@ class ChatPolicy(Policy):
         return [actions.get(index, first_line(text)) for index, text in enumerate(texts)]
 
     def messages(self, conversation: Conversation) -> list[dict[str, str]]:
-        """The chat that is sent for a conversation: the system's message, then user and assistant in turn."""
+        """The chat that is sent for a conversation: the system message, then user and assistant in turn."""
         turns = conversation.visible
         system = self.system
         if turns and turns[0].role == "system":

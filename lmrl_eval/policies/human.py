@@ -20,7 +20,7 @@ class HumanPolicy(Policy):
 
     def __init__(self, source: TextIO | None = None, screen: TextIO | None = None) -> None:
         self.source = source or sys.stdin
-        # Not standard output: that is for the score.
+        # Standard output is for the score.
         self.screen = screen or sys.stderr
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
@@ -31,5 +31,5 @@ class HumanPolicy(Policy):
         line = self.source.readline()
         if not line:
             raise UserError("the input ended before the episode did; give one action a line")
-        # What a terminal sends may be no valid text; an episode must be.
+        # A terminal may send bytes that are no valid text, and an episode has to be valid.
         return line.rstrip("\n").encode("utf-8", "replace").decode("utf-8")

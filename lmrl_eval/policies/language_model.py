@@ -1,4 +1,4 @@
-"""The language-model policy: writes the actions of many conversations at once and encodes no history twice."""
+"""The language-model policy: samples the actions of many conversations at once and encodes no history twice."""
 
 import copy
 import functools
@@ -18,34 +18,46 @@ from lmrl_eval.policies.cache import RowCache
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FORWARD_COST = 32  # of a forward pass beside its tokens, in tokens: between 5 (135M parameters) and 55 (0.4M)
+# The fixed cost of a forward pass, in tokens: measured between 5 (135M parameters) and 55 (0.4M).
+FORWARD_COST = 32
 MAX_OPENINGS = 64
 
 
-class _Prompt(NamedTuple):
+class Prompt(NamedTuple):
+    """What the model reads before an action.
+
+    Args:
+        ids (`list[int]`): the token ids.
+        opening (`bool`): whether they hold no action: in a first turn, or where only the newest observation counts.
+    """
+
     ids: list[int]
-    opening: bool  # no action in sight, as in a first turn or wherever only the newest observation counts
+    opening: bool
 
 
 class LanguageModelPolicy(Policy):
     """Samples actions from a causal language model and keeps its keys and values from turn to turn.
 
-    What it writes depends on the model, the seeds and what a conversation shows, and on nothing else: neither on the
-    batch nor on what is cached. A conversation is read as the ids it was written with (what was sampled is not
-    tokenised again), and the cache is used as far as it holds the beginning of those ids. So a window that slid, a
-    wiped history or an edited turn costs time, no more. The weights may change between rollouts, not within one.
+    An action depends only on the model, the seeds and the visible turns of its conversation, not on the batch or the
+    cache. The policy reads its own earlier actions as the ids it sampled and never tokenizes them again. It reuses the
+    cache up to the first id that differs, so a window that slid or an edited turn only costs time. The weights may
+    change between rollouts, but not within one.
+
+    Subclasses that train on what was sampled, such as the recipes' `RolloutPolicy`, may call `prompt` and
+    `clear_cache` and override three methods: `noise_generator` (the noise of an action), `sample` (the sampled ids)
+    and `record` (called once an action).
 
     Args:
         model (`nn.Module`): is called with `input_ids`, `attention_mask` (4D), `position_ids`, `past_key_values`,
             `use_cache` and `logits_to_keep`, returns `.logits`, and has a `config.max_position_embeddings`.
-        tokenizer (`PreTrainedTokenizerBase`): writes the turns (see `TurnTokenizer`).
-        name (`str`): fills the `policy` column of the episodes.
-        seed (`int`, *optional*, defaults to `0`): of the sampling noise, beside each conversation's own seed.
+        tokenizer (`PreTrainedTokenizerBase`): encodes the turns (see `TurnTokenizer`).
+        name (`str`): the value of the episodes' `policy` column.
+        seed (`int`, *optional*, defaults to `0`): seed of the sampling noise, combined with each conversation's own.
         temperature (`float`, *optional*, defaults to `1.0`): divides the logits; 0 is greedy.
-        max_new_tokens (`int`, *optional*, defaults to `32`): ends an action that does not end itself.
+        max_new_tokens (`int`, *optional*, defaults to `32`): the most tokens of an action.
 
     Raises:
-        UserError: for a negative seed or temperature, or if `max_new_tokens` do not fit into the model.
+        UserError: for a negative seed or temperature, or if `max_new_tokens` does not fit into the model's context.
     """
 
     def __init__(
@@ -79,32 +91,33 @@ class LanguageModelPolicy(Policy):
 
     def _begin(self) -> None:
         self._counts = dict.fromkeys(("tokens_written", "tokens_encoded", "tokens_reused", "forward_calls"), 0)
-        # What was sampled as a conversation's n-th action, found by n and the text it was read as.
+        # The sampled ids of each conversation's actions, by the number of the action and its text.
         self._written: WeakKeyDictionary[Conversation, dict[tuple[int, str], list[int]]] = WeakKeyDictionary()
-        self._forget()
+        self.clear_cache()
 
-    def _forget(self) -> None:
+    def clear_cache(self) -> None:
+        """Forgets all keys and values. Call it when the weights have changed within a rollout."""
         parameter = next(self.model.parameters())
-        # Row i belongs to conversation i of the last batch and holds the keys and values of these ids.
+        # Row i of the cache belongs to conversation i of the last batch and holds the ids `_cached[i]`.
         self._cache = RowCache(parameter.dtype, parameter.device)
         self._seated: list[Conversation] = []
         self._cached: list[list[int]] = []
-        # Openings are encoded once and copied to every conversation that has the same one: a fully observed maze
-        # shows 26 different texts in all. By ids: a row of `_opening_cache`.
+        # Each opening is encoded once and copied to every conversation that shares it: a fully observed maze has
+        # only 26 texts. `_openings` maps the ids of an opening to its row of `_opening_cache`.
         self._opening_cache = RowCache(parameter.dtype, parameter.device)
         self._openings: dict[tuple[int, ...], int] = {}
         self._opening_logits: list[Tensor] = []
 
     def greedy(self) -> "LanguageModelPolicy":
-        """The same policy at temperature 0: it shares the model and the tokenizer, and no memory."""
+        """The same policy at temperature 0, with the same model and tokenizer and a cache of its own."""
         twin = copy.copy(self)
         twin.temperature = 0.0
         twin._begin()
         return twin
 
     def statistics(self) -> dict[str, float]:
-        """Counts since the policy was made: `tokens_written` (sampled), `tokens_encoded` (of prompts, run through the
-        model), `tokens_reused` (of prompts, their keys and values were at hand) and `forward_calls`."""
+        """Counts since the policy was made: `tokens_written` (sampled), `tokens_encoded` (prompt tokens run through
+        the model), `tokens_reused` (prompt tokens taken from the cache) and `forward_calls`."""
         return {name: float(count) for name, count in self._counts.items()}
 
     @torch.inference_mode()
@@ -114,31 +127,36 @@ class LanguageModelPolicy(Policy):
         training = self.model.training
         self.model.eval()
         try:
-            prompts = [self._prompt(conversation) for conversation in conversations]
-            written = self._sample(conversations, prompts)
+            prompts = [self.prompt(conversation) for conversation in conversations]
+            written = self.sample(conversations, prompts)
         finally:
             self.model.train(training)
         actions = [self._decode(tuple(ids)) for ids in written]
         for conversation, prompt, action, ids in zip(conversations, prompts, actions, written, strict=True):
             by_text = self._written.setdefault(conversation, {})
             by_text[_num_actions(conversation), action] = ids + self._missing_end(ids[-1])
-            self._record(conversation, prompt.ids, ids)
+            self.record(conversation, prompt.ids, ids)
         return actions
 
-    def _sample(self, conversations: Sequence[Conversation], prompts: Sequence[_Prompt]) -> list[list[int]]:
-        """The sampled ids of each action, up to the one that ends it."""
+    def sample(self, conversations: Sequence[Conversation], prompts: Sequence[Prompt]) -> list[list[int]]:
+        """The sampled ids of each action, up to and including its last one.
+
+        Args:
+            conversations (`Sequence[Conversation]`): one for each action.
+            prompts (`Sequence[Prompt]`): what the model reads for each.
+        """
         self._seat(conversations)
         return self._write(conversations, prompts, self._encode(prompts))
 
-    def _record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
-        """Called for every action with what was read and what was sampled; for subclasses that train on it."""
+    def record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
+        """Called once an action with the ids the model read and the ids it sampled; does nothing here."""
 
-    def _stream(self, conversation: Conversation) -> np.random.Generator:
-        """The noise of a conversation's next action: no other turn, row or retry shifts it."""
+    def noise_generator(self, conversation: Conversation) -> np.random.Generator:
+        """The noise of a conversation's next action; it depends on no other turn, row or retry."""
         return np.random.default_rng([self.seed, conversation.seed, _num_actions(conversation)])
 
-    def _prompt(self, conversation: Conversation) -> _Prompt:
-        """What the conversation shows, as ids: as sampled where this policy wrote it, else as tokenised."""
+    def prompt(self, conversation: Conversation) -> Prompt:
+        """The ids of a conversation's visible turns: this policy's own actions as sampled, all else as tokenized."""
         written = self._written.get(conversation, {})
         pieces = list(self.turns.pieces(conversation.visible))
         actions = sum(turn is not None for _, turn in pieces)
@@ -150,24 +168,24 @@ class LanguageModelPolicy(Policy):
             else:
                 prompt += written.get((number, turn.content), ids)
                 number += 1
-        # What does not fit is cut off on the left, as in the original.
-        return _Prompt(prompt[-self._max_prompt :], opening=not actions)
+        # A prompt that is too long loses its left end, as in the original implementation.
+        return Prompt(prompt[-self._max_prompt :], opening=not actions)
 
     def _missing_end(self, last: int) -> list[int]:
-        """What the model left out of its action's end."""
+        """The ids that end an action and that the model did not write after the id `last`."""
         end = self.turns.action_end
         if self.turns.raw:
             return [] if last in self.turns.stop_ids and last != self.tokenizer.eos_token_id else end
         return end[1:] if last == end[0] else end
 
     def _seat(self, conversations: Sequence[Conversation]) -> None:
-        """Gives conversation `i` row `i`. A new one takes the row of one that is gone, and so whatever the two have in
-        common, such as instructions."""
+        """Gives conversation `i` row `i`. A new conversation takes the row of one that has ended, and so reuses what
+        the two have in common, such as instructions."""
         places = {id(conversation): place for place, conversation in enumerate(self._seated)}
         order = [places.pop(id(conversation), -1) for conversation in conversations]
         if max(order) < 0:
-            # A new rollout: the weights may have changed.
-            self._forget()
+            # A new rollout begins, and the weights may have changed.
+            self.clear_cache()
             places = {}
         old = len(self._seated)
         free = iter([*sorted(places.values()), *range(old, old + len(conversations))])
@@ -177,7 +195,7 @@ class LanguageModelPolicy(Policy):
             self._cached = [self._cached[place] if place < old else [] for place in order]
         self._seated = list(conversations)
 
-    def _encode(self, prompts: Sequence[_Prompt]) -> Tensor:
+    def _encode(self, prompts: Sequence[Prompt]) -> Tensor:
         """Brings every row up to its prompt; returns the logits of the next token, of shape `[rows, vocabulary]`."""
         if len(self._openings) > MAX_OPENINGS:
             self._opening_cache.clear()
@@ -217,14 +235,14 @@ class LanguageModelPolicy(Policy):
             logits.update({row: self._opening_logits[opening] for row, opening in copies.items()})
 
     def _rewind(self, row: int, ids: Sequence[int]) -> int:
-        """Cuts a row back to what it has in common with `ids`, whose last one is always encoded: it gives the logits.
-        Returns the length."""
+        """Cuts a row back to its common prefix with `ids` and returns the length. The last id is never part of it: it
+        has to be encoded for its logits."""
         self._cached[row] = self._cached[row][: common_prefix(self._cached[row], ids[:-1])]
         return len(self._cached[row])
 
     def _forward(self, rows: Sequence[int], tokens: Sequence[list[int]], starts: Sequence[int]) -> Tensor:
-        """Appends tokens to rows (ascending) behind their first `starts`; returns the logits after the last token, of
-        shape `[rows, vocabulary]`."""
+        """Appends tokens to rows (ascending) after their first `starts` columns; returns the logits after the last
+        token, of shape `[rows, vocabulary]`."""
         longest = max(map(len, tokens))
         input_ids = torch.tensor([[0] * (longest - len(ids)) + ids for ids in tokens], device=self._cache.device)
         placement = self._cache.place(rows, starts, [len(ids) for ids in tokens])
@@ -241,10 +259,12 @@ class LanguageModelPolicy(Policy):
         return logits
 
     def _write(
-        self, conversations: Sequence[Conversation], prompts: Sequence[_Prompt], logits: Tensor
+        self, conversations: Sequence[Conversation], prompts: Sequence[Prompt], logits: Tensor
     ) -> list[list[int]]:
         """Samples every action to its end, from the logits of its first token."""
-        noise = np.stack([self._stream(conversation).random(self.max_new_tokens) for conversation in conversations])
+        noise = np.stack(
+            [self.noise_generator(conversation).random(self.max_new_tokens) for conversation in conversations]
+        )
         written: list[list[int]] = [[] for _ in prompts]
         writing = list(range(len(prompts)))
         for step in range(self.max_new_tokens):
@@ -255,8 +275,8 @@ class LanguageModelPolicy(Policy):
             writing = [row for row in writing if written[row][-1] not in self.turns.stop_ids]
             if not writing or step + 1 == self.max_new_tokens:
                 break
-            # Some rows are gathered (copied) for the pass, all are not: with few idle rows, all is cheaper. An idle
-            # row runs its last token, which the next turn needs anyway.
+            # A pass over some rows copies their cache; a pass over all rows does not, and is cheaper where few rows
+            # are idle. An idle row runs its last token, which the next turn needs anyway.
             rows = writing if 2 * len(writing) <= len(prompts) else list(range(len(prompts)))
             starts = [len(prompts[row].ids) + len(written[row]) - 1 for row in rows]
             logits = self._forward(rows, [written[row][-1:] for row in rows], starts)
@@ -268,13 +288,13 @@ class LanguageModelPolicy(Policy):
 
 
 def choose(logits: Tensor, noise: np.ndarray, temperature: float) -> list[int]:
-    """The token of each row of `logits`: the most likely at temperature 0, else the inverse of the distribution
-    function at that row's uniform number.
+    """The sampled token of each row of `logits`: at temperature 0 the most likely one, else the inverse of the
+    cumulative distribution at the row's uniform number.
 
     Raises:
-        UserError: if the logits are not numbers.
+        UserError: if a logit is NaN.
     """
-    # Double precision, so that a token's share of [0, 1) does not depend on how many come before it.
+    # In double precision a token's share of [0, 1) does not depend on how many tokens come before it.
     scores = logits.to("cpu" if logits.device.type == "mps" else logits.device, torch.float64)
     if temperature:
         scores = (scores - scores.amax(-1, keepdim=True)) / temperature
@@ -288,12 +308,12 @@ def choose(logits: Tensor, noise: np.ndarray, temperature: float) -> list[int]:
 
 
 def split(rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Groups rows for forward passes, so that a few long ones do not pad many short ones. Each group is ascending."""
+    """Groups rows for forward passes, so that a few long rows do not pad many short ones. Each group is ascending."""
     if not rows:
         return []
     order = sorted(range(len(rows)), key=lengths.__getitem__)
     longest = lengths[order[-1]]
-    # What it saves to run the `cut` shortest rows in a pass of their own.
+    # The padding saved by running the `cut` shortest rows in a pass of their own.
     saved, cut = max(((cut * (longest - lengths[order[cut - 1]]), cut) for cut in range(1, len(rows))), default=(0, 0))
     if saved <= FORWARD_COST:
         return [sorted(rows)]
@@ -302,7 +322,7 @@ def split(rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two sequences begin with in common."""
+    """The length of the common prefix of two sequences."""
     length = min(len(first), len(second))
     if first[:length] == second[:length]:
         return length

@@ -1,7 +1,7 @@
-"""Value-guided decoding: a frozen behaviour LM whose logits are tilted by the action values of a second network.
+"""Value-guided decoding: a frozen behavior LM whose logits are tilted by the action values of a second network.
 
-A checkpoint is one folder: the root is the behaviour LM, which plain transformers loads; `value_model/` is a trunk
-with Q and V heads of its own. Paper appendix A: the policy's logits are log pi_beta + beta * min(Q1, Q2).
+A checkpoint is one folder. Its root is the behavior LM, which plain transformers loads; `value_model/` is a second
+trunk with Q and V heads. By the paper's appendix A the policy's logits are log pi_beta + beta * min(Q1, Q2).
 """
 
 import functools
@@ -10,8 +10,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Cache,
+    DynamicCache,
+    GenerationMixin,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import logging
 
@@ -23,11 +33,11 @@ Q_HEADS = ("q1", "q2")
 
 
 class Values(NamedTuple):
-    """What a value model says at the chosen positions.
+    """A value model's output at the chosen positions.
 
     Args:
-        q (`list[torch.Tensor]`): one tensor `[..., vocab]` per Q head, the values of every next token.
-        v (`torch.Tensor`, *optional*): the values of the states `[...]`, where the model has a V head.
+        q (`list[torch.Tensor]`): one tensor `[..., vocab]` per Q head: the value of every next token.
+        v (`torch.Tensor`, *optional*): the values of the states `[...]`; `None` without a V head.
     """
 
     q: list[torch.Tensor]
@@ -35,7 +45,7 @@ class Values(NamedTuple):
 
 
 class ValueHead(nn.Module):
-    """Two layers with a ReLU between; the second starts at zero, so that every value starts at the bias."""
+    """Two layers with a ReLU between them; the second starts at zero, so every value starts at the bias."""
 
     def __init__(self, hidden_size: int, num_outputs: int) -> None:
         super().__init__()
@@ -54,7 +64,7 @@ class ValueHead(nn.Module):
 
 @functools.cache
 def value_model_class(trunk: type) -> Any:
-    """The class of a transformers trunk (e.g. `LlamaModel`) with value heads; the heads' names are in its config."""
+    """A transformers trunk's class (e.g. `LlamaModel`) with value heads; its config lists them as `value_heads`."""
 
     class ValueModel(trunk):
         def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
@@ -74,7 +84,7 @@ def value_model_class(trunk: type) -> Any:
                 self.v(states).squeeze(-1) if "v" in heads else None,
             )
 
-    # transformers writes the class's name into config.json and looks it up again when loading.
+    # transformers writes the class's name into config.json and looks it up when it loads the model.
     ValueModel.__name__ = ValueModel.__qualname__ = trunk.__name__
     return ValueModel
 
@@ -84,17 +94,17 @@ def _value_class(config: PreTrainedConfig) -> Any:
 
 
 def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, **kwargs: Any) -> Any:
-    """A value model whose trunk is a language model's, with fresh heads.
+    """A value model with a language model's trunk and new heads.
 
     Args:
-        checkpoint (`str`): the language model, usually the behaviour-cloned one.
-        heads (`tuple[str, ...]`): among `"q1"`, `"q2"`, `"v"`.
-        bias (`float`, *optional*, defaults to `0.0`): what all values start at.
+        checkpoint (`str`): the language model, usually the behavior-cloned one.
+        heads (`tuple[str, ...]`): some of `"q1"`, `"q2"`, `"v"`.
+        bias (`float`, *optional*, defaults to `0.0`): the initial value of every state and action.
     """
     config = AutoConfig.from_pretrained(checkpoint)
     config.value_heads = list(heads)
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # or it would report, at length, that the heads are not in the checkpoint
+    logging.set_verbosity_error()  # transformers would warn at length that the checkpoint has no heads
     try:
         model = _value_class(config).from_pretrained(checkpoint, config=config, **kwargs)
     finally:
@@ -105,10 +115,10 @@ def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, 
 
 
 def load_value_model(folder: str, **kwargs: Any) -> Any:
-    """A value model saved with `save_pretrained`.
+    """Loads a value model that `save_pretrained` wrote.
 
     Raises:
-        UserError: if the folder holds some other model, or not all of the heads.
+        UserError: if the folder holds another model, or lacks weights of a head.
     """
     try:
         config = AutoConfig.from_pretrained(folder)
@@ -126,61 +136,72 @@ def load_value_model(folder: str, **kwargs: Any) -> Any:
     return model
 
 
-@functools.cache
-def guided_class(base: type) -> Any:
-    """The class of a causal LM whose `forward` adds `beta` * min(Q) of `value_model` to the logits.
+class _UpperLayers(Cache):
+    """The layers of a cache from number `first` on, as a cache of their own: the value model's half of it."""
 
-    One cache serves both networks: the value model's attention layers are numbered after the LM's. It runs first,
-    while the cache's layer 0 still tells the length of the past.
+    def __init__(self, cache: Cache, first: int) -> None:
+        super().__init__(layers=cache.layers[first:])
+        self.cache, self.first = cache, first
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.cache.update(key_states, value_states, self.first + layer_idx, *args, **kwargs)
+
+
+class ValueGuidedModel(PreTrainedModel, GenerationMixin):
+    """A causal LM whose logits are its behavior LM's plus `beta` * min(Q) of a value model; `generate` works.
+
+    Both networks share one cache: the behavior LM has its first layers and the value model those above.
+
+    Args:
+        behavior (`PreTrainedModel`): the causal LM.
+        value_model (`ValueModel`): a model with Q heads, of the same vocabulary.
+        beta (`float`): the weight of the values.
     """
 
-    class ValueGuidedModel(base):
-        beta: float = 0.0
+    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
 
-        def attach(self, value_model: Any, beta: float) -> None:
-            self.value_model = value_model
-            self.beta = beta
-            offset = self.config.get_text_config().num_hidden_layers
-            attentions = [module for module in value_model.modules() if hasattr(module, "layer_idx")]
-            for module in attentions:
-                module.layer_idx += offset
-            self.num_cache_layers = 1 + max(module.layer_idx for module in attentions)
+    def __init__(self, behavior: Any, value_model: Any, beta: float) -> None:
+        super().__init__(behavior.config)
+        self.generation_config = behavior.generation_config
+        self.behavior = behavior
+        self.value_model = value_model
+        self.beta = beta
+        self.train(behavior.training)
 
-        def forward(
-            self,
-            input_ids: torch.Tensor | None = None,
-            past_key_values: Any = None,
-            use_cache: bool | None = None,
-            logits_to_keep: int | torch.Tensor = 0,
-            **kwargs: Any,
-        ) -> CausalLMOutputWithPast:
-            if use_cache is None:
-                use_cache = self.config.get_text_config().use_cache
-            if use_cache and past_key_values is None:
-                past_key_values = DynamicCache()
+    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What `generate` passes to the next `forward`, as the behavior LM wants it."""
+        return self.behavior.prepare_inputs_for_generation(*args, **kwargs)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        config = self.config.get_text_config()
+        use_cache = config.use_cache if use_cache is None else use_cache
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache()
+        first, values_cache = config.num_hidden_layers, None
+        if past_key_values is not None:
             if isinstance(past_key_values, DynamicCache):
-                missing = self.num_cache_layers - len(past_key_values.layers)
-                past_key_values.layers.extend(DynamicLayer() for _ in range(missing))
-            shared = {"past_key_values": past_key_values, "use_cache": use_cache, **kwargs}
-            keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            both = {name: shared[name] for name in ("attention_mask", "position_ids") if name in shared}
-            values = self.value_model(
-                input_ids, past_key_values=past_key_values, use_cache=use_cache, positions=keep, **both
-            )
-            output = super().forward(input_ids, logits_to_keep=logits_to_keep, **shared)
-            output.logits = output.logits + self.beta * functools.reduce(torch.minimum, values.q)
-            return output
-
-    ValueGuidedModel.__name__ = ValueGuidedModel.__qualname__ = base.__name__
-    return ValueGuidedModel
-
-
-def guide(behavior: Any, value_model: Any, beta: float) -> Any:
-    """Turns a loaded causal LM into a value-guided one, in place; `generate` and all else work as before."""
-    base: Any = type(behavior)
-    behavior.__class__ = guided_class(base)
-    behavior.attach(value_model, beta)
-    return behavior
+                missing = first + self.value_model.config.get_text_config().num_hidden_layers
+                past_key_values.layers += [DynamicLayer() for _ in range(missing - len(past_key_values.layers))]
+            values_cache = _UpperLayers(past_key_values, first)
+        keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        values = self.value_model(**inputs, past_key_values=values_cache, use_cache=use_cache, positions=keep)
+        output = self.behavior(
+            **inputs, past_key_values=past_key_values, use_cache=use_cache, logits_to_keep=logits_to_keep, **kwargs
+        )
+        output.logits = output.logits + self.beta * functools.reduce(torch.minimum, values.q)
+        return output
 
 
 def load_value_guided(
@@ -193,11 +214,14 @@ def load_value_guided(
     max_new_tokens: int = 32,
     device: str = "cpu",
 ) -> LanguageModelPolicy:
-    """The policy of a value-guided checkpoint.
+    """Loads the policy of a value-guided checkpoint.
 
     Args:
         path (`str`): the checkpoint folder.
-        beta (`float`, *optional*): how much the values count; by default what the recipe recommends.
+        beta (`float`, *optional*): the weight of the values; by default the one its recipe recommends.
+
+    Raises:
+        UserError: if there is no value model, or neither the checkpoint nor the caller names a beta.
     """
     behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
     value_model = load_value_model(str(Path(path) / VALUE_FOLDER), dtype=torch.float32)
@@ -205,7 +229,7 @@ def load_value_guided(
         beta = getattr(value_model.config, "beta", None)
     if beta is None:
         raise UserError(f"{path} recommends no beta: give one, e.g. --beta 16")
-    model = guide(behavior, value_model, beta).to(device)
+    model = ValueGuidedModel(behavior, value_model, beta).to(device)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LanguageModelPolicy(
         model, tokenizer, name=name, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens

@@ -21,7 +21,7 @@ from trl.trainer.utils import pad
 from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_eval.policies.value_guided import VALUE_FOLDER, guide, new_value_model
+from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
 
 Batch = dict[str, torch.Tensor]
 # The private methods of transformers that `ValueTrainer` overrides; `tests/recipes/test_trl_seams.py` holds them.
@@ -374,7 +374,9 @@ def train_values(
     )
 
     def make_policy(model: Any) -> LanguageModelPolicy:
-        guided = guide(copy.deepcopy(behavior), copy.deepcopy(trainer.plain_value_model()).eval(), args.beta)
+        guided = ValueGuidedModel(
+            copy.deepcopy(behavior), copy.deepcopy(trainer.plain_value_model()).eval(), args.beta
+        )
         return LanguageModelPolicy(guided, tokenizer, name=trainer._name, seed=args.seed)
 
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)

@@ -73,7 +73,7 @@ class RolloutPolicy(LanguageModelPolicy):
         self.sequences: dict[int, list[TokenSequence]] = {}
         self.ends: dict[int, list[tuple[TokenSequence, int]]] = {}
         self.conversations: dict[int, Conversation] = {}
-        self._forget()
+        self.clear_cache()
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
         begin = time.perf_counter()
@@ -82,13 +82,13 @@ class RolloutPolicy(LanguageModelPolicy):
         finally:
             self.seconds += time.perf_counter() - begin
 
-    def _stream(self, conversation: Conversation) -> np.random.Generator:
+    def noise_generator(self, conversation: Conversation) -> np.random.Generator:
         turn = len(self.ends.get(conversation.index, ()))
         return np.random.default_rng([*self.noise[conversation.index], turn])
 
-    def _sample(self, conversations: Sequence[Conversation], prompts: Sequence[Any]) -> list[list[int]]:
+    def sample(self, conversations: Sequence[Conversation], prompts: Sequence[Any]) -> list[list[int]]:
         if self.generate is None:
-            return super()._sample(conversations, prompts)
+            return super().sample(conversations, prompts)
         # A generator may go on behind the end of an action, or say nothing at all.
         return [self._first_action(ids) for ids in self.generate([prompt.ids for prompt in prompts])]
 
@@ -97,7 +97,7 @@ class RolloutPolicy(LanguageModelPolicy):
         end = next((place for place, token in enumerate(ids) if token in self.turns.stop_ids), len(ids) - 1)
         return ids[: end + 1]
 
-    def _record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
+    def record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
         sequences = self.sequences.setdefault(conversation.index, [])
         self.conversations[conversation.index] = conversation
         known = len(sequences[-1].input_ids) if sequences else 0
@@ -114,7 +114,7 @@ class RolloutPolicy(LanguageModelPolicy):
         rewards = [turn.reward for turn in episode.turns if turn.role == "assistant"]
         for reward, (sequence, end) in zip(rewards, self.ends[index], strict=True):
             sequence.rewards[end] = reward
-        following = [] if episode.terminated else self._prompt(self.conversations[index]).ids
+        following = [] if episode.terminated else self.prompt(self.conversations[index]).ids
         return Trajectory(episode, self.sequences[index], following)
 
 

@@ -13,7 +13,7 @@ from lmrl_recipes.training.offline import ItemCollator, load_behavior
 from lmrl_data import Conversation, Episode, Turn
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_eval.policies.value_guided import guide, new_value_model
+from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model
 
 SETTINGS = {"gamma": 0.9, "tau": 0.8, "cql_weight": 0.0}
 
@@ -124,7 +124,7 @@ def train_ilql(chain: tuple[Path, list[Episode]], output_dir: Path, **settings: 
         data_collator=ItemCollator(tokenizer.pad_token_id), processing_class=tokenizer,
     )  # fmt: skip
     trainer.train()
-    guided = guide(behavior, trainer.plain_value_model().eval(), beta=16.0)
+    guided = ValueGuidedModel(behavior, trainer.plain_value_model().eval(), beta=16.0)
     return LanguageModelPolicy(guided, tokenizer, name="ilql", temperature=0.0)
 
 

@@ -78,14 +78,14 @@ def test_a_kept_episode_of_a_markov_task_teaches_every_token_that_was_sampled(ba
     succeed(trainer, 1, 3)
     sampled: list[list[int]] = []
     policy = trainer.rollout_policy
-    record = policy._record
+    record = policy.record
 
     def recording(conversation: Any, prompt: list[int], written: list[int]) -> None:
         if conversation.index in (1, 3):
             sampled.append(written)
         record(conversation, prompt, written)
 
-    policy._record = recording
+    policy.record = recording
     trainer.train()
     learned = [each.input_ids[each.action_mask].tolist() for each in trainer.experience]
     assert len(sampled) == 2 * 3

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import check_cases
 from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, play
 
 if TYPE_CHECKING:
@@ -123,9 +124,15 @@ def test_a_stranger_is_told_of_pull_requests(
     assert f"{hub.url}/{MODEL}/discussions/1: sent 2 files" in out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_a_mistake_is_one_line(hub: "Hub", alice: "HfApi", lmrl_eval: Run) -> None:
+    def check(arguments: list[str], message: str) -> None:
+        code, _, errors = lmrl_eval(*arguments)
+        assert code == 2
+        assert message in errors
+        assert errors.startswith("error: ")
+        assert errors.count("\n") == 1
+
+    cases = [
         (["verify", "nowhere"], "no folder here and no repo id"),
         (["verify", "alice/nothing"], "alice/nothing does not exist"),
         (["verify", "datasets/alice/nothing"], "alice/nothing does not exist"),
@@ -139,14 +146,8 @@ def test_a_stranger_is_told_of_pull_requests(
         (["leaderboard", "--create-pr"], "add --push"),
         (["leaderboard", "--push", "board"], "a repo id is"),
         (["leaderboard", "--out", "results/score.json"], "cannot write the leaderboard"),
-    ],
-)
-def test_a_mistake_is_one_line(hub: "Hub", alice: "HfApi", lmrl_eval: Run, arguments: list[str], message: str) -> None:
-    code, _, errors = lmrl_eval(*arguments)
-    assert code == 2
-    assert message in errors
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
+    ]
+    check_cases(cases, check)
 
 
 def test_without_the_hub_it_is_one_line(lmrl_eval: Run, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cases import check_cases
 
 from lmrl_data import UserError, get_task
 from lmrl_data.rollout import rollout
@@ -179,16 +181,21 @@ def test_nothing_but_what_is_on_the_list_is_sent(hub: "Hub", token: str, folder:
     assert not any(content == b"secret" for content in hub.files("model", "alice/ilql").values())
 
 
-@pytest.mark.parametrize("name", ["config.json", "value_model/model.safetensors", "figures"])
-def test_a_link_out_of_the_folder_is_refused(hub: "Hub", token: str, folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_link_out_of_the_folder_is_refused(hub: "Hub", token: str, trained: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.png").write_bytes(b"secret")
-    shutil.copy(folder / "value_model" / "model.safetensors", outside / "model.safetensors")
-    (folder / name).unlink(missing_ok=True)
-    (folder / name).symlink_to(outside if name == "figures" else outside / "model.safetensors")
-    with pytest.raises(UserError, match="is a link out of the folder"):
-        push_checkpoint(folder, "alice/ilql")
+    shutil.copy(trained / "value_model" / "model.safetensors", outside / "model.safetensors")
+
+    def check(name: str) -> None:
+        folder = Path(shutil.copytree(trained, tmp_path / "links", dirs_exist_ok=True))
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(outside if name == "figures" else outside / "model.safetensors")
+        with pytest.raises(UserError, match="is a link out of the folder"):
+            push_checkpoint(folder, "alice/ilql")
+        shutil.rmtree(folder)
+
+    check_cases(["config.json", "value_model/model.safetensors", "figures"], check)
     assert writes(hub) == []
 
 
@@ -234,9 +241,10 @@ def adapters_of_a_folder(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "runs/maze/bc"}')
 
 
-@pytest.mark.parametrize(
-    ("break_", "complaint"),
-    [
+def test_what_nobody_could_use_or_should_see_is_refused_in_one_line(
+    hub: "Hub", token: str, trained: Path, tmp_path: Path
+) -> None:
+    cases: list[tuple[Callable[[Path], None], str]] = [
         (without_weights, "has no weights in safetensors: none"),
         (pickled, "only pytorch_model.bin, a pickle, which runs code; save it again as safetensors"),
         (pickled_values, "value_model has no weights in safetensors: only pytorch_model.bin"),
@@ -247,16 +255,17 @@ def adapters_of_a_folder(folder: Path) -> None:
         (without_provenance, "give the YAML it was trained by as --recipe|--task and --config"),
         (adapters_of_a_folder, "holds adapters of 'runs/maze/bc', which nobody else has"),
         (with_a_token, "README.md holds a token of the Hub"),
-    ],
-)
-def test_what_nobody_could_use_or_should_see_is_refused_in_one_line(
-    hub: "Hub", token: str, folder: Path, break_: Callable[[Path], None], complaint: str
-) -> None:
-    break_(folder)
-    with pytest.raises(UserError, match=complaint) as caught:
-        push_checkpoint(folder, "alice/ilql")
-    assert "\n" not in str(caught.value)
-    assert token not in str(caught.value)
+    ]
+
+    def check(break_: Callable[[Path], None], complaint: str) -> None:
+        folder = Path(shutil.copytree(trained, tmp_path / break_.__name__))
+        break_(folder)
+        with pytest.raises(UserError, match=complaint) as caught:
+            push_checkpoint(folder, "alice/ilql")
+        assert "\n" not in str(caught.value)
+        assert token not in str(caught.value)
+
+    check_cases(cases, check)
     assert writes(hub) == []
 
 
@@ -295,22 +304,21 @@ def test_a_folder_without_a_recipe_is_published_with_what_the_user_says(hub: "Hu
     assert b"not recorded" in hub.files("model", "alice/bc")["README.md"]
 
 
-@pytest.mark.parametrize(
-    ("recipe", "flags", "complaint"),
-    [
+def test_what_the_user_says_has_to_be_true(hub: "Hub", token: str, plain: Path, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+
+    def check(recipe: str | None, flags: dict[str, str], complaint: str) -> None:
+        path.write_text(recipe or "")
+        with pytest.raises(UserError, match=complaint):
+            push_checkpoint(plain, "alice/bc", recipe=path if recipe else None, **flags)
+
+    cases: list[tuple[str | None, dict[str, str], str]] = [
         ("just words", {}, "is no recipe"),
         ("dataset_name: squad", {}, "'squad' is no task; give --task"),
         ("dataset_name: lmrl/maze", {"config": "upside_down"}, "upside_down"),
         (None, {"task": "mazes"}, "'mazes' is no task"),
-    ],
-)
-def test_what_the_user_says_has_to_be_true(
-    hub: "Hub", token: str, plain: Path, tmp_path: Path, recipe: str | None, flags: dict[str, str], complaint: str
-) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(recipe or "")
-    with pytest.raises(UserError, match=complaint):
-        push_checkpoint(plain, "alice/bc", recipe=path if recipe else None, **flags)
+    ]
+    check_cases(cases, check)
 
 
 def test_nothing_is_asked_that_the_folder_says(hub: "Hub", token: str, folder: Path) -> None:
@@ -367,27 +375,31 @@ def test_what_an_older_push_left_goes_and_what_others_put_there_stays(
     assert actions("alice/maze") == actions(str(plain))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "[]", "{", '{"format": 2}', "[" * 100_000, '{"format": 1, "task": "maze", "extra": 1}',
-        json.dumps({"format": 1, "task": "../../x"}), " " * (1 << 21),
-    ],
-)  # fmt: skip
-def test_whatever_stands_in_somebodys_training_json_it_still_plays(folder: Path, text: str) -> None:
-    (folder / "training.json").write_text(text)
-    with pytest.raises(UserError, match=r"training.json is damaged"):
-        read_training_record(folder)
-    told = describe_checkpoint(str(folder), load_policy(str(folder), TASK, "fully_observed"))
-    assert told is not None
-    assert "algorithm" not in told
+def test_whatever_stands_in_somebodys_training_json_it_still_plays(folder: Path) -> None:
+    (folder / "training.json").write_text("[]")
+    policy = load_policy(str(folder), TASK, "fully_observed")
+
+    def check(text: str) -> None:
+        (folder / "training.json").write_text(text)
+        with pytest.raises(UserError, match=r"training.json is damaged"):
+            read_training_record(folder)
+        described = describe_checkpoint(str(folder), policy)
+        assert described is not None
+        assert "algorithm" not in described
+
+    texts = ["", "[]", "{", '{"format": 2}', "[" * 100_000, '{"format": 1, "task": "maze", "extra": 1}',
+             json.dumps({"format": 1, "task": "../../x"}), " " * (1 << 21)]  # fmt: skip
+    check_cases(texts, check)
 
 
-@pytest.mark.parametrize("field", ["algorithm", "dataset", "dataset_revision", "seed", "settings", "versions", "kind"])
-@pytest.mark.parametrize("value", ["a\x1b[2J", "x" * 300, {"a": 1}, 1.5, True])
-def test_a_fact_of_another_form_makes_the_whole_file_worthless(trained: Path, field: str, value: object) -> None:
+def test_a_fact_of_another_form_makes_the_whole_file_worthless(trained: Path) -> None:
     made = json.loads((trained / "training.json").read_text())
-    if field in ("settings", "versions") and isinstance(value, dict):
-        value = ["a"]
-    with pytest.raises(ValueError, match=field):
-        TrainingRecord.from_json(json.dumps(made | {field: value}))
+
+    def check(field: str, value: object) -> None:
+        if field in ("settings", "versions") and isinstance(value, dict):
+            value = ["a"]
+        with pytest.raises(ValueError, match=field):
+            TrainingRecord.from_json(json.dumps(made | {field: value}))
+
+    fields = ("algorithm", "dataset", "dataset_revision", "seed", "settings", "versions", "kind")
+    check_cases(product(fields, ["a\x1b[2J", "x" * 300, {"a": 1}, 1.5, True]), check)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cases import check_cases
 from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, play
 
 from lmrl_data import UserError
@@ -76,24 +77,26 @@ def test_of_the_score_only_the_local_folder_is_replaced(hub: "Hub", alice: "HfAp
         assert not [path for path, content in files.items() if b"secret" in content]
 
 
-@pytest.mark.parametrize(
-    ("spec", "published"),
-    [
+def test_an_address_of_this_machine_or_with_a_key_is_not_published(results: Path) -> None:
+    played = read_results(results).score
+
+    def check(spec: str, published: str) -> None:
+        score = replace(
+            played, oracle={"spec": spec, "seed": 0}, options={"vocab": "/home/key-of-mine/words"},
+            checkpoint={"source": "chat:m", "dataset": "/home/key-of-mine/data", "temperature": 0.5},
+        )  # fmt: skip
+        public = published_score(score, MODEL)
+        assert public.oracle == {"spec": published, "seed": 0}
+        assert public.checkpoint == {"source": MODEL, "dataset": "data", "temperature": 0.5}
+        assert "key-of-mine" not in public.to_json() + notes(public)
+
+    cases = [
         ("chat:m@https://proxy.example/key-of-mine/v1", "chat:m@https://proxy.example"),
         ("chat:m@http://me:key-of-mine@localhost:8000", "chat:m@http://localhost:8000"),
         ("lm:/home/key-of-mine/oracle", "lm:oracle"),
         ("lm:lmrl/oracle", "lm:lmrl/oracle"),
-    ],
-)
-def test_an_address_of_this_machine_or_with_a_key_is_not_published(results: Path, spec: str, published: str) -> None:
-    score = replace(
-        read_results(results).score, oracle={"spec": spec, "seed": 0}, options={"vocab": "/home/key-of-mine/words"},
-        checkpoint={"source": "chat:m", "dataset": "/home/key-of-mine/data", "temperature": 0.5},
-    )  # fmt: skip
-    found = published_score(score, MODEL)
-    assert found.oracle == {"spec": published, "seed": 0}
-    assert found.checkpoint == {"source": MODEL, "dataset": "data", "temperature": 0.5}
-    assert "key-of-mine" not in found.to_json() + notes(found)
+    ]
+    check_cases(cases, check)
 
 
 def test_the_model_is_named_as_the_hub_names_it(
@@ -278,23 +281,19 @@ def test_somebody_elses_commit_in_between_stays(
     assert 412 in [request.status for request in hub.log]
 
 
-@pytest.mark.parametrize(
-    ("path", "content"),
-    [
-        (ENTRIES, b"no list"), (ENTRIES, b"- 1\n"), (ENTRIES, b"\xff"),
-        ("README.md", b"---\n- a\n- b\n---\n"), ("README.md", b"---\nmodel-index: 3\n---\n"), ("README.md", b"\xff"),
-    ],
-)  # fmt: skip
-def test_a_damaged_file_is_told_and_left_alone(
-    hub: "Hub", alice: "HfApi", results: Path, path: str, content: bytes
-) -> None:
-    from hub.repository import Repository
+def test_a_damaged_file_is_told_and_left_alone(hub: "Hub", alice: "HfApi", results: Path) -> None:
+    repository = hub.get("model", MODEL)
 
-    repository: Repository = hub.get("model", MODEL)
-    repository.commit("refs/heads/main", {path: content}, "damage", "alice")
-    with pytest.raises(UserError, match="is damaged"):
-        push_results(results, MODEL)
-    assert hub.files("model", MODEL)[path] == content
+    def check(path: str, content: bytes) -> None:
+        repository.commit("refs/heads/main", {path: content}, "damage", "alice")
+        with pytest.raises(UserError, match=f"{path} of {MODEL} is damaged"):
+            push_results(results, MODEL)
+        assert hub.files("model", MODEL)[path] == content
+        repository.commit("refs/heads/main", {path: None}, "undone", "alice")
+
+    entries_files = [b"no list", b"- 1\n", b"\xff"]
+    cards = [b"---\n- a\n- b\n---\n", b"---\nmodel-index: 3\n---\n", b"\xff"]
+    check_cases([*((ENTRIES, each) for each in entries_files), *(("README.md", each) for each in cards)], check)
 
 
 def test_a_list_that_is_nested_too_deeply_is_damaged() -> None:

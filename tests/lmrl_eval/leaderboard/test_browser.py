@@ -17,8 +17,8 @@ from toy_dialogue import Scripted
 from lmrl_data import get_task
 from lmrl_data.episode import Episode, Turn
 from lmrl_eval import Evaluator, Results
-from lmrl_eval.leaderboard.collect import Entry
-from lmrl_eval.leaderboard.page import write_page
+from lmrl_eval.leaderboard.entry import Entry
+from lmrl_eval.leaderboard.page import page_files
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -65,7 +65,8 @@ def real_entries() -> list[Entry]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("site")
-    write_page(real_entries(), folder, command="lmrl-eval leaderboard --namespace lmrl")
+    for name, text in page_files(real_entries(), command="lmrl-eval leaderboard --namespace lmrl").items():
+        (folder / name).write_text(text, encoding="utf-8")
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
@@ -148,8 +149,16 @@ def models(opened: Any) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", list(SIZES))
+@pytest.mark.parametrize(
+    ("screen", "scheme"),
+    [
+        ("phone", "dark"),
+        *(
+            pytest.param(*each, marks=pytest.mark.release)
+            for each in [("phone", "light"), ("desk", "light"), ("desk", "dark")]
+        ),
+    ],
+)
 def test_the_page_fits_its_screen_and_can_be_read(visit: Any, screen: str, scheme: str) -> None:
     opened = visit(screen=screen, color_scheme=scheme)
     width = SIZES[screen]["width"]
@@ -167,7 +176,7 @@ def test_the_page_fits_its_screen_and_can_be_read(visit: Any, screen: str, schem
     assert opened.evaluate("document.documentElement.scrollWidth") == width
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_without_javascript_everything_is_there(visit: Any) -> None:
     opened = visit(java_script_enabled=False)
     assert opened.locator("table").count() == 5
@@ -177,7 +186,7 @@ def test_without_javascript_everything_is_there(visit: Any) -> None:
     assert opened.locator("details[open] .turn.assistant").first.is_visible()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_filters_hide_what_is_not_asked_for_and_can_be_shared(visit: Any) -> None:
     opened = visit()
     everything = models(opened)
@@ -199,7 +208,7 @@ def test_filters_hide_what_is_not_asked_for_and_can_be_shared(visit: Any) -> Non
     assert models(visit("#algorithm=%3Cb%3E&task=nothing&sort=evil&show=evil")) == everything
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_click_on_a_column_sorts_by_it(visit: Any) -> None:
     opened = visit()
     header = opened.locator('[data-task="maze"] th[data-key="size"]')
@@ -219,7 +228,7 @@ def test_a_click_on_a_column_sorts_by_it(visit: Any) -> None:
     assert on_phone.locator('[data-task="maze"] .model').first.inner_text().startswith("someone/")
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("screen", list(SIZES))
 def test_tab_reaches_every_control_in_the_order_of_the_page(visit: Any, screen: str) -> None:
     opened = visit(screen=screen)
@@ -265,7 +274,7 @@ def test_the_viewer_steps_through_an_episode_by_keyboard_alone(visit: Any) -> No
     assert opened.evaluate("location.hash") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_hostile_episode_is_shown_as_the_text_it_is(visit: Any) -> None:
     opened = visit(screen="phone")
     opened.get_by_role("link", name="Watch 1 episode of a/hostile").click()

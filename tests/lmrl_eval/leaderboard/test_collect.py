@@ -11,8 +11,10 @@ from published_score import ENTRIES, EPISODES, MODEL, become, commit, entries, p
 
 from lmrl_data import UserError, get_task
 from lmrl_data.hub import connect
-from lmrl_eval.hub.push_results import digest, push_results
-from lmrl_eval.leaderboard.collect import Entry, _parameters, _parse, benchmarks, collect, examine_dataset
+from lmrl_eval.hub.push_results import push_results
+from lmrl_eval.leaderboard.collect import _parameters, benchmarks, collect, verify_dataset
+from lmrl_eval.leaderboard.entry import Entry
+from lmrl_eval.leaderboard.untrusted import digest, parse_entries
 from lmrl_eval.results import Results, read_results
 from lmrl_eval.score import score_episodes
 
@@ -317,8 +319,8 @@ def test_an_entry_of_hostile_yaml_costs_no_memory(hub: "Hub", alice: "HfApi") ->
     lines += [f"- &a{n} [" + f"*a{n - 1}," * 10 + "]" for n in range(1, 12)]
     (entry,) = entries(hub)
     text = "\n".join(lines) + "\n" + yaml.safe_dump([{**entry, "date": None}]).replace("date: null", "date: *a11")
-    claims = list(_parse(text.encode(), MODEL, "x", benchmarks("lmrl"), lambda line: None))
-    assert [claim.date for claim in claims] == [None]
+    parsed, _ = parse_entries(text.encode(), MODEL, benchmarks("lmrl"))
+    assert [each.date for each in parsed] == [None]
 
 
 def test_two_entries_of_one_benchmark_are_one(hub: "Hub", alice: "HfApi") -> None:
@@ -336,8 +338,8 @@ def test_a_model_that_cannot_be_read_is_a_warning(hub: "Hub", alice: "HfApi") ->
 
 def test_older_results_of_a_dataset_are_verified_too(hub: "Hub", alice: "HfApi", tmp_path: Path) -> None:
     push_results(play(tmp_path / "worse", policy="random"), MODEL)
-    found = examine_dataset(connect(write=False), EPISODES)
-    assert [evidence.verification.status for evidence in found] == ["verified", "verified"]
+    found = verify_dataset(connect(write=False), EPISODES)
+    assert [verification.status for verification in found.values()] == ["verified", "verified"]
     alice.create_repo("alice/empty", repo_type="dataset")
     with pytest.raises(UserError, match="holds no episodes"):
-        examine_dataset(alice, "alice/empty")
+        verify_dataset(alice, "alice/empty")

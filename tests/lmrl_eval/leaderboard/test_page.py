@@ -10,12 +10,13 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import yaml
+from cases import check_cases
 
 from lmrl_data import UserError
 from lmrl_data.episode import Episode, Turn
-from lmrl_eval.leaderboard.collect import Entry
-from lmrl_eval.leaderboard.page import group, leaderboard_figure, markdown_table, rank, write_page
-from lmrl_eval.leaderboard.text import MAX_EPISODE_TEXT, bucket, link, number, plot, sample, size
+from lmrl_eval.leaderboard.entry import Entry, game, tables
+from lmrl_eval.leaderboard.page import leaderboard_figure, leaderboard_markdown, page_files, write_leaderboard
+from lmrl_eval.leaderboard.text import MAX_EPISODE_TEXT, bucket, lines, link, number, plot, size
 from lmrl_eval.score import Score
 
 HOSTILE = "<script>alert(1)</script>"
@@ -38,9 +39,8 @@ def episode(*texts: str, rewards: float = -1.0) -> Episode:
     return Episode("maze", "fully_observed", tuple(turns), True, False, 7, "me", {"success": True, "invalid": 0})
 
 
-def page(folder: Path, *entries: Entry) -> str:
-    write_page(entries, folder, command="lmrl-eval leaderboard")
-    return (folder / "index.html").read_text(encoding="utf-8")
+def page(*entries: Entry, name: str = "index.html") -> str:
+    return page_files(entries, command="lmrl-eval leaderboard")[name]
 
 
 class Tags(HTMLParser):
@@ -64,14 +64,14 @@ class Tags(HTMLParser):
 
 def test_entries_that_the_episodes_cannot_tell_apart_share_a_rank() -> None:
     entries = [entry("third", 10, 20), entry("first", 70, 90), entry("also first", 60, 85), entry("second", 50, 75)]
-    assert [(place, each.model) for place, each in rank(entries)] == [
+    assert [(each.rank, each.model) for (table,) in [tables(entries)] for each in table] == [
         (1, "first"), (1, "also first"), (2, "second"), (4, "third")
     ]  # fmt: skip
 
 
 def test_a_wide_interval_earns_no_better_rank() -> None:
     few = entry("few episodes", 0, 100)
-    assert [(place, each.model) for place, each in rank([few, entry("many", 68, 72)])] == [
+    assert [(each.rank, each.model) for (table,) in [tables([few, entry("many", 68, 72)])] for each in table] == [
         (1, "many"), (2, "few episodes")
     ]  # fmt: skip
 
@@ -82,78 +82,70 @@ def test_scores_of_different_games_never_share_a_table() -> None:
         {}, {"task": "wordle"}, {"config": "partially_observed"}, {"task_version": "1.10.0"}, {"oracle": oracle},
         {"oracle": oracle | {"weights_sha256": "0123abcdef"}}, {"options": {"max_turns": 3}}, {"protocol": "quick"},
     ]  # fmt: skip
-    groups = group([entry(f"m{index}", **other) for index, other in enumerate(others)])
-    assert [len(each.entries) for each in groups] == [1] * len(others)
-    assert groups[-1].task == "wordle"
-    assert groups[0].version == "1.10.0"
+    made = tables([entry(f"m{index}", **other) for index, other in enumerate(others)])
+    assert [len(table) for table in made] == [1] * len(others)
+    assert game(made[-1][0].score)[0] == "wordle"
+    assert game(made[0][0].score)[2] == "1.10.0"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
+def test_nobody_is_outranked_by_fewer_or_chosen_seeds_or_a_narrower_kind_of_interval() -> None:
+    def check(change: dict[str, Any], said: str) -> None:
+        entries = [entry("honest", 48, 52), entry("lucky", 99, 99, **change)]
+        ranks = [[(each.rank, each.model) for each in table] for table in tables(entries)]
+        assert ranks == [[(1, "honest")], [(1, "lucky")]]
+        assert said in Tags(page(*entries)).text
+        assert said in leaderboard_markdown(entries).replace("\\", "")
+
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"n_episodes": 2}, "2 episodes, not 800"),
         ({"seed": 0}, "seeds from 0, not from 2000000"),
         ({"confidence_level": 0.01}, "interval of 1% from 9999 resamples"),
         ({"n_resamples": 1}, "interval of 95% from 1 resamples"),
         ({"options": {"start": ["x" * 70, 1]}}, "start="),
-    ],
-)
-def test_nobody_is_outranked_by_fewer_or_chosen_seeds_or_a_narrower_kind_of_interval(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    entries = [entry("honest", 48, 52), entry("lucky", 99, 99, **change)]
-    assert [[(rank, each.model) for rank, each in table.ranked] for table in group(entries)] == [
-        [(1, "honest")], [(1, "lucky")]
-    ]  # fmt: skip
-    assert said in Tags(page(tmp_path, *entries)).text
-    assert said in markdown_table(entries).replace("\\", "")
+    ]
+    check_cases(cases, check)
 
 
 def test_options_that_differ_late_are_different_games() -> None:
     options = [{"start": ["x" * 200, number]} for number in range(2)]
-    assert len(group([entry("m", options=each) for each in options])) == 2
+    assert len(tables([entry("m", options=each) for each in options])) == 2
 
 
-@pytest.mark.parametrize("name", ["", " ", "\u200b"])
-def test_an_oracle_without_a_name_is_an_oracle(name: str) -> None:
-    oracle = entry("coaxed", 99, 99, "oracle", oracle={"spec": name})
-    assert [len(each.ranked) for each in group([entry("honest"), oracle])] == [1, 1]
+def test_an_oracle_without_a_name_is_an_oracle() -> None:
+    for name in ("", " ", "\u200b"):
+        oracle = entry("coaxed", 99, 99, "oracle", oracle={"spec": name})
+        assert [[each.rank for each in table] for table in tables([entry("honest"), oracle])] == [[1], [1]]
 
 
 @pytest.mark.parametrize("status", ["flagged", "unchecked"])
-def test_what_is_not_verified_is_listed_below_with_the_reason(tmp_path: Path, status: Any) -> None:
+def test_what_is_not_verified_is_listed_below_with_the_reason(status: Any) -> None:
     best = entry("forged", 90, 99, status, problems=["turn 3 pays −1, not 0"])
-    text = Tags(page(tmp_path, best, entry("honest"))).text
+    text = Tags(page(best, entry("honest"))).text
     assert text.index("honest") < text.index("Not ranked") < text.index("forged") < text.index("turn 3 pays −1")
     unseen = entry("unseen", 70, 70, "unchecked", n_episodes=0)
-    markdown = markdown_table([best, entry("honest"), unseen])
+    markdown = leaderboard_markdown([best, entry("honest"), unseen])
     assert "* unseen, which states 70.0: not checked: no reason given" in markdown
     assert "| 1 | honest |" in markdown
     assert re.search(r"^\* forged, which states 94\.5 ± 4\.5 over 800 episodes: .*turn 3 pays", markdown, re.M)
 
 
-def test_same_entries_in_any_order_make_the_same_bytes(tmp_path: Path) -> None:
+def test_same_entries_in_any_order_make_the_same_texts() -> None:
     entries = [entry("a", episodes=[episode("x", "y")]), entry("a", seed=3), entry("b"), entry("c", task="zzz")]
-    names = write_page(entries, tmp_path / "one", command="c")
-    assert write_page(entries[::-1], tmp_path / "two", command="c") == names
-    for folder in (tmp_path / "one", tmp_path / "two"):
-        assert sorted(file.name for file in folder.iterdir()) == names
-    for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert page_files(entries, command="c") == page_files(entries[::-1], command="c")
 
 
-def test_every_episode_has_an_address_of_its_own_that_other_entries_do_not_change(tmp_path: Path) -> None:
+def test_every_episode_has_an_address_of_its_own_that_other_entries_do_not_change() -> None:
     mine = entry("mine", episodes=[episode("x", "y")])
     twins = [mine, mine, entry("other", episodes=[episode("x", "y")])]
-    addresses = re.findall(r'id="(show=[^"]+)"', page(tmp_path / "one", *twins))
+    addresses = re.findall(r'id="(show=[^"]+)"', page(*twins))
     assert len(addresses) == len(set(addresses)) == 3
-    assert re.findall(r'id="(show=[^"]+)"', page(tmp_path / "two", mine))[0] in addresses
+    assert re.findall(r'id="(show=[^"]+)"', page(mine))[0] in addresses
 
 
 # --- what others wrote stays text
 
 
-def test_text_of_others_is_never_markup(tmp_path: Path) -> None:
+def test_text_of_others_is_never_markup() -> None:
     said = '</div></script><img src=x onerror=alert(1)>{{ 7*7 }} " onload="x'
     hostile = entry(
         HOSTILE,
@@ -169,7 +161,7 @@ def test_text_of_others_is_never_markup(tmp_path: Path) -> None:
         model_url="javascript:alert(1)",
         episodes=[episode(said, said)],
     )
-    parsed = Tags(page(tmp_path, hostile, dataclasses.replace(hostile, status="flagged"), entry("plain")))
+    parsed = Tags(page(hostile, dataclasses.replace(hostile, status="flagged"), entry("plain")))
     assert [attributes for tag, attributes in parsed.tags if tag == "script"] == [
         {"src": "leaderboard.js", "defer": None}
     ]
@@ -177,25 +169,28 @@ def test_text_of_others_is_never_markup(tmp_path: Path) -> None:
     assert not [name for _, attributes in parsed.tags for name in attributes if name.startswith("on")]
     assert said in parsed.text
     assert HOSTILE in parsed.text
-    assert "<script" not in markdown_table([hostile])
+    assert "<script" not in leaderboard_markdown([hostile])
 
 
-def test_no_text_turns_the_writing_round_or_is_longer_than_the_page_can_bear(tmp_path: Path) -> None:
+def test_no_text_turns_the_writing_round_or_is_longer_than_the_page_can_bear() -> None:
     bidi = "a\u202egnp.exe\u2066\x1b[2J\u200f"
     long = episode(*["word " * 2_000, "x"] * 100)
-    text = page(tmp_path, entry(bidi, algorithm=bidi, problems=[bidi], episodes=[episode(bidi, bidi), long] * 3))
+    text = page(entry(bidi, algorithm=bidi, problems=[bidi], episodes=[episode(bidi, bidi), long] * 3))
     assert not set(text) & set("\u202e\u2066\u200f\x1b")
     assert "\\u202e" in text
-    shown = sample(long)
-    assert sum(len(line.text) for line in shown.lines) <= MAX_EPISODE_TEXT
-    assert len(shown.lines) + shown.left_out == 200
-    assert f"{shown.left_out} more turns not shown" in text
+    shown = lines(long)
+    assert sum(len(line.text) for line in shown) <= MAX_EPISODE_TEXT
+    assert f"{200 - len(shown)} more turns not shown" in text
     assert text.count("<article") == 3
 
 
-@pytest.mark.parametrize(
-    ("url", "kept"),
-    [
+def test_only_pages_of_the_hub_become_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub.example")
+
+    def check(url: str | None, kept: bool) -> None:
+        assert link(url) == (url if kept else None)
+
+    cases: list[tuple[str | None, bool]] = [
         ("https://hub.example/org/model", True),
         ("http://hub.example/org/model", True),
         ("javascript:alert(1)//hub.example/", False),
@@ -210,15 +205,12 @@ def test_no_text_turns_the_writing_round_or_is_longer_than_the_page_can_bear(tmp
         ("https://hub.example/\u202ex", False),
         ("https://[::1", False),
         (None, False),
-    ],
-)
-def test_only_pages_of_the_hub_become_links(monkeypatch: pytest.MonkeyPatch, url: str | None, kept: bool) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub.example")
-    assert link(url) == (url if kept else None)
+    ]
+    check_cases(cases, check)
 
 
-def test_the_page_loads_nothing_and_runs_nothing_that_is_not_beside_it(tmp_path: Path) -> None:
-    parsed = Tags(page(tmp_path, entry("org/model", episodes=[episode("x", "y")])))
+def test_the_page_loads_nothing_and_runs_nothing_that_is_not_beside_it() -> None:
+    parsed = Tags(page(entry("org/model", episodes=[episode("x", "y")])))
     loaded = {
         v for _, a in parsed.tags for k, v in a.items() if k in ("src", "href") and not (v or "").startswith("#")
     }
@@ -230,19 +222,19 @@ def test_the_page_loads_nothing_and_runs_nothing_that_is_not_beside_it(tmp_path:
     assert policy is not None
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
-    assert "url(" not in (tmp_path / "style.css").read_text()
+    assert "url(" not in page(name="style.css")
 
 
-def test_values_no_honest_score_has_break_nothing(tmp_path: Path) -> None:
+def test_values_no_honest_score_has_break_nothing() -> None:
     odd = [
         entry("huge", 1e300, 1.7e308, mean_return=-1e308, interval=(-1e308, 1e308), n_episodes=10**300),
-        entry("odd", options={"y": ["x"]}, versions={"a": {}}, parameters=10**400),
+        entry("odd", options={"y": ["x"]}, parameters=10**400),
         entry("no reward", episodes=[dataclasses.replace(episode("x", "y", rewards=float("nan")), info={})]),
         entry("", task="", config="", task_version="", parameters=-5, algorithm=""),
     ]
-    text = page(tmp_path, *odd)
+    text = page(*odd)
     assert not re.search(r"\bnan\b", text)
-    assert markdown_table(odd).count("| 1 |") == 4
+    assert leaderboard_markdown(odd).count("| 1 |") == 4
     leaderboard_figure(odd).canvas.draw()
 
 
@@ -266,24 +258,23 @@ def test_a_score_outside_the_scale_is_drawn_as_an_arrow_at_the_edge() -> None:
     assert plot(entry("below", -300, -200).score).outside == -1
 
 
-def test_an_empty_leaderboard_says_how_to_get_on_it(tmp_path: Path) -> None:
-    text = Tags(page(tmp_path)).text
+def test_an_empty_leaderboard_says_how_to_get_on_it() -> None:
+    text = Tags(page()).text
     assert "There are no scores yet" in text
     assert "lmrl-eval push" in text
-    assert markdown_table([]) == "There are no scores yet.\n"
+    assert leaderboard_markdown([]) == "There are no scores yet.\n"
     with pytest.raises(UserError, match="no ranked score"):
         leaderboard_figure([entry("forged", status="flagged")])
 
 
-def test_the_card_of_the_space_says_that_it_is_static(tmp_path: Path) -> None:
-    page(tmp_path)
-    _, head, text = (tmp_path / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+def test_the_card_of_the_space_says_that_it_is_static() -> None:
+    _, head, text = page(name="README.md").split("---\n", 2)
     assert yaml.safe_load(head) | {"sdk": "static", "title": "LMRL-Gym leaderboard"} == yaml.safe_load(head)
     assert "    lmrl-eval leaderboard\n" in text
 
 
-def test_headings_follow_one_another_without_a_gap(tmp_path: Path) -> None:
-    text = page(tmp_path, entry("a", episodes=[episode("x", "y")]), entry("b", status="flagged"), entry("c", task="t"))
+def test_headings_follow_one_another_without_a_gap() -> None:
+    text = page(entry("a", episodes=[episode("x", "y")]), entry("b", status="flagged"), entry("c", task="t"))
     levels = [int(level) for level in re.findall(r"<h([1-6])", text[: text.index("<dialog")])]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -309,4 +300,4 @@ def test_a_score_beyond_the_figures_edge_is_an_arrow() -> None:
 def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the leaderboard"):
-        write_page([], tmp_path / "file", command="c")
+        write_leaderboard([], tmp_path / "file", command="c")

@@ -203,7 +203,7 @@ def test_a_dataset_of_another_task_or_of_too_few_games_is_refused(
     monkeypatch.chdir(data)
     found = sum(each.success for each in read_episodes(Path("lmrl/wordle"), "words_400", "train"))
     assert found < 32
-    with pytest.raises(UserError, match=f"has {found} successful episodes where 32 examples are wanted"):
+    with pytest.raises(UserError, match=f"has {found} successful episodes, and 32 are wanted"):
         policy(server, WORDLE, shots=32)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/train.jsonl").write_text(json.dumps(episode("a", "b", "c", task="golf").to_row()) + "\n")

@@ -301,7 +301,7 @@ def test_a_history_too_long_for_the_model_loses_its_beginning() -> None:
     model = make_model("gpt2", n_positions=40)
     policy = LanguageModelPolicy(model, TOKENIZERS["raw"], name="short", temperature=0, max_new_tokens=6)
     conversations = talk(policy, 5)
-    ids = policy._prompt(conversations[0]).ids
+    ids = policy.prompt(conversations[0]).ids
     assert len(ids) == 34
     written = []
     with torch.inference_mode():
@@ -384,9 +384,7 @@ def test_the_history_holds_what_was_sampled_and_the_end_that_was_not(
     assert policy.act([conversation]) == [text]
     conversation.turns += (Turn("assistant", text), Turn("user", "go"))
     after = policy.turns.observation_ids(conversation.turns[-1:], first=False)
-    assert (
-        policy._prompt(conversation).ids == before + policy.script + tokenizer.convert_tokens_to_ids(missing) + after
-    )
+    assert policy.prompt(conversation).ids == before + policy.script + tokenizer.convert_tokens_to_ids(missing) + after
 
 
 def test_an_empty_batch_is_answered() -> None:

@@ -14,7 +14,7 @@ from lmrl_eval.policies import load_policy
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import (
     VALUE_FOLDER,
-    guide,
+    ValueGuidedModel,
     load_value_guided,
     load_value_model,
     new_value_model,
@@ -63,7 +63,7 @@ def behavior_of(checkpoint: Path) -> Any:
 
 
 def guided_by(checkpoint: Path, beta: float, heads: tuple[str, ...] = ("q1", "q2", "v")) -> Any:
-    return guide(behavior_of(checkpoint), values_for(checkpoint, heads), beta)
+    return ValueGuidedModel(behavior_of(checkpoint), values_for(checkpoint, heads), beta)
 
 
 def encode(checkpoint: Path, text: str) -> torch.Tensor:
@@ -170,7 +170,7 @@ def test_a_policy_writes_what_encoding_everything_anew_writes(checkpoint: Path) 
     for turn in range(4):
         actions = policy.act(conversations)
         for conversation, action in zip(conversations, actions, strict=True):
-            ids = policy._prompt(conversation).ids
+            ids = policy.prompt(conversation).ids
             written = greedy_anew(policy.model, ids, policy.turns.stop_ids, 5)
             assert action == policy.turns.decode_action(written)
             conversation.turns += [Turn("assistant", action), Turn("user", f"There is a wall, {turn}")]

@@ -33,8 +33,8 @@ class Recorder(RolloutPolicy):
         super().start(noise)
         self.seen: dict[int, list[tuple[list[int], list[int]]]] = getattr(self, "seen", {}) if not noise else {}
 
-    def _sample(self, conversations: Sequence[Conversation], prompts: Sequence[Any]) -> list[list[int]]:
-        written = super()._sample(conversations, prompts)
+    def sample(self, conversations: Sequence[Conversation], prompts: Sequence[Any]) -> list[list[int]]:
+        written = super().sample(conversations, prompts)
         for conversation, prompt, ids in zip(conversations, prompts, written, strict=True):
             self.seen.setdefault(conversation.index, []).append((list(prompt.ids), list(ids)))
         return written

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import huggingface_hub
 import pytest
+from cases import check_cases
 from huggingface_hub.utils._http import default_client_factory
 
 from lmrl_data import UserError
@@ -45,9 +46,17 @@ def test_an_honest_server_is_believed(serve: Serve) -> None:
     assert (checkpoint_folder("alice/x") / "config.json").read_bytes() == CONFIG
 
 
-@pytest.mark.parametrize(
-    ("said", "complaint"),
-    [
+def test_what_a_server_says_leads_nowhere_else(serve: Serve, tmp_path: Path) -> None:
+    def check(said: dict[str, str], complaint: str) -> None:
+        serve(**{name: value.format(outside=tmp_path / "evil") for name, value in said.items()})
+        with pytest.raises(UserError, match=complaint) as caught:
+            checkpoint_folder("alice/x")
+        assert "\n" not in str(caught.value)
+        evil = ("evil", "evil.json", "config.json", "run.py")
+        assert [path for path in tmp_path.rglob("*") if path.name in evil] == []
+        assert {path.name for path in tmp_path.iterdir()} <= {"deep"}
+
+    cases = [
         ({"etag": "../../../../../evil"}, "etag that names no file"),
         ({"etag": "{outside}"}, "etag that names no file"),
         ({"etag": ".."}, "etag that names no file"),
@@ -59,14 +68,5 @@ def test_an_honest_server_is_believed(serve: Serve) -> None:
         ({"path": "value_model/../../../../evil.json"}, "none of the files"),
         ({"path": "run.py"}, "none of the files"),
         ({"path": ".config.json"}, "none of the files"),
-    ],
-)
-def test_what_a_server_says_leads_nowhere_else(
-    serve: Serve, tmp_path: Path, said: dict[str, str], complaint: str
-) -> None:
-    serve(**{name: value.format(outside=tmp_path / "evil") for name, value in said.items()})
-    with pytest.raises(UserError, match=complaint) as caught:
-        checkpoint_folder("alice/x")
-    assert "\n" not in str(caught.value)
-    assert [path for path in tmp_path.rglob("*") if path.name in ("evil", "evil.json", "config.json", "run.py")] == []
-    assert {path.name for path in tmp_path.iterdir()} <= {"deep"}
+    ]
+    check_cases(cases, check)

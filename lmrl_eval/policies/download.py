@@ -1,4 +1,4 @@
-"""A checkpoint from the Hub: what its server says is checked before it names a file on this machine."""
+"""Downloads a checkpoint from the Hub; nothing that a server says can name a file outside the client's cache."""
 
 import re
 from pathlib import Path
@@ -13,19 +13,19 @@ CHECKPOINT_FILES = re.compile(
     r"((value_model|additional_chat_templates)/)?[\w-][\w.-]*\.(json|safetensors|jinja|model|txt)", re.ASCII
 )
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# The client asks for these before it downloads a file, and keeps it under its ETag in a folder named by the commit.
+# The client names a file in its cache by these headers and does not check them: an ETag `../../x` leads out of it.
 NAMING = ("etag", "x-linked-etag", "x-repo-commit")
 NAME = re.compile(r'(W/)?"?[\w-][\w.-]*"?', re.ASCII)
 
 
 def download_checkpoint(repo_id: str) -> Path:
-    """The files of a checkpoint on the Hub, in the client's cache; without the Hub, what is there of it.
+    """The folder of a checkpoint in the client's cache, downloaded if it is not there. Offline, the cached files.
 
     Raises:
-        UserError: if there is no such model or it may not be read, or the server names files as none should be.
+        UserError: if there is no such model, the token may not read it, or the server sends impossible names.
     """
     import httpx2
-    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -40,12 +40,14 @@ def download_checkpoint(repo_id: str) -> Path:
         if not COMMIT.fullmatch(revision.resolved):
             raise UserError(f"{repo_id}: the server names no commit ({revision.resolved[:80]!r}); nothing is loaded")
         try:
-            listed = [entry.path for entry in api.list_repo_tree(repo_id, revision=revision, recursive=True)]
+            paths = [entry.path for entry in api.list_repo_tree(repo_id, revision=revision, recursive=True)]
         except (OfflineModeIsEnabled, httpx2.TransportError):
             return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
-        wanted = [path for path in listed if CHECKPOINT_FILES.fullmatch(path)]
-        files = [hf_hub_download(repo_id, path, revision=revision, endpoint=constants.ENDPOINT) for path in wanted]
-        roots = {Path(file).parents[path.count("/")] for file, path in zip(files, wanted, strict=True)}
+        # Whole names, not patterns: in the client's patterns a `*` also matches a slash.
+        names = [path for path in paths if CHECKPOINT_FILES.fullmatch(path)]
+        if not names:
+            raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=names, endpoint=constants.ENDPOINT))
     except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError) as error:
         why = ""
         if constants.HF_HUB_OFFLINE:
@@ -53,13 +55,10 @@ def download_checkpoint(repo_id: str) -> Path:
         elif isinstance(error, httpx2.TransportError) or isinstance(error.__cause__, httpx2.TransportError):
             why = "; the Hub cannot be reached now"
         raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read{why}") from None
-    if len(roots) != 1:
-        raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
-    return roots.pop()
 
 
 def _check_answers() -> None:
-    """Has every answer to the client checked, before it makes a path of it."""
+    """Adds `_check_answer` to the client's session, which all downloads of this process share."""
     from huggingface_hub import get_session
 
     client = get_session()
