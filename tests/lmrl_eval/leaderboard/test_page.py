@@ -255,7 +255,7 @@ def test_numbers_are_written_for_people() -> None:
 def test_a_score_outside_the_scale_is_drawn_as_an_arrow_at_the_edge() -> None:
     assert plot(entry("inside", 40, 60).score) == ("50.0", "20.0", "60.0", 0)
     assert plot(entry("above", 105, 300).score) == ("115.0", "5.0", "120.0", 1)
-    assert plot(entry("below", -300, -200).score).outside == -1
+    assert plot(entry("below", -300, -200).score)[3] == -1
 
 
 def test_an_empty_leaderboard_says_how_to_get_on_it() -> None:
