@@ -14,10 +14,10 @@ from lmrl_data.policy import Policy
 from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
-from lmrl_eval.oracles.model import COUNTS, ModelOracle
+from lmrl_eval.oracles.model import ModelOracle
 from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
-from lmrl_eval.score import score_episodes
+from lmrl_eval.score import oracle_counts, score_episodes
 
 
 class Evaluator:
@@ -113,7 +113,7 @@ class Evaluator:
             dataset_revision=dataset_revision,
             checkpoint=None if checkpoint is None else dict(checkpoint),
             statistics=played.statistics,
-            oracle=None if oracle is None else oracle.describe() | counts_of(played.episodes),
+            oracle=None if oracle is None else oracle.describe() | oracle_counts(played.episodes),
         )
         return Results(score, played.episodes, actions, played.timing)
 
@@ -229,11 +229,6 @@ def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int
     if not 0 <= seed < 2**62:
         raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
     return dict(zip(range(seed, seed + n_episodes), islice(cycle(chosen.starts), n_episodes), strict=True))
-
-
-def counts_of(episodes: Sequence[Episode]) -> dict[str, int]:
-    """How often the oracle of these episodes was asked, asked again and replaced by the fallback."""
-    return {name: sum(episode.info["oracle"][name] for episode in episodes) for name in COUNTS}
 
 
 def first_actions(policy: Policy, task: Task, config: str, *, seed: int, batch_size: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from lmrl_data.task import Task
 from lmrl_eval.record import Record
 
 STRATEGIES = ("bootstrap",)
+ORACLE_COUNTS = ("asked", "regenerated", "replaced")
 Number = int | float  # JSON may write 100.0 as 100
 
 
@@ -151,6 +152,11 @@ def score_episodes(
         strategy=strategy,
         **context,
     )
+
+
+def oracle_counts(episodes: Sequence[Episode]) -> dict[str, int]:
+    """How often the oracle of these episodes was asked, asked again and replaced by the fallback."""
+    return {name: sum(episode.info["oracle"][name] for episode in episodes) for name in ORACLE_COUNTS}
 
 
 def _by_start(episodes: Sequence[Episode]) -> list[list[float]]:

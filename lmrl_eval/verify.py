@@ -25,10 +25,8 @@ from lmrl_data.simulator import Simulator, Step
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line, short_json
-from lmrl_eval.evaluator import counts_of
-from lmrl_eval.oracles.model import COUNTS
 from lmrl_eval.results import SCORE, Results, read_results
-from lmrl_eval.score import STRATEGIES, Score, score_episodes
+from lmrl_eval.score import ORACLE_COUNTS, STRATEGIES, Score, oracle_counts, score_episodes
 
 Status = Literal["verified", "oracle", "flagged", "unchecked"]
 
@@ -246,9 +244,11 @@ class _Replies:
 
     def problems(self, counts: Any) -> list[str]:
         """Contradictions in the episode's own counts."""
-        if not isinstance(counts, Mapping) or [type(counts.get(name)) for name in COUNTS] != [int] * len(COUNTS):
+        if not isinstance(counts, Mapping) or [type(counts.get(name)) for name in ORACLE_COUNTS] != [int] * len(
+            ORACLE_COUNTS
+        ):
             return ["how often the oracle was asked is not told"]
-        asked, regenerated, replaced = (counts[name] for name in COUNTS)
+        asked, regenerated, replaced = (counts[name] for name in ORACLE_COUNTS)
         if asked != self.asked:
             return [f"the oracle was asked {self.asked} times, not {asked}"]
         if not 0 <= replaced <= min(self.fallback, regenerated) or regenerated > asked:
@@ -290,7 +290,7 @@ def _check_numbers(score: Score, episodes: Sequence[Episode], task: Task) -> Ver
         pairs = zip(theirs, ours, strict=True) if isinstance(ours, tuple) else [(theirs, ours)]
         if not all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for a, b in pairs):
             problems.append(f"{name} is {_number(theirs)}, and of these episodes {_number(ours)}{_numpy(score, name)}")
-    counts = counts_of(episodes) if score.oracle is not None else {}
+    counts = oracle_counts(episodes) if score.oracle is not None else {}
     for name, value in counts.items():
         if (score.oracle or {}).get(name) != value:
             problems.append(f"the oracle's {name} is not the {value} of these episodes")

@@ -25,7 +25,7 @@ UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib
 # Rooms on the longest chain of imports within `lmrl_eval`, first and last included; a package in it is one room.
 DEEPEST_CHAIN = 8
 # Helpers of which there is to be one.
-ONCE = ("plus_minus", "versions")
+ONCE = ("plus_minus", "installed_versions")
 
 
 def module_name(layer: str, path: Path) -> str:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from lmrl_data.dialogue.simulator import Prompt
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Conversation
+from lmrl_eval.score import ORACLE_COUNTS
 
 ATTEMPTS = 3  # the first without noise, the others sampled
-COUNTS = ("asked", "regenerated", "replaced")
 
 
 class OracleError(UserError):
@@ -104,7 +104,7 @@ class ModelOracle(ABC):
     def statistics(self) -> dict[str, float]:
         """Counts since the oracle was made: `asked` (prompts), `regenerated` (of those, asked more than once),
         `replaced` (of those, never answered), and `work`."""
-        return {name: float(self._counts[name]) for name in COUNTS} | self.work()
+        return {name: float(self._counts[name]) for name in ORACLE_COUNTS} | self.work()
 
     def begin(self) -> None:
         """Drops the counts of unfinished episodes."""
@@ -113,7 +113,7 @@ class ModelOracle(ABC):
     def counts(self, seed: int) -> dict[str, int]:
         """The counts of the finished episode of that seed."""
         counts = self._by_seed.pop(seed, Counter())
-        return {name: counts[name] for name in COUNTS}
+        return {name: counts[name] for name in ORACLE_COUNTS}
 
 
 def attempt_seed(seed: int, attempt: int) -> int:

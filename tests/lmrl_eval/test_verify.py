@@ -22,8 +22,7 @@ from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.chess.engine import find_engine, shared_pool
 from lmrl_data.tasks.maze.grid import ACTIONS, grid
 from lmrl_eval import Evaluator, Results, load_oracle, read_results
-from lmrl_eval.evaluator import counts_of
-from lmrl_eval.score import score_episodes
+from lmrl_eval.score import oracle_counts, score_episodes
 from lmrl_eval.verify import MAX_PROBLEMS, NUMBERS, Verification, departures, describe, verify_results
 
 PLAYERS = [
@@ -375,7 +374,7 @@ def test_an_oracles_counts_are_those_of_its_replies(counts: Any) -> None:
     assert results.score.oracle is not None
     if isinstance(counts, dict) and len(counts) == 3:
         # Nor does it help that the sums are right.
-        forged = replace(forged, score=replace(forged.score, oracle={"spec": "x", **counts_of(forged.episodes)}))
+        forged = replace(forged, score=replace(forged.score, oracle={"spec": "x", **oracle_counts(forged.episodes)}))
     assert verify_results(forged).problems[0].startswith("the episode of seed 2000000: ")
     agrees = spoken(say=lambda view, attempt: "yes")  # and never says "No.", which stands for what it did not say
     counts = {"asked": 4, "regenerated": 1, "replaced": 1}
