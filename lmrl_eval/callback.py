@@ -1,4 +1,4 @@
-"""The training callback: scores the policy in the simulator while it is being trained."""
+"""The training callback: scores the policy in the simulator during training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,19 +12,19 @@ from lmrl_eval.evaluator import Evaluator
 
 
 class SimulatorEvalCallback(TrainerCallback):
-    """Plays episodes with the live model every `eval_every` steps and at the end, and logs what they earned.
+    """Plays episodes with the current model every `eval_every` steps and at the end, and logs the score.
 
-    Logs `eval_return`, `eval_normalized`, `eval_success_rate` and `eval_invalid_rate` through the trainer, so they
-    show up wherever its other numbers do. Only the main process plays; the others wait for it at their next step.
+    Logs `eval_return`, `eval_normalized`, `eval_success_rate` and `eval_invalid_rate` through the trainer, to where
+    its other numbers go. Only the main process plays; the other processes wait for it at their next step.
 
     Args:
-        trainer (`Trainer`): whose model is scored; add the callback with `trainer.add_callback`.
-        task (`Task` or `str`): what is played.
-        config (`str`): the task's config.
-        make_policy (`Callable[[model], Policy]`): makes the policy of a model.
-        eval_every (`int`, *optional*): optimiser steps between two scores; only at the end of training otherwise.
+        trainer (`Trainer`): the trainer whose model is scored; add the callback with `trainer.add_callback`.
+        task (`Task` or `str`): the task to play.
+        config (`str`): the config of the task.
+        make_policy (`Callable[[model], Policy]`): makes a policy from the model.
+        eval_every (`int`, *optional*): optimizer steps between two scores; without it only the end is scored.
         n_episodes (`int`, *optional*, defaults to `50`): episodes per score, spread evenly over the starts.
-        seed (`int`, *optional*, defaults to `2_000_000`): the first episode's seed; the same for every score.
+        seed (`int`, *optional*, defaults to `2_000_000`): the seed of the first episode, the same for every score.
         batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
 
     Raises:
@@ -67,7 +67,7 @@ class SimulatorEvalCallback(TrainerCallback):
         if self.eval_every is not None and state.global_step % self.eval_every == 0:
             should_log = control.should_log
             self._score(state)
-            # Logging the score counts as the step's log, on this process alone: the others would wait for its loss.
+            # `log` marks the step as logged, on this process only; the others would then wait for its loss.
             control.should_log = should_log
 
     def on_train_end(

@@ -1,4 +1,4 @@
-"""The report: a Markdown table, a figure of the scores, and a picture per result where the task can draw one."""
+"""The report: a Markdown table and a figure of scores, and a picture of each result where the task can draw one."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,8 +40,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts:
 
 
 def table(scores: Sequence[Score]) -> str:
-    """A Markdown table for each task, version, config and oracle, rows in the given order, with what the numbers
-    mean."""
+    """A Markdown table for each task, version, config and oracle, with a note on what the numbers mean."""
     groups: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
         groups.setdefault((score.task, score.config, score.task_version, oracle_name(score)), []).append(score)
@@ -81,13 +80,12 @@ def _row(score: Score) -> list[str]:
 
 
 def oracle_name(score: Score) -> str:
-    """The model that spoke for the other side; empty where the simulator did. Scores with different ones stand apart:
-    they are of different games."""
+    """The model that spoke for the other side; empty for the simulator itself. Each oracle makes a game of its own."""
     return "" if score.oracle is None else oracle_label(score.oracle)
 
 
 def oracle_label(oracle: Mapping[str, Any]) -> str:
-    """An oracle's name, with the beginning of its weights' digest."""
+    """The name of an oracle, with the beginning of its weights' digest."""
     weights = oracle.get("weights_sha256")
     name = one_line(str(oracle["spec"])) or "without a name"
     return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
@@ -97,9 +95,9 @@ def write_report(results: Mapping[str, Results], folder: str | Path, *, command:
     """Writes `report.md`, `scores.png` and the pictures, and returns the table.
 
     Args:
-        results (`Mapping[str, Results]`): by a short name that is good for a file name, in the order of the rows.
-        folder (`str` or `Path`): where to; made if need be.
-        command (`str`): what the user ran, to stand below the table.
+        results (`Mapping[str, Results]`): the results by a name for files, in the order of the rows.
+        folder (`str` or `Path`): the folder to write to; made if need be.
+        command (`str`): the command that the user ran, printed below the table.
 
     Raises:
         UserError: if Matplotlib is missing, or the folder cannot be written.
@@ -146,7 +144,7 @@ def figure_of(width: float, height: float, rows: int = 1, columns: int = 1) -> t
 
 
 def scores_figure(scores: Sequence[Score]) -> "Figure":
-    """The normalised scores with their intervals, a panel for each task, config and oracle."""
+    """The normalized scores with their intervals, a panel for each task, config and oracle."""
     groups: dict[tuple[str, str, str], list[Score]] = {}
     for score in scores:
         groups.setdefault((score.task, score.config, oracle_name(score)), []).append(score)
@@ -167,7 +165,7 @@ def draw_scores(
     for position, score in enumerate(scores):
         numbers = (score.normalized, *score.normalized_interval)
         mean, low, high = (min(max(value, scale[0]), scale[1]) for value in numbers)
-        # The percentile interval of a skewed score may leave out its mean.
+        # The percentile interval of a skewed score may exclude its mean.
         errors = [[max(0.0, mean - low)], [max(0.0, high - mean)]]
         marker = "<" if score.normalized < mean else ">" if score.normalized > mean else "o"
         axes.errorbar(mean, position, xerr=errors, fmt=marker, capsize=3, color="C0")
@@ -178,7 +176,7 @@ def draw_scores(
 
 
 def starts_figure(result: Results) -> "Figure | None":
-    """The task's picture of the starts by mean return and greedy first action, if the task can draw one."""
+    """The task's picture of the starts with mean return and greedy first action; `None` if the task has none."""
     task = get_task(result.score.task) if result.score.task in TASKS else None
     if task is None or task.draw is None:
         return None

@@ -1,4 +1,4 @@
-"""Results: a score with the episodes it was computed from, as a folder that anyone can audit."""
+"""Results: a score and the episodes behind it, as a folder that anyone can audit."""
 
 import json
 import math
@@ -16,22 +16,22 @@ from lmrl_eval.score import Score
 PARTIAL, LINES = "partial.json", "episodes.jsonl"
 SCORE, EPISODES, ACTIONS, TIMING = "score.json", "episodes.parquet", "greedy_actions.json", "timing.json"
 
-# What is read of a folder that anyone may have made; a file of a megabyte can hold a terabyte of text.
+# Limits for a folder that anyone may have made: a file of a megabyte can hold a terabyte of text.
 MAX_JSON = 16 * 2**20  # bytes
 MAX_EPISODES = 200_000
 MAX_TEXTS = 10_000_000
-MAX_BYTES = 2**28  # of all texts, spread out
+MAX_BYTES = 2**28  # of all texts, repeated ones included
 
 
 @dataclass(frozen=True)
 class Results:
-    """What an evaluation leaves behind.
+    """The results of an evaluation.
 
     Args:
         score (`Score`): the numbers.
-        episodes (`Sequence[Episode]`): all that was played, in the order of the seeds.
+        episodes (`Sequence[Episode]`): all episodes, in the order of the seeds.
         greedy_actions (`Mapping[str, str]`): the greedy first action by start; may be empty.
-        timing (`Mapping[str, float]`): seconds and rates; the only part that differs from run to run.
+        timing (`Mapping[str, float]`): seconds and rates; no other part differs from run to run.
     """
 
     score: Score
@@ -40,17 +40,17 @@ class Results:
     timing: Mapping[str, float] = field(default_factory=dict)
 
     def returns_by_start(self) -> dict[str, float]:
-        """The mean return of each start that was played."""
+        """The mean return of each start."""
         groups: dict[str, list[float]] = {}
         for episode in self.episodes:
             groups.setdefault(str(episode.info.get("start_name")), []).append(episode.total_reward)
         return {name: sum(returns) / len(returns) for name, returns in groups.items()}
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the results folder; it appears whole or not at all, and replaces older results of that name.
+        """Writes the results folder in one step; it replaces older results of that name.
 
         Raises:
-            UserError: if the folder holds something else, or the disk does not take it.
+            UserError: if the folder holds something else, or cannot be written.
         """
         folder = Path(folder)
         check_folder(folder)
@@ -61,7 +61,7 @@ class Results:
                 new.mkdir()
                 self._write(new)
                 if folder.exists():
-                    # A folder that is not empty cannot be replaced in one step; the old one goes with `temporary`.
+                    # A folder that is not empty cannot be replaced; the old one is deleted with `temporary`.
                     folder.rename(Path(temporary, "old"))
                 new.rename(folder)
         except OSError as error:
@@ -80,20 +80,20 @@ class Results:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises a `UserError` if results must not go to `folder`, because something else is there."""
+    """Raises a `UserError` if `folder` holds something other than results, which must not be replaced."""
     if not folder.exists() or (folder / SCORE).is_file() or (folder.is_dir() and not any(folder.iterdir())):
         return
     raise UserError(f"{folder} exists and holds no results; choose another folder")
 
 
 class PartialResults:
-    """The episodes of a run that has not ended, in a folder beside the one its results go to.
+    """The episodes of a run that has not ended, in a folder beside that of its results.
 
-    Every episode is written as it ends, so that neither an error nor the end of the program loses one.
+    Every episode is written as it ends, so an error or the end of the program loses none.
 
     Args:
-        folder (`Path`): where the results go; the episodes wait in `<folder>.partial`.
-        settings (`Mapping`): all that the episodes depend on; those of other settings are never mixed in.
+        folder (`Path`): the folder of the results; the episodes wait in `<folder>.partial`.
+        settings (`Mapping`): everything that the episodes depend on. Episodes of other settings are refused.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -102,10 +102,10 @@ class PartialResults:
         self.count = 0
 
     def read(self) -> list[Episode]:
-        """The episodes of an earlier try.
+        """The episodes of an earlier, interrupted run.
 
         Raises:
-            UserError: if they are of other settings, or damaged.
+            UserError: if they are damaged, or of other settings.
         """
         if not self.folder.exists():
             return []
@@ -113,7 +113,7 @@ class PartialResults:
         try:
             settings = json.loads((self.folder / PARTIAL).read_text(encoding="utf-8"))
             text = path.read_text(encoding="utf-8") if path.exists() else ""
-            # What stands behind the last newline was cut off in the middle.
+            # The text after the last newline is an episode that was cut off in the middle.
             whole = text[: text.rfind("\n") + 1]
             if whole != text:
                 path.write_text(whole, encoding="utf-8")
@@ -130,10 +130,10 @@ class PartialResults:
         return episodes
 
     def add(self, episode: Episode) -> None:
-        """Keeps an episode.
+        """Writes an episode.
 
         Raises:
-            UserError: if the disk does not take it.
+            UserError: if the disk refuses it.
         """
         try:
             if not self.folder.exists():
@@ -146,16 +146,16 @@ class PartialResults:
         self.count += 1
 
     def remove(self) -> None:
-        """Throws the folder away: the results are saved."""
+        """Deletes the folder once the results are saved."""
         if (self.folder / PARTIAL).is_file():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def read_results(folder: str | Path) -> Results:
-    """Reads a results folder back.
+    """Reads a results folder that anyone may have made; what it returns has the right types and is of bounded size.
 
     Raises:
-        UserError: if it is none, a file is missing or damaged, or the score is not of these episodes.
+        UserError: if the folder holds no results, a file is missing or damaged, or the score is not of the episodes.
     """
     import pyarrow
 
@@ -205,7 +205,7 @@ def _read_episodes(path: Path) -> list[Episode]:
     with ParquetFile(path, arrow_extensions_enabled=False) as file:
         rows = file.read().to_pylist()
     for row in rows:
-        # `info` is stored as JSON text, which only `datasets` decodes by itself.
+        # `info` is stored as JSON text, which only `datasets` decodes.
         row["info"] = json.loads(row["info"])
         if not isinstance(row["info"], dict):
             raise ValueError("an episode's info is no JSON object")
@@ -217,7 +217,7 @@ def _read_episodes(path: Path) -> list[Episode]:
 
 
 def _check_episodes(path: Path) -> None:
-    """Raises a `ValueError` if a file has other columns, gaps, or more in it than is ever played."""
+    """Raises a `ValueError` if a file has other columns, gaps, or more content than any evaluation."""
     from pyarrow.parquet import ParquetFile
 
     from lmrl_data.rows import stored_types
@@ -234,7 +234,7 @@ def _check_episodes(path: Path) -> None:
         size = sum(group.total_byte_size for group in groups)
     if rows > MAX_EPISODES or texts > MAX_TEXTS or size > MAX_BYTES:
         raise ValueError(f"it holds {rows:,} episodes, {texts:,} texts and {size:,} bytes, which is too much to read")
-    # Equal texts are stored once; read so, they take no more room than in the file, however often each is said.
+    # Read as dictionaries, equal texts take no more memory than in the file, however often each occurs.
     with ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
         size = sum(_size(chunk) for column in file.read().columns for chunk in column.chunks)
     if size > MAX_BYTES:
@@ -242,7 +242,7 @@ def _check_episodes(path: Path) -> None:
 
 
 def _size(array: Any) -> int:
-    """How many bytes the values of an Arrow array are, each counted as often as it occurs."""
+    """The bytes of all values of an Arrow array, each value counted as often as it occurs."""
     from pyarrow import compute, types
 
     if array.null_count:

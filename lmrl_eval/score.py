@@ -1,4 +1,4 @@
-"""The score: what a policy earned on a task, with its interval, its seeds and all it takes to get it again."""
+"""The score: what a policy earned on a task, with its interval, its seeds and everything that reproduces it."""
 
 import math
 from collections.abc import Sequence
@@ -22,31 +22,32 @@ class Score(Record):
     """One policy's result on one task config, as in a `score.json`.
 
     Args:
-        task (`str`), task_version (`str`), config (`str`), policy (`str`): what was played, and by whom.
-        n_episodes (`int`): how many episodes the numbers are over.
+        task (`str`), task_version (`str`), config (`str`), policy (`str`): what was played, and by which policy.
+        n_episodes (`int`): number of episodes.
         mean_return (`float`): mean undiscounted sum of rewards.
         interval (`tuple[float, float]`): confidence interval of `mean_return`.
-        confidence_level (`float`): of the intervals.
+        confidence_level (`float`): confidence level of the intervals.
         normalized (`float`): 0 / 50 / 100 at the task's minimum / dataset mean / maximum; never clipped.
         normalized_interval (`tuple[float, float]`): confidence interval of `normalized`.
-        normalized_to_optimum (`float`): the same with the best possible return at 100.
+        normalized_to_optimum (`float`): `normalized` on a scale with the best possible return at 100.
         success_rate (`float`): share of the episodes that reached the task's aim.
         mean_turns (`float`): mean number of actions in an episode.
         invalid_rate (`float`): share of all actions that the simulator could not read.
-        seed (`int`): the first episode's seed.
-        n_resamples (`int`): how many resamples the intervals are from.
-        strategy (`str`): how the intervals were made.
-        protocol (`str`, *optional*): the task's protocol that was played.
-        options (`dict`): reset options of every episode, where they are not the task's own.
+        seed (`int`): the seed of the first episode.
+        n_resamples (`int`): number of bootstrap resamples behind the intervals.
+        strategy (`str`): the method of the intervals.
+        protocol (`str`, *optional*): the protocol of the task that was played.
+        options (`dict`): reset options of every episode that differ from the task's own.
         move_accuracy (`float`, *optional*): share of the starts where the greedy first action is a best one.
         policy_seed (`int`, *optional*): the seed of the policy's own noise.
-        versions (`dict[str, str]`): of the libraries that took part.
-        dataset_revision (`str`, *optional*): of the data the policy was trained on, where it is known.
-        checkpoint (`dict`, *optional*): where the weights are from and how they were sampled; of a chat model, its
-            name and host and digests of what it was told.
-        statistics (`dict[str, float]`): what the policy counted while it played, e.g. tokens.
+        versions (`dict[str, str]`): versions of the libraries that took part.
+        dataset_revision (`str`, *optional*): revision of the data that the policy was trained on, where it is known.
+        checkpoint (`dict`, *optional*): the origin of the weights and the settings of the sampling; of a chat model
+            its name and host, and digests of its instructions.
+        statistics (`dict[str, float]`): the policy's own counts, e.g. of tokens.
         oracle (`dict`, *optional*): the model that spoke for the other side of a dialogue (`spec`), and how often it
-            was `asked`, asked again (`regenerated`) and not understood (`replaced`); `None` for the simulator itself.
+            was `asked`, asked again (`regenerated`) and replaced by the fallback (`replaced`); `None` for the
+            simulator itself.
     """
 
     task: str
@@ -102,13 +103,13 @@ def score_episodes(
     """The score of these episodes.
 
     Args:
-        episodes (`Sequence[Episode]`): at least two, all of `task` and `config`. Those with the same
-            `info["start_name"]` began alike.
-        task (`Task`): what was played.
-        config (`str`, *optional*): the task's config; its default one otherwise.
-        strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
-        confidence_level (`float`, *optional*, defaults to `0.95`): of the interval.
-        n_resamples (`int`, *optional*, defaults to `9999`): how many resamples it is from.
+        episodes (`Sequence[Episode]`): at least two episodes of `task` and `config`. Those with the same
+            `info["start_name"]` have the same start.
+        task (`Task`): the task of the episodes.
+        config (`str`, *optional*): the config of the episodes; the task's default one otherwise.
+        strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
+        confidence_level (`float`, *optional*, defaults to `0.95`): the level of the interval.
+        n_resamples (`int`, *optional*, defaults to `9999`): the number of bootstrap resamples.
         context (`Any`): fields of [`Score`] that do not follow from the episodes, e.g. `protocol` or `versions`.
 
     Raises:
@@ -141,7 +142,7 @@ def score_episodes(
         interval=interval,
         confidence_level=confidence_level,
         normalized=reference.normalize(mean_return),
-        # Normalization rises with the return, so the bounds may be normalised one by one.
+        # Normalization is increasing, so the bounds may be normalized one by one.
         normalized_interval=(reference.normalize(interval[0]), reference.normalize(interval[1])),
         normalized_to_optimum=reference.normalize(mean_return, to_optimum=True),
         success_rate=sum(episode.success for episode in episodes) / len(episodes),
@@ -171,16 +172,16 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean of all values.
 
-    The protocol fixes how often each start is played, so values are resampled within their group; differences
-    between the starts are no noise. `n - 1` of a group's `n` are drawn: so the resampled mean has the mean's unbiased
-    variance in small groups too (Rao and Wu, 1988). A group of one tells nothing about its noise; then all
-    values are taken as one group, and the interval is too wide rather than too narrow.
+    The protocol fixes how often each start is played, so differences between the starts are not noise, and values are
+    resampled within their group. Each resample draws `n - 1` of a group's `n` values: then the resampled mean has the
+    unbiased variance of the mean, also in small groups (Rao and Wu, 1988). The noise of a group of one is unknown. If
+    there is such a group, all values count as one group, and the interval is too wide rather than too narrow.
 
     Args:
-        groups (`Sequence[Sequence[float]]`): the values by start, at least two values in all.
+        groups (`Sequence[Sequence[float]]`): the values by start, at least two values in total.
         confidence_level (`float`): between 0 and 1.
         n_resamples (`int`): at least 1.
-        seed (`int`): of the resampling.
+        seed (`int`): seed of the resampling.
 
     Raises:
         UserError: for a setting out of range.

@@ -16,7 +16,7 @@ TRAINING, RECIPE = "training.json", "recipe.yaml"
 FORMAT = 1
 LARGEST = 1 << 20  # bytes of a training.json
 LIBRARIES = ("lmrl", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
-# Where a run goes and who may write there is nobody else's business, and no part of what was trained.
+# Not published: output places and credentials. They are private and do not affect training.
 PRIVATE = re.compile(r"env|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(token|api_key|password|secret)")
 TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
@@ -26,17 +26,17 @@ class TrainingRecord(Record):
     """What a checkpoint was made from, as in its `training.json`.
 
     Args:
-        task (`str`), task_version (`str`), config (`str`): what it plays, or whom it speaks for.
+        task (`str`), task_version (`str`), config (`str`): the task that a policy plays or an oracle speaks in.
         algorithm (`str`): the recipe, e.g. `"ilql"`.
-        base_model (`str`, *optional*): what it started from, where that is known.
-        dataset (`str`): what it learned from, or is compared with.
-        dataset_revision (`str`, *optional*): a commit on the Hub; of a local build the version, e.g. `"v1.0.0"`.
-        dataset_fingerprint (`str`, *optional*): a checksum of a local build's files.
-        seed (`int`, *optional*): of the run.
-        versions (`dict[str, str]`): of the libraries that trained it; empty where that was not recorded.
-        settings (`dict`): those that are not the recipe's defaults.
-        limitations (`str`): Markdown of our own, for the card.
-        n_examples (`int`, *optional*): how many examples an oracle learned from.
+        base_model (`str`, *optional*): the model that training started from, where it is known.
+        dataset (`str`): the dataset of the training, or of the comparison.
+        dataset_revision (`str`, *optional*): a commit on the Hub, or the version of a local build, e.g. `"v1.0.0"`.
+        dataset_fingerprint (`str`, *optional*): a checksum of the files of a local build.
+        seed (`int`, *optional*): seed of the run.
+        versions (`dict[str, str]`): versions of the libraries that trained it; empty where they were not recorded.
+        settings (`dict`): settings that differ from the recipe's defaults.
+        limitations (`str`): Markdown for the card.
+        n_examples (`int`, *optional*): number of examples that an oracle learned from.
         kind (`str`): `"policy"`, or `"oracle"` for a model that speaks for the other side.
     """
 
@@ -111,10 +111,10 @@ class TrainingRecord(Record):
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:
-    """What the `training.json` of a checkpoint says; `None` if it has none.
+    """The record in the `training.json` of a checkpoint; `None` without that file.
 
     Raises:
-        UserError: if it is damaged.
+        UserError: if the file is damaged.
     """
     path = folder / TRAINING
     if not path.is_file():
@@ -133,7 +133,7 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
 
 
 def public(value: Any) -> Any:
-    """A setting as others may read it: of an absolute path only its last name, nothing secret, plain JSON.
+    """A setting as it may be published: plain JSON, without secrets, and only the last name of an absolute path.
 
     Examples:
         >>> public({"model": "/home/me/runs/bc", "oracle": "lm:/home/me/o", "hub_token": "x", "rate": 0.1})
@@ -155,16 +155,16 @@ def public(value: Any) -> Any:
 
 
 def is_private(name: str) -> bool:
-    """Whether a setting of this name is left out wherever settings are written."""
+    """Whether a setting of this name is never written."""
     return bool(PRIVATE.fullmatch(name)) and name not in TOKENS
 
 
 def recipe_text(settings: Mapping[str, Any], command: str) -> str:
-    """A recipe that can be passed to `--config` again.
+    """A recipe that can be passed to `--config`.
 
     Args:
-        settings (`Mapping`): what a run was started with.
-        command (`str`): who reads it, e.g. `"trl sft"`.
+        settings (`Mapping`): the settings that a run was started with.
+        command (`str`): the command that reads the recipe, e.g. `"trl sft"`.
     """
     import yaml
 
@@ -177,7 +177,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """The settings in a recipe's YAML.
 
     Raises:
-        UserError: if it is none.
+        UserError: if the file is not a recipe.
     """
     import yaml
 
@@ -196,7 +196,7 @@ def record_of_foreign_run(
     """The provenance of a run that left none, such as one of `trl sft`, as its recipe and the user say.
 
     Raises:
-        UserError: if it cannot be told what the checkpoint plays.
+        UserError: if the task is not known.
     """
     dataset = settings.get("dataset_name") or f"lmrl/{task or settings.get('task')}"
     task = task or str(settings.get("task") or PurePath(str(dataset)).name)

@@ -244,9 +244,7 @@ class _Replies:
 
     def problems(self, counts: Any) -> list[str]:
         """Contradictions in the episode's own counts."""
-        if not isinstance(counts, Mapping) or [type(counts.get(name)) for name in ORACLE_COUNTS] != [int] * len(
-            ORACLE_COUNTS
-        ):
+        if not isinstance(counts, Mapping) or any(type(counts.get(name)) is not int for name in ORACLE_COUNTS):
             return ["how often the oracle was asked is not told"]
         asked, regenerated, replaced = (counts[name] for name in ORACLE_COUNTS)
         if asked != self.asked:

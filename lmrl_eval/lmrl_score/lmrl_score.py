@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import datasets
@@ -14,7 +13,7 @@ from lmrl_data.tasks import get_task
 from lmrl_eval.score import score_episodes
 
 DESCRIPTION = """\
-Scores episodes of an LMRL-Gym task: mean return with a bootstrap interval, raw and normalised (0, 50 and 100 are the
+Scores episodes of an LMRL-Gym task: mean return with a bootstrap interval, raw and normalized (0, 50 and 100 are the
 task's minimum, dataset mean and maximum), success rate, length, and the rate of invalid actions.
 """
 
@@ -22,9 +21,9 @@ INPUTS_DESCRIPTION = """
 Args:
     predictions (`list[dict]`): at least two episode rows with the columns of the task's dataset, all of one task and
         config; the rows of an `episodes.parquet` that `lmrl-eval run` wrote will do. `info` may be JSON text.
-    strategy (`str`, *optional*, defaults to `"bootstrap"`): how the interval is made.
-    confidence_level (`float`, *optional*, defaults to `0.95`): of the intervals.
-    n_resamples (`int`, *optional*, defaults to `9999`): of the bootstrap.
+    strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
+    confidence_level (`float`, *optional*, defaults to `0.95`): the level of the intervals.
+    n_resamples (`int`, *optional*, defaults to `9999`): the number of bootstrap resamples.
 
 Returns:
     The fields of `lmrl_eval.Score` that follow from the episodes, as a dictionary.
@@ -40,7 +39,8 @@ CITATION = """\
 }
 """
 
-UNKNOWN_HERE = (
+# Fields of a score that do not follow from episodes.
+CONTEXT = (
     "protocol",
     "options",
     "move_accuracy",
@@ -86,5 +86,5 @@ class LmrlScore(evaluate.Metric):
         if not episodes:
             raise UserError("an interval needs at least 2 episodes, got 0")
         first = episodes[0]
-        score = asdict(score_episodes(episodes, get_task(first.task), first.config, **settings))
-        return {name: value for name, value in score.items() if name not in UNKNOWN_HERE}
+        score = score_episodes(episodes, get_task(first.task), first.config, **settings).to_dict()
+        return {name: value for name, value in score.items() if name not in CONTEXT}
