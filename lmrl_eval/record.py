@@ -24,8 +24,9 @@ class Record:
             value = getattr(self, field.name)
             try:
                 type_validator(field.name, value, field.type)
-            except TypeError as error:
-                raise ValueError(str(error)) from None
+            except TypeError:
+                kind = field.type.__name__ if isinstance(field.type, type) else str(field.type).replace("typing.", "")
+                raise ValueError(f"{field.name} must be {kind}, got {repr(value)[:80]}") from None
             for number in value if isinstance(value, tuple) else [value]:
                 if isinstance(number, int | float) and not abs(number) <= sys.float_info.max:
                     raise ValueError(f"{field.name} must be a finite number, got {number}")

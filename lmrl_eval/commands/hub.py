@@ -1,4 +1,4 @@
-"""The part of `lmrl-eval` that speaks to the Hub: publish results and checkpoints, verify scores, rank them."""
+"""The commands of `lmrl-eval` that use the Hub: publish results and checkpoints, verify scores, rank them."""
 
 import shlex
 from pathlib import Path
@@ -28,8 +28,8 @@ def push(
 ) -> None:
     """Publish a score: its episodes as a dataset, and an entry in the model's repo.
 
-    The episodes are replayed first, and a score that they do not give is refused. The same results pushed again change
-    nothing. The token is the one of `hf auth login`, or HF_TOKEN.
+    The episodes are replayed first, and a score that differs from theirs is refused. Pushing the same results again
+    changes nothing. The token is that of `hf auth login`, or HF_TOKEN.
 
     \b
     Examples:
@@ -54,16 +54,16 @@ def push_model(
     config: Annotated[
         str | None, typer.Option(help="Config of the task; its first one by default.", metavar="NAME")
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="The YAML that it was trained by.", show_default=False)] = None,
+    recipe: Annotated[Path | None, typer.Option(help="The YAML that it was trained with.", show_default=False)] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="What trained it, e.g. ilql; bc by default.", metavar="NAME")
+        str | None, typer.Option(help="The algorithm that trained it, e.g. ilql; bc by default.", metavar="NAME")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repo private.")] = False,
     create_pr: CreatePrOption = False,
 ) -> None:
     """Publish a checkpoint: weights, tokenizer, recipe, figures and card.
 
-    A recipe's folder says what it was made from. Of any other, e.g. of `trl sft`, --task or --recipe tells it.
+    The folder of a recipe of ours says what made it. For any other, e.g. of `trl sft`, give --task or --recipe.
 
     \b
     Examples:
@@ -88,10 +88,10 @@ def verify(
     ],
     namespace: NamespaceOption = "lmrl",
 ) -> None:
-    """Check scores without the model: play the published actions again.
+    """Check scores without the model, by replaying the published actions.
 
-    Every text and reward is compared with the simulator's, and the score computed anew. The exit code is 0 if all is
-    verified, 1 if a score is flagged or could not be checked, and 2 if there is nothing to check.
+    Every text and reward is compared with the simulator's, and the score is computed anew. The exit code is 0 if every
+    score is verified, 1 if one is flagged or cannot be checked, and 2 if there is nothing to check.
 
     \b
     Examples:
@@ -157,26 +157,25 @@ def leaderboard(
       lmrl-eval leaderboard --task maze --model my-name/maze-bc-gpt2
       lmrl-eval leaderboard --push my-name/lmrl-leaderboard
     """
-    from lmrl_data.errors import UserError
+    from lmrl_data.errors import UserError, require
     from lmrl_data.hub import check_repo_id, connect, publish
     from lmrl_eval.leaderboard.collect import collect
     from lmrl_eval.leaderboard.page import write_leaderboard
-    from lmrl_eval.report import figure_of
 
     tasks, models = task or [], model or []
     if push is not None:
         check_repo_id(push)
-        connect()  # a token that is missing is told now
+        connect()  # a missing token fails before the long run
     elif create_pr:
         raise UserError("--create-pr proposes what --push would publish; add --push ORG/SPACE")
-    figure_of(1, 1)  # and so is matplotlib
+    require("matplotlib.figure", extra="eval")
     try:
         out.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=out).close()
     except OSError as error:
         raise UserError(f"cannot write the leaderboard to {out}: {error.strerror or error}") from None
     entries = collect(namespace, tasks, models, warn=_warn, progress=True)
-    # What the page is a function of: neither where it is written to nor whether it is published.
+    # The page names the options that it depends on, which --out and --push are not.
     parts = ["lmrl-eval", "leaderboard", "--namespace", namespace]
     parts += [word for name in tasks for word in ("--task", name)]
     parts += [word for name in models for word in ("--model", name)]
@@ -209,7 +208,7 @@ def _warn(line: str) -> None:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `lmrl-eval`."""
-    for name, command in (
-        ("push", push), ("push-model", push_model), ("verify", verify), ("leaderboard", leaderboard),
-    ):  # fmt: skip
-        app.command(name)(command)
+    app.command()(push)
+    app.command("push-model")(push_model)
+    app.command()(verify)
+    app.command()(leaderboard)

@@ -72,30 +72,31 @@ def run(
         int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
     ] = None,
     shots: Annotated[
-        int | None, typer.Option(help="Successful episodes that a chat policy is shown; 0 by default.")
+        int | None, typer.Option(help="Number of successful episodes in the prompt of a chat policy; 0 by default.")
     ] = None,
     shots_dataset: Annotated[
-        str | None, typer.Option(help="The dataset these are from; lmrl/TASK by default.", metavar="NAME")
+        str | None, typer.Option(help="The dataset of these episodes; lmrl/TASK by default.", metavar="NAME")
     ] = None,
     answers: Annotated[
-        str | None, typer.Option(help="What a chat policy writes: plain (the default), or json.", metavar="FORM")
+        str | None,
+        typer.Option(help="The form of a chat policy's answers: plain (the default), or json.", metavar="FORM"),
     ] = None,
-    policy_budget: Annotated[int | None, typer.Option(help="The most requests a chat policy may send.")] = None,
+    policy_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat policy.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
     oracle: Annotated[
         str,
-        typer.Option(help="Who speaks in a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL."),
+        typer.Option(help="The other side of a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL."),
     ] = "grounded",
-    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")] = None,
     oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
 ) -> None:
     """Play a task with a policy and write the score and the episodes.
 
-    Results go to results/TASK-CONFIG-POLICY by default, in place of older ones of that name. The same command goes on
-    with a run that was interrupted. A chat oracle or policy is sent the key in LMRL_API_KEY (of both at once: in
+    Results go to results/TASK-CONFIG-POLICY by default and replace older ones of that name. The same command continues
+    an interrupted run. The key in LMRL_API_KEY is sent to a chat oracle or policy (for two endpoints: the keys in
     LMRL_ORACLE_API_KEY and LMRL_POLICY_API_KEY), over https or to this machine only.
 
     \b
@@ -242,19 +243,19 @@ def _evaluate(
 @app.command("oracle")
 def compare_oracle(
     task: Annotated[str, typer.Option(help="Id of a dialogue task, e.g. twenty_questions.")],
-    oracle: Annotated[str, typer.Option(help="Who is compared: lm:FOLDER (or a model id), or chat:MODEL@URL.")],
+    oracle: Annotated[str, typer.Option(help="The oracle to measure: lm:FOLDER (or a model id), or chat:MODEL@URL.")],
     config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
     episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
     batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
-    oracle_budget: Annotated[int | None, typer.Option(help="The most requests a chat oracle may send.")] = None,
+    oracle_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")] = None,
     oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
 ) -> None:
-    """Measure how often a model as oracle says what the simulator says by itself.
+    """Measure how often a model as oracle replies as the simulator itself does.
 
-    Plays what the dataset's agents say and asks the oracle at every turn. Goes to results/oracle-TASK-CONFIG-ORACLE.
+    Replays the dataset's agents and asks the oracle at every turn. Writes results/oracle-TASK-CONFIG-ORACLE.
 
     \b
     Example:
@@ -270,7 +271,7 @@ def compare_oracle(
     chosen.config(config)
     speaker = load_oracle(oracle, chosen, seed=oracle_seed, budget=oracle_budget, device=device)
     if speaker is None:
-        raise UserError("the grounded oracle is what others are compared with; name lm:FOLDER or chat:MODEL@URL")
+        raise UserError("oracles are compared with the grounded one; name lm:FOLDER or chat:MODEL@URL")
     agreement = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
     folder = out or Path("results", _slug(f"oracle-{chosen.id}-{config}-{oracle}"))
     typer.echo(write_agreement(agreement, folder))
@@ -288,11 +289,10 @@ def report(
         bool, typer.Option("--curves", help="Draw the learning curves of training runs instead.")
     ] = False,
 ) -> None:
-    """Make a table, a figure and pictures of several results, or of what training runs logged.
+    """Make a table, a figure and pictures of several results, or of the logs of training runs.
 
-    With --curves it reads trainer_state.json, in the folder or its newest checkpoint, and writes curves.png
-    and curves.md. Of runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, the mean is
-    drawn too.
+    With --curves it reads trainer_state.json in the folder or its newest checkpoint, and writes curves.png and
+    curves.md. For runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, it also draws the mean.
 
     \b
     Examples:
@@ -330,7 +330,7 @@ def from_inspect(
     log: Annotated[Path, typer.Argument(help="A log that `inspect eval` wrote, mostly logs/*.eval.")],
     out: Annotated[Path | None, typer.Option(help="Results folder.", show_default=False)] = None,
 ) -> None:
-    """Make results of a log of inspect-ai's, as if `lmrl-eval run` had played them.
+    """Make a results folder from a log of inspect-ai, as if `lmrl-eval run` had played it.
 
     \b
     Example:

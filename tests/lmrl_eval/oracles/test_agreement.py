@@ -173,7 +173,7 @@ def test_a_table_holds_what_untrusted_labels_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "toy", "--oracle", "grounded"], "the grounded oracle is what others are compared with"),
+        (["--task", "toy", "--oracle", "grounded"], "oracles are compared with the grounded one"),
         (["--task", "maze", "--oracle", "lm:x"], "maze has no dialogue"),
         (["--task", "toy", "--oracle", "lm:x", "--config", "half"], "unknown config of toy 'half'"),
     ],
