@@ -6,10 +6,9 @@ A run is the `output_dir` of any transformers `Trainer`, with the `trainer_state
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,35 +32,30 @@ PANELS = (
     ("evaluation loss", ("eval_loss",)),
 )
 COLUMNS = ("run", "steps", "episodes", "first score", "best score", "last score", "KL", "time")
-TIMES = ("time/generation", "time/simulator", "time/training")
 SEED = re.compile(r"[-_./ ]?seed[-_=]?\d+$", re.I)
-LARGEST, LAST_STEP = 1e30, 10**15  # Matplotlib cannot put larger numbers on an axis
+LARGEST = 1e30  # Matplotlib cannot put larger numbers on an axis
 
 Series = list[tuple[int, float]]
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """What one run logged: step and value by name, and the episodes played so far, if the run plays any."""
+class TrainingRun(NamedTuple):
+    """What one run logged: step and value, by name, in the order of the steps."""
 
     label: str
-    series: Mapping[str, Series]
-    episodes: Series
+    series: dict[str, Series]
 
     @property
     def steps(self) -> int:
-        return max(points[-1][0] for points in [self.episodes, *self.series.values()] if points)
+        return max(points[-1][0] for points in self.series.values())
 
     def last(self, *names: str) -> float | None:
         """The last value of the first of these series that was logged."""
         return next((self.series[name][-1][1] for name in names if name in self.series), None)
 
-    def episodes_at(self, step: int) -> float | None:
-        """Episodes played by that step, interpolated between two logs."""
-        if not self.episodes:
-            return None
-        steps, counts = zip((0, 0.0), *self.episodes, strict=True)
-        return float(np.interp(step, steps, counts))
+    def episodes_at(self, steps: Sequence[int]) -> np.ndarray:
+        """Episodes played by these steps, interpolated between two logs."""
+        logged, counts = zip((0, 0.0), *self.series["episodes"], strict=True)
+        return np.interp(steps, logged, counts)
 
 
 # --- reading
@@ -76,20 +70,13 @@ def series_of(history: Sequence[Any]) -> dict[str, Series]:
     """
     series: dict[str, dict[int, float]] = {}
     for entry in history:
-        step = _finite(entry.get("step")) if isinstance(entry, dict) else None
-        if step is None or not 0 <= step <= LAST_STEP or not step.is_integer():
+        step = entry.get("step") if isinstance(entry, dict) else None
+        if type(step) is not int or not 0 <= step < LARGEST:
             continue
         for name, value in entry.items():
-            number = _finite(value)
-            if number is not None and name not in ("step", "epoch"):
-                series.setdefault(one_line(name), {})[int(step)] = number
+            if type(value) in (int, float) and abs(value) < LARGEST and name not in ("step", "epoch"):
+                series.setdefault(one_line(name), {})[step] = float(value)
     return {name: sorted(points.items()) for name, points in series.items()}
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < LARGEST else None
 
 
 def read_run(folder: Path, label: str = "") -> TrainingRun | None:
@@ -100,18 +87,15 @@ def read_run(folder: Path, label: str = "") -> TrainingRun | None:
     """
     if not folder.exists():
         raise UserError(f"{_ending(folder)} does not exist; give the output folder of a training run")
-    checkpoints = [
-        path for path in folder.glob(f"checkpoint-*/{STATE}") if re.fullmatch(r"checkpoint-\d{1,18}", path.parent.name)
-    ]
-    newest = sorted(checkpoints, key=lambda path: int(path.parent.name.split("-")[1]))[-1:]
-    runs = []
-    for path in [folder / STATE, *newest]:
-        series = _read_state(path) if path.is_file() else {}
-        episodes = series.pop("episodes", [])
-        if series:
-            runs.append(TrainingRun(label or str(folder), series, episodes))
+    checkpoints = {
+        int(path.parent.name.partition("-")[2]): path
+        for path in folder.glob(f"checkpoint-*/{STATE}")
+        if path.parent.name.partition("-")[2].isdecimal()
+    }
+    paths = [folder / STATE, *(checkpoints[step] for step in sorted(checkpoints)[-1:])]
+    runs = [TrainingRun(label or str(folder), _read_state(path)) for path in paths if path.is_file()]
     # A run that was resumed and not finished has a checkpoint that is newer than its end.
-    return max(runs, key=lambda run: run.steps, default=None)
+    return max((run for run in runs if run.series), key=lambda run: run.steps, default=None)
 
 
 def _read_state(path: Path) -> dict[str, Series]:
@@ -132,6 +116,9 @@ def _ending(path: Path) -> str:
     return one_line(str(path)[-120:], 120)
 
 
+# --- the figure
+
+
 def by_family(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
     """The runs by label without a trailing seed: runs that differ only in it are seeds of each other."""
     families: dict[str, list[TrainingRun]] = {}
@@ -143,9 +130,6 @@ def by_family(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
     }
 
 
-# --- the figure
-
-
 def shown_panels(runs: Sequence[TrainingRun]) -> list[tuple[str, str]]:
     """Title and series of each panel that some run has numbers for."""
     logged = {name for run in runs for name in run.series}
@@ -155,7 +139,7 @@ def shown_panels(runs: Sequence[TrainingRun]) -> list[tuple[str, str]]:
 def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
     """A panel for each quantity that is logged, all runs in each; against episodes if all runs count them."""
     panels, families = shown_panels(runs), by_family(runs)
-    by_episodes = all(run.episodes for run in runs)
+    by_episodes = all("episodes" in run.series for run in runs)
     names = [one_line(name, 60) for name in families]
     rows = (len(panels) + 1) // 2
     figure, cells = figure_of(10, 0.4 + 2.3 * rows + 0.2 * -(-len(names) // 2), rows, 2)
@@ -164,20 +148,20 @@ def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
 
     for axes, (title, name) in zip(cells, panels, strict=False):
         for number, members in enumerate(families.values()):
-            lines = [_points(run, name, by_episodes) for run in members if name in run.series]
+            color = f"C{number % 10}"
+            lines = [_line(run, name, by_episodes) for run in members if name in run.series]
             for x, y in lines:
                 style = {"marker": "o", "linewidth": 1.5} if len(members) == 1 else {"linewidth": 0.6, "alpha": 0.5}
-                axes.plot(x, y, color=f"C{number % 10}", markersize=3, **style)
+                axes.plot(x, y, color=color, markersize=3, **style)
             if len(lines) > 1:
-                axes.plot(*_mean(lines), color=f"C{number % 10}", linewidth=1.8)
+                axes.plot(*_mean(lines), color=color, linewidth=1.8)
         axes.set_title(title, fontsize=10, loc="left")
-        axes.set_title(name if name != title else "", fontsize=8, loc="right", color="0.5")
+        axes.set_title(name, fontsize=8, loc="right", color="0.5")
         axes.grid(color="0.93")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        if name == SCORE:
-            for mark in (0, 50, 100):
-                axes.axhline(mark, color="0.6", linewidth=1, zorder=1.6)
+        for mark in (0, 50, 100) if name == SCORE else ():
+            axes.axhline(mark, color="0.6", linewidth=1, zorder=1.6)
     for axes in cells[len(panels) :]:
         axes.remove()
     figure.supxlabel("episodes played" if by_episodes else "optimizer steps", fontsize=10)
@@ -190,9 +174,9 @@ def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
     return figure
 
 
-def _points(run: TrainingRun, name: str, by_episodes: bool) -> tuple[np.ndarray, np.ndarray]:
-    x = [run.episodes_at(step) if by_episodes else step for step, _ in run.series[name]]
-    return np.array(x, dtype=float), np.array([value for _, value in run.series[name]])
+def _line(run: TrainingRun, name: str, by_episodes: bool) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = zip(*run.series[name], strict=True)
+    return run.episodes_at(steps) if by_episodes else np.array(steps, dtype=float), np.array(values)
 
 
 def _mean(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -207,30 +191,20 @@ def _mean(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, n
 
 def curves_table(runs: Sequence[TrainingRun]) -> str:
     """A Markdown table with a row for each run, and what the numbers mean."""
-    rows = []
-    for label, members in by_family(runs).items():
-        rows += [_row(run) for run in members]
-        scores = [run.series[SCORE] for run in members if SCORE in run.series]
-        if len(members) > 1 and len(scores) == len(members):
-            first = np.mean([points[0][1] for points in scores])
-            last = [points[-1][1] for points in scores]
-            spread = f"{np.mean(last):.1f} ({min(last):.1f} to {max(last):.1f})"
-            rows.append([markdown_line(label), "", "", f"{first:.1f}", "", spread, "", ""])
     return (
-        f"{markdown_table(COLUMNS, rows)}\n\nScores are the normalized returns (`{SCORE}`) logged in training, over "
-        "few episodes and without an interval; 0, 50 and 100 are the minimum, the dataset's mean and the maximum that "
-        "the task's card names. The best of many scores is partly luck: report what `lmrl-eval run` measures. `KL` is "
-        "from the initial policy, at the last log. `time` is the trainer's own and includes scoring; for a resumed "
-        "run it counts from the resumption. Episodes played between two logs are interpolated.\n"
+        f"{markdown_table(COLUMNS, [_row(run) for run in runs])}\n\n"
+        f"Scores are the normalized returns (`{SCORE}`) logged during training, over few episodes and without an "
+        "interval; 0, 50 and 100 are the minimum, the dataset's mean and the maximum that the task's card names. The "
+        "best of many scores is partly luck: report what `lmrl-eval run` measures. `KL` is from the initial policy, "
+        "at the last log. `time` is the trainer's own, in minutes, and includes scoring.\n"
     )
 
 
 def _row(run: TrainingRun) -> list[str]:
     scores = run.series.get(SCORE, [])
-    divergence = run.last("kl/initial", "kl")
-    episodes = run.episodes_at(run.steps)
     # Of equal scores the first, which was the cheapest.
     best = max(scores, key=lambda point: (point[1], -point[0]), default=None)
+    episodes, divergence, seconds = run.last("episodes"), run.last("kl/initial", "kl"), run.last("train_runtime")
     return [
         markdown_line(run.label),
         f"{run.steps:,}",
@@ -239,21 +213,8 @@ def _row(run: TrainingRun) -> list[str]:
         f"{best[1]:.1f} (step {best[0]:,})" if best else "",
         f"{scores[-1][1]:.1f}" if scores else "",
         "" if divergence is None else f"{divergence:.3g}",
-        _duration(run),
+        "" if seconds is None else f"{seconds / 60:,.1f}",
     ]
-
-
-def _duration(run: TrainingRun) -> str:
-    """The trainer's own seconds, or the sum of those that the online recipes log."""
-    seconds = run.last("train_runtime")
-    if seconds is None:
-        seconds = sum(run.last(name) or 0.0 for name in TIMES)
-    if not 0 < seconds < 1e9:
-        return ""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
 def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> tuple[str, list[Path]]:

@@ -61,7 +61,7 @@ class Record:
         try:
             return cls.from_dict(values)
         except TypeError as error:  # a field is missing or unknown
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).replace(".__init__()", "")) from None
 
 
 def installed_versions(

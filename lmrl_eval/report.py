@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = (
-    "policy", "normalized", "to optimum", "return", "success", "length", "invalid", "move accuracy", "episodes",
+    "policy",
+    "normalized",
+    "to optimum",
+    "return",
+    "success",
+    "length",
+    "invalid",
+    "move accuracy",
+    "episodes",
     "seeds",
-)  # fmt: skip
+)
 
 
 def plus_minus(

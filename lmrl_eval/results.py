@@ -176,9 +176,7 @@ def read_results(folder: str | Path) -> Results:
         timing = dict(json.loads(_read_text(folder / TIMING)))
         name = EPISODES
         episodes = _read_episodes(folder / EPISODES)
-    except (
-        ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, pyarrow.ArrowException
-    ) as error:  # fmt: skip
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, pyarrow.ArrowException) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
     mean = sum(episode.total_reward for episode in episodes) / max(1, len(episodes))

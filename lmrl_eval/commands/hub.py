@@ -39,9 +39,14 @@ def push(
     from lmrl_eval.hub.push_results import push_results
 
     pushed = push_results(
-        results, model, namespace=namespace, create_pr=create_pr, private=private, episodes_repo=episodes_repo,
+        results,
+        model,
+        namespace=namespace,
+        create_pr=create_pr,
+        private=private,
+        episodes_repo=episodes_repo,
         progress=True,
-    )  # fmt: skip
+    )
     _print_verification(str(results), pushed.verification)
     for published in (pushed.episodes, pushed.model):
         typer.echo(published.describe())
@@ -73,9 +78,15 @@ def push_model(
     from lmrl_eval.hub.push_checkpoint import push_checkpoint
 
     published = push_checkpoint(
-        folder, model, task=task, config=config, recipe=recipe, algorithm=algorithm, private=private,
+        folder,
+        model,
+        task=task,
+        config=config,
+        recipe=recipe,
+        algorithm=algorithm,
+        private=private,
         create_pr=create_pr,
-    )  # fmt: skip
+    )
     typer.echo(published.describe())
 
 
@@ -186,9 +197,15 @@ def leaderboard(
         files = {name: out / name for name in names}
         message, stale = "LMRL-Gym leaderboard", ("leaderboard.png",)
         published = publish(
-            connect(), push, "space", files, message=message, create_pr=create_pr, replaces=stale,
+            connect(),
+            push,
+            "space",
+            files,
+            message=message,
+            create_pr=create_pr,
+            replaces=stale,
             marker="leaderboard.js",
-        )  # fmt: skip
+        )
         typer.echo(published.describe())
 
 

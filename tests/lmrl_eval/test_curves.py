@@ -61,7 +61,7 @@ def test_a_value_that_is_no_finite_number_is_left_out(value: Any) -> None:
     assert series_of([{"step": 1, "loss": value, "entropy": 0.5}]) == {"entropy": [(1, 0.5)]}
 
 
-@pytest.mark.parametrize("step", [None, "1", -1, 1.5, math.nan, 10**16, True])
+@pytest.mark.parametrize("step", [None, "1", -1, 1.5, math.nan, 10**40, True])
 def test_an_entry_without_a_real_step_is_left_out(step: Any) -> None:
     assert series_of([{"step": step, "loss": 1.0}, {"loss": 1.0}, "junk", None, {"step": 2, "loss": 4.0}]) == {
         "loss": [(2, 4.0)]
@@ -75,14 +75,13 @@ def test_a_name_from_the_log_is_one_plain_line() -> None:
 
 def test_scores_are_placed_at_the_episodes_played_by_then(tmp_path: Path) -> None:
     run = load(write_state(tmp_path / "ppo", ONLINE))
-    assert [run.episodes_at(step) for step in (0, 1, 2, 3, 4, 9)] == [0.0, 50.0, 100.0, 150.0, 200.0, 200.0]
+    assert run.episodes_at((0, 1, 2, 3, 4, 9)).tolist() == [0.0, 50.0, 100.0, 150.0, 200.0, 200.0]
     line = curves_figure([run]).axes[0].get_lines()[0]
     assert [list(line.get_xdata()), list(line.get_ydata())] == [[150.0, 200.0], [40.0, 55.0]]
 
 
 def test_a_run_that_plays_nothing_is_placed_by_steps(tmp_path: Path) -> None:
     run = load(write_state(tmp_path / "bc", [{"step": 7, "loss": 1.0}]))
-    assert run.episodes_at(7) is None
     assert list(curves_figure([run]).axes[0].get_lines()[0].get_xdata()) == [7.0]
 
 
@@ -103,7 +102,7 @@ def test_the_log_that_goes_furthest_counts_of_a_run_that_was_taken_up_again(tmp_
 
 def test_only_neighbours_that_differ_in_a_trailing_seed_are_one_family() -> None:
     names = ["a/ppo_seed0", "a/ppo-seed10", "a/ppo_Seed_2", "b/ppo_seed1", "a/beta_0", "a/beta_4", "a/seed3_ppo"]
-    runs = [TrainingRun(name, {"loss": [(1, 1.0)]}, []) for name in names]
+    runs = [TrainingRun(name, {"loss": [(1, 1.0)]}) for name in names]
     assert {name: [run.label for run in members] for name, members in by_family(runs).items()} == {
         "a/ppo, mean of 3 seeds": ["a/ppo_seed0", "a/ppo-seed10", "a/ppo_Seed_2"],
         "b/ppo_seed1": ["b/ppo_seed1"],
@@ -147,29 +146,15 @@ def test_seeds_are_drawn_each_and_as_their_mean(tmp_path: Path) -> None:
 
 def test_a_row_says_steps_episodes_scores_divergence_and_time(tmp_path: Path) -> None:
     history = [{"step": 1, "eval_normalized": 55.0}, *ONLINE, {"step": 1200, "eval_normalized": 40.0}]
+    history.append({"step": 1200, "train_runtime": 3_900})
     assert cells(curves_table([load(write_state(tmp_path / "ppo", history))]))["ppo"] == [
-        "1,200", "200", "55.0", "55.0 (step 1)", "40.0", "0.2", "1 min",
+        "1,200", "200", "55.0", "55.0 (step 1)", "40.0", "0.2", "65.0",
     ]  # fmt: skip
 
 
 def test_a_row_leaves_empty_what_was_not_logged(tmp_path: Path) -> None:
     run = load(write_state(tmp_path / "bc", [{"step": 10, "loss": 1.0}]))
     assert cells(curves_table([run]))["bc"] == ["10", "", "", "", "", "", ""]
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(59.4, "59 s"), (60, "1 min"), (3_900, "1 h 05 min"), (1e29, "")])
-def test_the_trainers_own_time_goes_before_the_sum_of_its_parts(tmp_path: Path, seconds: float, shown: str) -> None:
-    run = load(write_state(tmp_path / "ppo", [*ONLINE, {"step": 4, "train_runtime": seconds}]))
-    assert cells(curves_table([run]))["ppo"][-1] == shown
-
-
-def test_seeds_have_a_row_of_their_mean(tmp_path: Path) -> None:
-    runs = []
-    for seed, (first, last) in enumerate([(10.0, 60.0), (30.0, 90.0)]):
-        history = [{"step": 1, "eval_normalized": first}, {"step": 2, "eval_normalized": last}]
-        runs.append(load(write_state(tmp_path / f"ppo_seed{seed}", history)))
-    row = cells(curves_table(runs))["ppo, mean of 2 seeds"]
-    assert row == ["", "", "20.0", "", "75.0 (60.0 to 90.0)", "", ""]
 
 
 def test_the_same_logs_make_the_same_bytes(tmp_path: Path) -> None:
