@@ -50,7 +50,11 @@ def list_tasks() -> None:
       lmrl-data list
     """
     for task_id in TASKS:
-        task = get_task(task_id)
+        try:
+            task = get_task(task_id)
+        except UserError as error:  # of another package: the other tasks can be listed nevertheless
+            typer.echo(f"{printable(task_id)}  {printable(str(error))}")
+            continue
         sizes = _sizes(task.num_episodes)
         configs = ", ".join(
             f"{name} ({_sizes(config.num_episodes)})" if config.num_episodes else name
@@ -270,7 +274,9 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
         raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task.id}")
     statistics = {config: read_statistics(folder, config, "train") for config in manifest["configs"]}
     rows = [("train split", "policy", "episodes", "length", "success", "return")]
-    rows += [_row("paper, Table 1", "", task_page(task).paper)]
+    paper = task_page(task).paper
+    if paper is not None:
+        rows.append(_row("paper, Table 1", "", paper))
     for config, each in statistics.items():
         rows.append(_row(config, "all", each.summary()))
         rows += [_row("", printable(policy), summary) for policy, summary in each.by_policy().items()]

@@ -20,7 +20,7 @@ def make(task_id: str, **kwargs: Any) -> Simulator:
 
 def register() -> None:
     """Registers the ids once; a second call does nothing."""
-    for task_id in TASKS:
+    for task_id in filter(str.isidentifier, TASKS):  # an entry point may have a name that Gymnasium refuses
         if gymnasium_id(task_id) not in gymnasium.registry:
             gymnasium.register(
                 gymnasium_id(task_id), "lmrl_data.gym:make", kwargs={"task_id": task_id}, order_enforce=False

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lmrl_data.episode import Episode
+from lmrl_data.errors import UserError
 from lmrl_data.task import TEST_SEED, TRAIN_SEED, Task
+from lmrl_data.tasks import task_files
 from lmrl_data.text import markdown_block, markdown_code, markdown_line
 
 if TYPE_CHECKING:
@@ -69,10 +71,10 @@ class Statistics(NamedTuple):
 
 
 class TaskPage(NamedTuple):
-    """`cards/tasks/<task>.md`: the paper's values for the data, and the text about the task."""
+    """A task's page, `cards/tasks/<task>.md`, or `card.md` in the package of a task that is not ours."""
 
     title: str
-    paper: Summary
+    paper: Summary | None  # its Table 1; `None` for a task that the paper does not have
     text: str
     licence: str  # of the dataset, as the Hub writes it
     attribution: str  # what the licence asks to be said beside it; may be empty
@@ -93,17 +95,24 @@ LICENCES = {
 
 
 def task_page(task: Task) -> TaskPage:
-    """The page of a task."""
+    """The page of a task.
+
+    Raises:
+        UserError: if a task that is not ours comes without a page.
+    """
     import yaml
 
-    _, head, text = (cards_folder() / "tasks" / f"{task.id}.md").read_text(encoding="utf-8").split("---\n", 2)
+    page = cards_folder() / "tasks" / f"{task.id}.md"
+    file = page if page.is_file() else task_files(task.id) / "card.md"
+    if not file.is_file():
+        raise UserError(f"the task {task.id} has no page: write card.md beside its TASK")
+    _, head, text = file.read_text(encoding="utf-8").split("---\n", 2)
     facts = yaml.safe_load(head)
-    paper = facts["table_1"]
-    summary = Summary(
-        paper["size"], tuple(paper["length"]), paper["success_rate"], tuple(paper["total_reward"])
-    )  # fmt: skip
+    paper = facts.get("table_1")
+    if paper is not None:
+        paper = Summary(paper["size"], tuple(paper["length"]), paper["success_rate"], tuple(paper["total_reward"]))
     licence, attribution = facts.get("license", "apache-2.0"), facts.get("attribution", "")
-    return TaskPage(facts["title"], summary, text.strip(), licence, attribution)
+    return TaskPage(facts["title"], paper, text.strip(), licence, attribution)
 
 
 def page_section(page: TaskPage, title: str) -> str:

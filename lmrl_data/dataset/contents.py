@@ -4,7 +4,6 @@ import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import distribution
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from lmrl_data.dataset.croissant import Shard, render_croissant
 from lmrl_data.dataset.folder import SHARD_NAME, dataset_configs, read_episodes, read_manifest, read_statistics
 from lmrl_data.errors import UserError
 from lmrl_data.task import Task
+from lmrl_data.tasks import task_files
 
 if TYPE_CHECKING:
     from datasets import DatasetInfo
@@ -133,7 +133,7 @@ def notices(task: Task) -> dict[str, bytes]:
     else:
         text = f"{LICENCES[page.licence].name}, {LICENCES[page.licence].url}\n\n{page.attribution}\n"
     found = {"LICENSE": text.encode()}
-    assets = files("lmrl_data.tasks") / task.id / "assets"
+    assets = task_files(task.id) / "assets"
     if assets.is_dir():
         found |= {each.name: each.read_bytes() for each in assets.iterdir() if each.name.endswith("NOTICE.txt")}
     return dict(sorted(found.items()))

@@ -338,7 +338,7 @@ def from_inspect(
       lmrl-eval from-inspect logs/2026-11-28T12-00-00_wordle.eval
     """
     from lmrl_data.text import one_line
-    from lmrl_eval.inspect import results_from_log
+    from lmrl_eval.inspect_tasks import results_from_log
     from lmrl_eval.report import table
 
     results = results_from_log(log)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,7 +17,7 @@ from lmrl_data.errors import UserError, unknown
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.task import Task
 from lmrl_data.text import one_line
-from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Question
+from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, ChatClient, Endpoint, Question
 
 ATTEMPTS = 2  # an answer that cannot be parsed is requested once more
 MAX_SHOTS = 32
@@ -192,6 +192,20 @@ def _without_marks(line: str) -> str:
 READERS: Mapping[str, Callable[[str], str | None]] = {"plain": read_plain, "json": read_json}
 
 
+class Client(Protocol):
+    """Answers a chat policy's questions, as `ChatClient` does."""
+
+    endpoint: Endpoint
+
+    def ask(self, questions: Sequence[Question]) -> list[str]:
+        """One answer per question, in order."""
+        ...
+
+    def work(self) -> dict[str, float]:
+        """Counts of requests and tokens; may be empty."""
+        ...
+
+
 class ChatPolicy(Policy):
     """Plays through an endpoint (see `ChatClient`): the system message has the rules and `shots` examples, and the
     conversation follows as any policy sees it.
@@ -214,6 +228,8 @@ class ChatPolicy(Policy):
         concurrency (`int`, *optional*, defaults to `8`): the most requests at the same time.
         timeout (`float`, *optional*, defaults to `120`): seconds for one answer.
         first_wait (`float`, *optional*, defaults to `0.5`): seconds before the second try; doubled with each try.
+        client (`Client`, *optional*): answers the questions; an endpoint's client otherwise, made from the spec and
+            the settings above.
 
     Raises:
         UserError: for a bad spec, a number out of range, or a dataset that cannot be read.
@@ -235,6 +251,7 @@ class ChatPolicy(Policy):
         concurrency: int = CONCURRENCY,
         timeout: float = TIMEOUT,
         first_wait: float = FIRST_WAIT,
+        client: Client | None = None,
     ) -> None:
         if answers not in READERS:
             raise unknown("form of answers", answers, READERS)
@@ -249,7 +266,7 @@ class ChatPolicy(Policy):
         ):  # fmt: skip
             if number < least:
                 raise UserError(f"the {name} of a chat policy is at least {least}, got {number}")
-        self.client = ChatClient(
+        self.client: Client = client or ChatClient(
             spec,
             "policy",
             max_tokens=max_new_tokens,
@@ -302,7 +319,7 @@ class ChatPolicy(Policy):
         """Counts since the policy was made: `requests`, among them `retries` and `errors`; `unparsable` answers; `raw`
         answers that were played unparsed; and `prompt_tokens` and `completion_tokens`, if the endpoint counts them."""
         work = self.client.work()
-        tokens = {name: work.pop(name) for name in ("prompt_tokens", "completion_tokens")}
+        tokens = {name: work.pop(name, 0.0) for name in ("prompt_tokens", "completion_tokens")}
         counts = {name: float(self._counts[name]) for name in ("unparsable", "raw")}
         return work | counts | {name: number for name, number in tokens.items() if number}
 

@@ -26,6 +26,7 @@ from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
 import lmrl_eval.inspect
+import lmrl_eval.inspect_tasks
 from lmrl_data import Conversation, UserError, get_task
 from lmrl_data.dataset.card import render_eval_yaml
 from lmrl_data.episode import Turn
@@ -33,7 +34,7 @@ from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.chess.engine import find_engine
 from lmrl_eval import Evaluator, Results, read_results
-from lmrl_eval.inspect import results_from_log
+from lmrl_eval.inspect_tasks import results_from_log
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
 from lmrl_eval.verify import verify_results
 
@@ -132,7 +133,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[EvalLog,
     """The log of each case, and what its model was asked."""
     model = Model(answer)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lmrl_eval.inspect, "get_task", task_of)
+        patch.setattr(lmrl_eval.inspect_tasks, "get_task", task_of)
         tasks = [
             getattr(lmrl_eval.inspect, task_of(case).id)(episodes=EPISODES, policy_seed=5, **settings)
             for case, settings in CASES.items()
@@ -251,7 +252,7 @@ def test_no_text_of_a_model_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         return output(texts[config.seed % len(texts)])
 
     # Some tasks would let a player go on with nonsense for hundreds of turns.
-    monkeypatch.setattr(lmrl_eval.inspect, "get_task", lambda name: dataclasses.replace(get_task(name), max_turns=8))
+    monkeypatch.setattr(lmrl_eval.inspect_tasks, "get_task", lambda name: dataclasses.replace(get_task(name), max_turns=8))
     tasks = [getattr(lmrl_eval.inspect, task_of(case).id)(episodes=2) for case in CASES if case != "maze_from_memory"]
     for log in play(tasks, model, tmp_path):
         assert log.status == "success"
@@ -383,13 +384,14 @@ def test_a_wrong_setting_is_one_line(settings: dict[str, Any], message: str) -> 
 def test_without_inspect_ai_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "inspect_ai", None)
     monkeypatch.delitem(sys.modules, "lmrl_eval.inspect")
+    monkeypatch.delitem(sys.modules, "lmrl_eval.inspect_tasks")
     with pytest.raises(UserError, match=r"inspect-ai cannot be loaded \(.+\); run: pip install 'lmrl\[inspect\]'"):
         importlib.import_module("lmrl_eval.inspect")
 
 
 def test_a_local_models_folder_is_not_published() -> None:
-    assert lmrl_eval.inspect._model_name("hf//home/me/models/smol") == "hf/smol"
-    assert lmrl_eval.inspect._model_name("openai/gpt-5") == "openai/gpt-5"
+    assert lmrl_eval.inspect_tasks._model_name("hf//home/me/models/smol") == "hf/smol"
+    assert lmrl_eval.inspect_tasks._model_name("openai/gpt-5") == "openai/gpt-5"
 
 
 # --- how inspect-ai finds them
