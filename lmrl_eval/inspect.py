@@ -64,5 +64,10 @@ def _task_function(task_id: str) -> Callable[..., InspectTask]:
     return make
 
 
-for _task_id in TASKS.keys() - BUILT_IN:
-    task(_task_function(_task_id))
+def add_tasks() -> None:
+    """Registers the tasks of other packages with inspect-ai."""
+    for task_id in TASKS.keys() - BUILT_IN:
+        task(_task_function(task_id))
+
+
+add_tasks()

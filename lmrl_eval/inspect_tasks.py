@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from huggingface_hub.errors import StrictDataclassError
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError, unknown
@@ -379,7 +380,7 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
         score = Score.from_json(score.to_json())
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, StrictDataclassError) as error:
         raise UserError(
             f"{name} is no log of these tasks, or damaged ({one_line(str(error) or type(error).__name__, 80)})"
         ) from None

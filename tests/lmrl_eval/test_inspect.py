@@ -252,7 +252,9 @@ def test_no_text_of_a_model_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         return output(texts[config.seed % len(texts)])
 
     # Some tasks would let a player go on with nonsense for hundreds of turns.
-    monkeypatch.setattr(lmrl_eval.inspect_tasks, "get_task", lambda name: dataclasses.replace(get_task(name), max_turns=8))
+    monkeypatch.setattr(
+        lmrl_eval.inspect_tasks, "get_task", lambda name: dataclasses.replace(get_task(name), max_turns=8)
+    )
     tasks = [getattr(lmrl_eval.inspect, task_of(case).id)(episodes=2) for case in CASES if case != "maze_from_memory"]
     for log in play(tasks, model, tmp_path):
         assert log.status == "success"
