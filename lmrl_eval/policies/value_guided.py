@@ -168,7 +168,7 @@ class ValueGuidedModel(PreTrainedModel, GenerationMixin):
         self.behavior = behavior
         self.value_model = value_model
         self.beta = beta
-        self.train(behavior.training)
+        self.training = behavior.training
 
     def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What `generate` passes to the next `forward`, as the behavior LM wants it."""
