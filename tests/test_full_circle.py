@@ -123,7 +123,7 @@ def forge(source: Path, target: Path) -> None:
 
 def publish_forgery(hub: Hub, mallory: Person, score: dict) -> None:
     """Mallory's own tools: the forged results, pushed as the command would have pushed them."""
-    from lmrl_eval.leaderboard.untrusted import digest
+    from lmrl_eval.untrusted import digest
 
     api = HfApi(endpoint=hub.url, token=mallory.token)
     names = ("score.json", "episodes.parquet", "greedy_actions.json", "timing.json")

@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
-from lmrl_eval.leaderboard.entry import TAG
-from lmrl_eval.leaderboard.untrusted import checked, parse_card
 from lmrl_eval.policies import HUB_ID
 from lmrl_eval.training_record import (
     RECIPE,
@@ -26,6 +24,7 @@ from lmrl_eval.training_record import (
     recipe_text,
     record_of_foreign_run,
 )
+from lmrl_eval.untrusted import TAG, checked, parse_card
 
 CARD = "README.md"
 CURVES = "figures/curves.png"

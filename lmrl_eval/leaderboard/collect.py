@@ -11,18 +11,10 @@ from lmrl_data.errors import UserError
 from lmrl_data.hub import MAX_TEXT, check_repo_id, connect, fetch, hub_errors, persistently, repo_url, tree
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import one_line
-from lmrl_eval.leaderboard.entry import TAG, Entry
-from lmrl_eval.leaderboard.untrusted import (
-    EPISODES_PATH,
-    PINNED,
-    Benchmarks,
-    episodes_place,
-    is_repo_id,
-    parse_entries,
-    parse_results,
-)
+from lmrl_eval.leaderboard.entry import Benchmarks, Entry, parse_entries
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, Results
 from lmrl_eval.score import Score
+from lmrl_eval.untrusted import EPISODES_PATH, PINNED, TAG, episodes_place, is_repo_id, parse_results
 from lmrl_eval.verify import Verification, verify_results
 
 if TYPE_CHECKING:

@@ -2,18 +2,23 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
 
 from lmrl_data.episode import Episode
+from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS
 from lmrl_eval.report import oracle_name
 from lmrl_eval.score import Score
+from lmrl_eval.untrusted import checked, parse_yaml
 from lmrl_eval.verify import PAPER, Status, sampling
 
-TAG = "lmrl-gym"  # the tag of models with our scores
 RANKED = ("verified", "oracle")
+Benchmarks = Mapping[tuple[str, str], tuple[Task, str]]  # (dataset, benchmark id) to (task, config)
 Table = list["Entry"]  # the entries of one game: the ranked ones, then the others
 
 
@@ -50,6 +55,62 @@ class Entry:
     episodes: Sequence[Episode] = field(default=(), repr=False)
     rank: int | None = field(default=None, repr=False)
     anchor: str = field(default="", repr=False)
+
+
+# --- reading: the scores that a model's repository states
+
+
+def parse_entries(content: bytes, model: str, known: Benchmarks) -> tuple[list[Entry], int]:
+    """The entries of a file of `.eval_results` on known benchmarks, not yet verified, and how many are damaged.
+
+    Raises:
+        ValueError: if it is no list of results.
+    """
+    rows = parse_yaml(content)
+    if not isinstance(rows, list):
+        raise ValueError("it is no list of results")
+    entries, damaged = [], 0
+    for row in rows:
+        try:
+            with checked("the entry is damaged"):
+                # The client logs the text of an error: such rows do not reach it.
+                if {"error", "data"} & row.keys():
+                    raise ValueError
+                name = row["dataset"].get("id"), row["dataset"].get("task_id")
+                if all(isinstance(part, str) for part in name) and name in known:
+                    entries.append(_entry(row, model, *known[name]))
+        except ValueError:
+            damaged += 1
+    return entries, damaged
+
+
+def _entry(row: dict[str, Any], model: str, task: Task, config: str) -> Entry:
+    from huggingface_hub import parse_eval_result_entries
+
+    (stated,) = parse_eval_result_entries([row])
+    value = stated.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("the value is no number")
+    url = stated.source_url if isinstance(stated.source_url, str) else None
+    # YAML reads a day as a date or a text. As text, any other value may grow from a few bytes to gigabytes.
+    day = re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(stated.date) if isinstance(stated.date, str | date) else "")
+    return Entry(model, stated_score(task, config, float(value)), date=day and day[0], episodes_url=url)
+
+
+def stated_score(task: Task, config: str, value: float) -> Score:
+    """The score of an entry whose episodes nobody has read: its normalized return, over 0 episodes."""
+    scale = task.config(config).reference
+    low, high = (scale.minimum, scale.dataset_mean) if value < 50 else (scale.dataset_mean, scale.maximum)
+    mean = low + (high - low) * (value - (0 if value < 50 else 50)) / 50
+    return Score(
+        task=task.id, task_version=task.version, config=config, policy="not published", n_episodes=0,
+        mean_return=mean, interval=(mean, mean), confidence_level=0.95, normalized=value,
+        normalized_interval=(value, value), normalized_to_optimum=scale.normalize(mean, to_optimum=True),
+        success_rate=0.0, mean_turns=0.0, invalid_rate=0.0, seed=0, n_resamples=0,
+    )  # fmt: skip
+
+
+# --- tables
 
 
 def game(score: Score) -> tuple[str, str, str, str, str]:

@@ -13,10 +13,10 @@ from lmrl_data import UserError, get_task
 from lmrl_data.hub import connect
 from lmrl_eval.hub.push_results import push_results
 from lmrl_eval.leaderboard.collect import _parameters, benchmarks, collect, verify_dataset
-from lmrl_eval.leaderboard.entry import Entry
-from lmrl_eval.leaderboard.untrusted import digest, parse_entries
+from lmrl_eval.leaderboard.entry import Entry, parse_entries
 from lmrl_eval.results import Results, read_results
 from lmrl_eval.score import score_episodes
+from lmrl_eval.untrusted import digest
 
 if TYPE_CHECKING:
     from hub.server import Hub
