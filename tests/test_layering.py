@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from cases import check_cases
+
+from lmrl_data.tasks import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 # Each package may import itself and those before it. `recipes/` is installed as `lmrl_recipes`.
@@ -127,6 +130,29 @@ def test_a_backward_import_is_noticed_wherever_it_stands() -> None:
     assert wrong_imports("lmrl_data", "import_module('lmrl_recipes.ilql')") == ["lmrl_recipes"]
     assert wrong_imports("lmrl_recipes", late) == []
     assert wrong_imports("lmrl_recipes", "from recipes import ilql") == ["recipes"]
+
+
+def tasks_named(source: str) -> list[str]:
+    """The single tasks that a file names, as a text or by importing their packages; docstrings may have examples."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and node.value in BUILT_IN:
+            found.append(str(node.value))
+        elif isinstance(node, ast.ImportFrom) and re.match(r"lmrl_data\.tasks\.\w", node.module or ""):
+            found.append(str(node.module))
+    return found
+
+
+def test_generic_code_names_no_task() -> None:
+    named = {
+        str(path.relative_to(ROOT)): tasks_named(path.read_text("utf-8"))
+        for path in FILES["lmrl_data"] + FILES["lmrl_eval"]
+        if ROOT / "lmrl_data" / "tasks" not in path.parents
+    }
+    # inspect-ai finds tasks by reading this file's source, so the functions in it must be written out.
+    assert set(named.pop("lmrl_eval/inspect.py")) == BUILT_IN
+    assert {name: found for name, found in named.items() if found} == {}
+    assert set(tasks_named('"maze"\nfrom lmrl_data.tasks.chess import engine')) == {"maze", "lmrl_data.tasks.chess"}
 
 
 def test_the_cards_are_templates_and_no_code() -> None:
