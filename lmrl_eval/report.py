@@ -9,7 +9,7 @@ from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.results import Results
-from lmrl_eval.score import Score
+from lmrl_eval.score import Score, oracle_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,18 +85,6 @@ def _row(score: Score) -> list[str]:
         str(score.n_episodes),
         f"{score.seed}{policy_seed}",
     ]
-
-
-def oracle_name(score: Score) -> str:
-    """The model that spoke for the other side; empty for the simulator itself. Each oracle makes a game of its own."""
-    return "" if score.oracle is None else oracle_label(score.oracle)
-
-
-def oracle_label(oracle: Mapping[str, Any]) -> str:
-    """The name of an oracle, with the beginning of its weights' digest."""
-    weights = oracle.get("weights_sha256")
-    name = one_line(str(oracle["spec"])) or "without a name"
-    return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
 
 
 def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:

@@ -1,7 +1,7 @@
 """The score: what a policy earned on a task, with its interval, its seeds and everything that reproduces it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -9,10 +9,14 @@ import numpy as np
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
-from lmrl_data.task import Task
+from lmrl_data.task import EVALUATION_SEED, Task
+from lmrl_data.tasks import get_task
+from lmrl_data.text import one_line, short_json
 from lmrl_eval.record import Record
 
 STRATEGIES = ("bootstrap",)
+PAPER = "paper"  # every task's first protocol
+INTERVAL = (0.95, 9999)  # the default confidence level and number of resamples
 ORACLE_COUNTS = ("asked", "regenerated", "replaced")
 Number = int | float  # JSON may write 100.0 as 100
 
@@ -202,3 +206,47 @@ def bootstrap_interval(
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+# --- for readers
+
+
+def oracle_name(score: Score) -> str:
+    """The model that spoke for the other side; empty for the simulator itself. Each oracle makes a game of its own."""
+    return "" if score.oracle is None else oracle_label(score.oracle)
+
+
+def oracle_label(oracle: Mapping[str, Any]) -> str:
+    """The name of an oracle, with the beginning of its weights' digest."""
+    weights = oracle.get("weights_sha256")
+    name = one_line(str(oracle["spec"])) or "without a name"
+    return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
+
+
+def departures(score: Score) -> list[str]:
+    """Differences between how a score was played and the paper's protocol; the score is true, but of something else.
+
+    Args:
+        score (`Score`): of a task that is installed.
+    """
+    lines = [] if score.protocol == PAPER else [f"protocol {one_line(str(score.protocol))}, not {PAPER}"]
+    lines += sampling(score)
+    lines += [f"option {one_line(name)}={short_json(value)}" for name, value in score.options.items()]
+    return lines
+
+
+def sampling(score: Score) -> list[str]:
+    """Differences between a score's episodes or interval and those of its protocol.
+
+    Args:
+        score (`Score`): of a task that is installed.
+    """
+    protocol = get_task(score.task).protocols.get(score.protocol or PAPER)
+    lines = []
+    if protocol is not None and score.n_episodes != protocol.n_episodes:
+        lines.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
+    if score.seed != EVALUATION_SEED:
+        lines.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
+    if (score.confidence_level, score.n_resamples) != INTERVAL:
+        lines.append(f"interval of {100 * score.confidence_level:g}% from {score.n_resamples} resamples")
+    return lines

@@ -22,11 +22,11 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.simulator import Simulator, Step
-from lmrl_data.task import EVALUATION_SEED, Task
+from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line, short_json
 from lmrl_eval.results import SCORE, Results, read_results
-from lmrl_eval.score import ORACLE_COUNTS, STRATEGIES, Score, oracle_counts, score_episodes
+from lmrl_eval.score import ORACLE_COUNTS, STRATEGIES, Score, departures, oracle_counts, score_episodes
 
 Status = Literal["verified", "oracle", "flagged", "unchecked"]
 
@@ -34,8 +34,6 @@ MAX_PROBLEMS = 5  # that are listed; the others are counted
 MAX_SHARE = 10  # at most this many times the episodes of the task's largest protocol are replayed
 MAX_DRAWS = 50_000_000  # of the bootstrap: resamples times different returns, each of 16 bytes
 TOLERANCE = 1e-9
-PAPER = "paper"  # every task's first protocol
-INTERVAL = (0.95, 9999)  # the default confidence level and number of resamples
 NUMBERS = (
     "mean_return",
     "interval",
@@ -327,35 +325,6 @@ def _differs(theirs: str, ours: str) -> str:
 
 
 # --- for readers
-
-
-def departures(score: Score) -> list[str]:
-    """Differences between how a score was played and the paper's protocol; the score is true, but of something else.
-
-    Args:
-        score (`Score`): of a task that is installed.
-    """
-    lines = [] if score.protocol == PAPER else [f"protocol {one_line(str(score.protocol))}, not {PAPER}"]
-    lines += sampling(score)
-    lines += [f"option {one_line(name)}={short_json(value)}" for name, value in score.options.items()]
-    return lines
-
-
-def sampling(score: Score) -> list[str]:
-    """Differences between a score's episodes or interval and those of its protocol.
-
-    Args:
-        score (`Score`): of a task that is installed.
-    """
-    protocol = get_task(score.task).protocols.get(score.protocol or PAPER)
-    lines = []
-    if protocol is not None and score.n_episodes != protocol.n_episodes:
-        lines.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
-    if score.seed != EVALUATION_SEED:
-        lines.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
-    if (score.confidence_level, score.n_resamples) != INTERVAL:
-        lines.append(f"interval of {100 * score.confidence_level:g}% from {score.n_resamples} resamples")
-    return lines
 
 
 def describe(verification: Verification) -> str:

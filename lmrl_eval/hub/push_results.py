@@ -17,9 +17,8 @@ from lmrl_data.hub import Published, check_repo_id, connect, hub_errors, persist
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
-from lmrl_eval.report import oracle_name
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
-from lmrl_eval.score import Score
+from lmrl_eval.score import Score, oracle_name
 from lmrl_eval.training_record import TRAINING, TrainingRecord, public
 from lmrl_eval.untrusted import EPISODES_PATH, TAG, checked, digest, parse_card, parse_yaml
 from lmrl_eval.verify import Verification, verify_results

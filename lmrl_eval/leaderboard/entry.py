@@ -12,10 +12,9 @@ from typing import Any
 from lmrl_data.episode import Episode
 from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS
-from lmrl_eval.report import oracle_name
-from lmrl_eval.score import Score
+from lmrl_eval.score import PAPER, Score, oracle_name, sampling
 from lmrl_eval.untrusted import checked, parse_yaml
-from lmrl_eval.verify import PAPER, Status, sampling
+from lmrl_eval.verify import Status
 
 RANKED = ("verified", "oracle")
 Benchmarks = Mapping[tuple[str, str], tuple[Task, str]]  # (dataset, benchmark id) to (task, config)

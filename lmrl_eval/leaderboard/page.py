@@ -30,8 +30,8 @@ from lmrl_eval.leaderboard.text import (
     total,
     weights,
 )
-from lmrl_eval.report import draw_scores, figure_of, half_width, legend, markdown_table, oracle_name, save_report
-from lmrl_eval.score import Score
+from lmrl_eval.report import draw_scores, figure_of, half_width, legend, markdown_table, save_report
+from lmrl_eval.score import Score, oracle_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -15,7 +15,8 @@ from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.oracles.model import Answer, ModelOracle
 from lmrl_eval.oracles.replay import DialogueReplay
-from lmrl_eval.report import figure_of, oracle_label, save_report
+from lmrl_eval.report import figure_of, save_report
+from lmrl_eval.score import oracle_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

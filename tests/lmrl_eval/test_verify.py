@@ -22,8 +22,8 @@ from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.chess.engine import find_engine, shared_pool
 from lmrl_data.tasks.maze.grid import ACTIONS, grid
 from lmrl_eval import Evaluator, Results, load_oracle, read_results
-from lmrl_eval.score import oracle_counts, score_episodes
-from lmrl_eval.verify import MAX_PROBLEMS, NUMBERS, Verification, departures, describe, verify_results
+from lmrl_eval.score import departures, oracle_counts, score_episodes
+from lmrl_eval.verify import MAX_PROBLEMS, NUMBERS, Verification, describe, verify_results
 
 PLAYERS = [
     ("maze", "fully_observed", "random"), ("maze", "partially_observed", "optimal"),
