@@ -161,14 +161,10 @@ def test_the_cards_are_templates_and_no_code() -> None:
     assert list(imported(ast.parse((ROOT / "cards" / "__init__.py").read_text("utf-8")))) == []
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the embeddings of Guess My City import the forms of its questions, and these them"
-)
 def test_no_import_leads_back_to_where_it_began() -> None:
     assert circle(import_graph()) == []
 
 
-@pytest.mark.xfail(strict=False, reason="verify, hub, policies, oracles and evaluator are one circle of rooms")
 def test_the_deepest_chain_of_imports_in_the_evaluation_package_stays_short() -> None:
     graph = rooms("lmrl_eval")
     assert circle(graph) == []
@@ -187,7 +183,6 @@ def test_circles_and_chains_are_found() -> None:
 # --- what stands once, and in every file
 
 
-@pytest.mark.xfail(strict=False, reason="plus_minus stands in two modules")
 def test_there_is_one_of_each_of_these_helpers() -> None:
     defined = Counter(
         node.name
