@@ -22,7 +22,8 @@ RECIPES = {
     "mc": (mc.main, mc.MCConfig),
     "filtered_bc": (filtered_bc.main, filtered_bc.FilteredBCConfig),
 }
-FOLDER = Path(ilql.__file__).parent
+# It starts the recipe with accelerate and passes on its exit code, its output and Ctrl-C.
+LMRL_TRAIN = (sys.executable, "-m", "lmrl_recipes.launch")
 RECIPE = """\
 model_name_or_path: bc
 dataset_name: lmrl/maze
@@ -155,7 +156,7 @@ def test_wrong_input_to_a_recipe_is_one_line_and_exit_code_2(
 def test_a_mistyped_key_is_the_only_line_that_the_command_prints(workshop: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(output_dir=tmp_path).replace("max_steps", "max_stepz"))
-    command = [sys.executable, str(FOLDER / "ilql.py"), "--config", str(recipe)]
+    command = [*LMRL_TRAIN, "ilql", "--config", str(recipe)]
     done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: unknown setting 'max_stepz'; did you mean max_steps?\n"
@@ -170,7 +171,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_resumes(
     settings = RECIPE.format(output_dir=out).replace('"no"', "steps").replace("max_steps: 1", "max_steps: 1000000")
     recipe.write_text(settings + "save_steps: 5\nper_device_train_batch_size: 2\nresume_from_checkpoint: last\n")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(workshop / "cache")}
-    command = [sys.executable, str(FOLDER / "mc.py"), "--config", str(recipe)]
+    command = [*LMRL_TRAIN, "mc", "--config", str(recipe)]
     running = subprocess.Popen(command, cwd=workshop, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     while not (out / "checkpoint-5" / "trainer_state.json").exists():

@@ -1,0 +1,104 @@
+"""`lmrl-train`: what it launches, with which options, and what it says to a wrong command."""
+
+from pathlib import Path
+
+import pytest
+from cases import check_cases
+from lmrl_recipes.launch import COMMANDS, main, script_and_arguments
+from lmrl_recipes.training.start import recipes_folder
+
+RECIPES = recipes_folder()
+
+
+def launched(*arguments: str) -> tuple[str, list[str], list[str]]:
+    """The script's name, accelerate's options, and the script's arguments with paths below the recipes."""
+    script, options, rest = script_and_arguments(arguments[0], arguments[1:])
+    return Path(script).name, options, [argument.replace(f"{RECIPES.resolve()}/", "") for argument in rest]
+
+
+def test_a_command_launches_what_the_checkout_does() -> None:
+    def check(arguments: str, script: str, options: str, rest: str) -> None:
+        assert launched(*arguments.split()) == (script, options.split(), rest.split())
+
+    check_cases(
+        [
+            ("ilql --config maze", "ilql.py", "", "--config maze/ilql.yaml"),
+            ("mc --config maze/partially_observed", "mc.py", "", "--config maze/partially_observed/mc.yaml"),
+            (f"ppo --config {RECIPES}/maze/ppo.yaml", "ppo.py", "", "--config maze/ppo.yaml"),
+            ("grpo --task maze --output_dir=x", "grpo.py", "", "--task maze --output_dir=x"),
+            ("oracle --config twenty_questions", "oracle.py", "", "--config twenty_questions/oracle.yaml"),
+            # accelerate's options stand before or after, with a value, with an equals sign, or alone.
+            (
+                "ilql --num_processes 2 --multi_gpu --config maze --mixed_precision=bf16 --tau 0.7",
+                "ilql.py",
+                "--num_processes 2 --multi_gpu --mixed_precision=bf16",
+                "--config maze/ilql.yaml --tau 0.7",
+            ),
+            # Of the options that both know the recipe gets its own.
+            (
+                "ilql --config maze --gradient_accumulation_steps 2 --cpu",
+                "ilql.py",
+                "--cpu",
+                "--config maze/ilql.yaml --gradient_accumulation_steps 2",
+            ),
+            (
+                "mc --config_file two_cpus --config maze",
+                "mc.py",
+                f"--config_file {RECIPES}/accelerate/two_cpus.yaml",
+                "--config maze/mc.yaml",
+            ),
+            # BC is trl sft, and filtered BC of all episodes where a recipe or the preset says so.
+            ("bc --config maze", "sft.py", "", "--config maze/bc.yaml"),
+            ("bc --config wordle", "filtered_bc.py", "", "--config wordle/bc.yaml"),
+            ("bc --config wordle --preset paper", "filtered_bc.py", "", "--config wordle/bc.yaml --preset paper"),
+            (
+                "bc --config text_nav --preset paper",
+                "filtered_bc.py",
+                "",
+                "--config text_nav/bc.yaml --preset paper --filter all",
+            ),
+        ],
+        check,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["train"], "unknown command 'train'; choose from: bc, filtered_bc"),
+        (["ilql", "--config", "mazes"], "--config mazes: there is no such file; tasks are: car_dealer"),
+        (["ilql", "--config"], "--config needs the path of a YAML file or the name of a task"),
+        (["ilql", "--config", "maze", "--num_processes"], "--num_processes needs a value"),
+        (["ilql", "--config", "maze", "--num_processes", "many"], "invalid int value: 'many'"),
+        (["ilql", "--cpu", "--multi_gpu"], "You can only use one of"),
+        (["quickstart", "chest"], "unknown quickstart 'chest'; choose from: car_dealer, chess"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {complaint}")
+
+
+def test_help_names_all_commands_and_gives_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], []):
+        main(arguments)
+        text = capsys.readouterr().out
+        assert all(f"  {name} " in text for name in COMMANDS)
+        assert "lmrl-train ilql --config maze\n" in text
+
+
+def test_the_help_of_a_recipe_lists_its_tasks_and_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lmrl-train"])
+    with pytest.raises(SystemExit) as end:
+        main(["mc", "--help"])
+    assert not end.value.code
+    text = capsys.readouterr().out
+    assert "maze, maze/partially_observed" in text
+    assert "--cql_weight" in text
