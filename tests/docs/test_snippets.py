@@ -27,7 +27,7 @@ LEFT_OUT = (
     "lmrl-data play",
     "lmrl-eval push results/maze/ilql --model someone/model",
     "lmrl-eval run --task twenty_questions --policy scripted:expert --oracle lm:",
-    "lmrl-train ilql --num_processes",
+    "lmrl-train ilql --config_file two_cpus",
     "lmrl-train tiny_model --dataset_name lmrl/twenty_questions",
     "python recipes/quickstart.py",
     "uv run",
