@@ -1,4 +1,4 @@
-"""How much longer an ILQL step takes than a step of behaviour cloning of the same model on the same batch.
+"""How much longer an ILQL step takes than a step of behavior cloning of the same model on the same batch.
 
 Twice: on fully observed maze steps, where equal sequences go through the networks once, and on sequences of the
 partially observed maze's lengths in which nothing repeats. One thread; the rounds of the two are interleaved.
@@ -8,7 +8,6 @@ import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-sys.path.insert(0, str(Path(__file__).parent.parent / "recipes"))
 
 import torch
 from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer

@@ -1,11 +1,11 @@
 # /// script
 # dependencies = ["lmrl[train]"]
 # ///
-"""Filtered behaviour cloning: supervised training on the successful episodes, or on those with the highest return.
+"""Filtered behavior cloning: supervised training on the successful episodes, or on those with the highest return.
 
     accelerate launch recipes/filtered_bc.py --config recipes/maze/filtered_bc.yaml
 
-Every action is learned from exactly what the policy will see before it. `--filter all` is plain behaviour cloning.
+Every action is learned from exactly what the policy will see before it. `--filter all` is plain behavior cloning.
 """
 
 from dataclasses import dataclass, field

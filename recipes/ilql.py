@@ -21,7 +21,7 @@ HEADS = ("q1", "q2", "v")
 LIMITATIONS = (
     "Values are learned from the dataset alone;"
     " states it does not visit have values nobody checked. "
-    "They are values of tokens, so a large `beta` can favour tokens that end in no action."
+    "They are values of tokens, so a large `beta` can favor tokens that end in no action."
 )
 
 
@@ -96,7 +96,7 @@ def ilql_loss(
 
 
 class PolyakCallback(TrainerCallback):
-    """Moves the target network towards the online one after every optimiser step (not after accumulation steps)."""
+    """Moves the target network towards the online one after every optimizer step (not after accumulation steps)."""
 
     def __init__(self, trainer: "ILQLTrainer") -> None:
         self.trainer = trainer

@@ -17,7 +17,7 @@ from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
 LIMITATIONS = (
-    "Values are those of the behaviour policies that made the data, not of this policy:"
+    "Values are those of the behavior policies that made the data, not of this policy:"
     " one step of improvement, no stitching across episodes beyond it."
 )
 

@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["lmrl[train]"]
 # ///
-"""Online filtered behaviour cloning: play, keep the best episodes, imitate them, play again.
+"""Online filtered behavior cloning: play, keep the best episodes, imitate them, play again.
 
 accelerate launch recipes/online_filtered_bc.py --config recipes/maze/online_filtered_bc.yaml
 """

@@ -71,7 +71,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int = 204
 
 
 def make_model(tokenizer: Any, size: str, seed: int, max_length: int = 2048) -> Any:
-    """A randomly initialised Llama of one of the `SIZES`."""
+    """A randomly initialized Llama of one of the `SIZES`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -1,4 +1,4 @@
-"""How every recipe ends: a folder with the policy, its card and what it was made from; and, if asked for, a push."""
+"""How every recipe ends: it saves the policy with its card and its training record, and pushes them if asked to."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from lmrl_eval.training_record import (
     recipe_text,
 )
 
-# datasets keeps what it read from the Hub in a folder that is named by the commit.
+# datasets caches files from the Hub in a folder named after the commit.
 COMMIT_FOLDER = re.compile(r"[0-9a-f]{40}")
 
 
@@ -37,26 +37,26 @@ class Target(NamedTuple):
 
 
 def push_target(args: Any, adapters_of: str | None = None) -> Target | None:
-    """Where the settings want the run to be pushed; from here on transformers' own pushing is off.
+    """Where the settings want the run to be pushed; turns transformers' own pushing off.
 
-    That would push every checkpoint, with all that a resumed run needs, and a card of its own.
+    Transformers would push every checkpoint, with all that a resumed run needs, and a card of its own.
 
     Args:
         args (`TrainingArguments`): of the run.
-        adapters_of (`str`, *optional*): the base model, where the run saves nothing but adapters.
+        adapters_of (`str`, *optional*): the base model, if the run saves adapters only.
 
     Raises:
-        UserError: for settings that would fail at the end, hours later.
+        UserError: for settings with which the push would fail at the end.
     """
     if args.hub_token is not None:
-        raise UserError("hub_token does not belong into a recipe: leave it out and run `hf auth login`")
+        raise UserError("hub_token does not belong in a recipe: leave it out and run `hf auth login`")
     if not args.push_to_hub:
         return None
     args.push_to_hub = False
     if adapters_of is not None and Path(adapters_of).exists():
         raise UserError(
-            f"adapters of {adapters_of}, a folder here, are of no use to others: push that first and train from its "
-            "id, or leave push_to_hub out"
+            f"nobody else can use adapters of {adapters_of}, a folder of this machine: push that first and train from "
+            "its id, or leave push_to_hub out"
         )
     if args.process_index:
         return None
@@ -74,7 +74,7 @@ def push_target(args: Any, adapters_of: str | None = None) -> Target | None:
 
 
 class Data(NamedTuple):
-    """The episodes of a run: whose they are, and what pins them, as in `TrainingRecord`."""
+    """The dataset of a run: its name, and the revision or the checksum that pins it, as in `TrainingRecord`."""
 
     name: str
     task: str
@@ -84,7 +84,7 @@ class Data(NamedTuple):
 
 
 def data_of(script_args: Any, rows: Dataset) -> Data:
-    """What is known of the rows that were loaded: the commit on the Hub, or the manifest of a local build."""
+    """The dataset of the loaded rows, with its commit on the Hub or the checksum of a local build."""
     from lmrl_data.dataset.contents import checksums
 
     name, task, config = str(script_args.dataset_name), rows[0]["task"], rows[0]["config"]
@@ -98,7 +98,7 @@ def data_of(script_args: Any, rows: Dataset) -> Data:
 
 
 def changed_settings(args: Any) -> dict[str, Any]:
-    """The settings that differ from the recipe's defaults, without paths and anything that may be a secret."""
+    """The settings that differ from the recipe's defaults, without paths and possible secrets."""
     hidden = ("dir", "report_to", "tqdm", "debug", "pin_memory", "accelerator_config")  # the last three set themselves
     return {
         setting.name: public(getattr(args, setting.name))
@@ -106,13 +106,13 @@ def changed_settings(args: Any) -> dict[str, Any]:
         if not any(word in setting.name for word in hidden)
         and not is_private(setting.name)
         and setting.default is not MISSING
-        # What is off was not turned on, however that is said.
+        # `None`, `False`, 0 and "" all mean off, so they are no changes of each other.
         and (getattr(args, setting.name) or None) != (setting.default or None)
     }
 
 
 def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> TrainingRecord:
-    """What a run of ours made its checkpoint from."""
+    """The training record of a run."""
     return TrainingRecord(
         task=data.task,
         task_version=get_task(data.task).version,
@@ -147,7 +147,7 @@ def finish(
     trainer.save_model(str(folder))
     trainer.save_state()  # the log, for `lmrl-eval report --curves`
     if trainer.accelerator.is_main_process:
-        for name in ("trainer_state.safetensors", "training_args.bin"):  # only for resuming; the latter is a pickle
+        for name in ("trainer_state.safetensors", "training_args.bin"):  # for resuming only; the second is a pickle
             (folder / name).unlink(missing_ok=True)
         write_about(folder, provenance, recipe)
     trainer.accelerator.wait_for_everyone()
@@ -167,10 +167,10 @@ def write_about(folder: Path, provenance: TrainingRecord, recipe: Mapping[str, A
 
 
 def push(folder: Path, target: Target) -> None:
-    """Pushes a run that is saved, so that nothing is lost if it fails.
+    """Pushes a saved run; if that fails, the run is not lost.
 
     Raises:
-        UserError: if it fails; it says how to do it by hand.
+        UserError: if it fails; the message has the command that pushes the run later.
     """
     try:
         published = push_checkpoint(folder, target.repo_id, private=target.private)

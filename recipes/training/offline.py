@@ -1,4 +1,4 @@
-"""What the offline value-based recipes share: items of a dataset, the collator, and a trainer that saves policies."""
+"""What `mc` and `ilql` share: the training items of a dataset, the collator, and a trainer that saves policies."""
 
 import copy
 from collections.abc import Callable
@@ -30,8 +30,8 @@ OVERRIDDEN = {
     "Trainer._load_from_checkpoint": "reads the trained weights and the targets back",
     "Trainer._get_num_items_in_batch": "the loss is a mean over action tokens; transformers would count labels",
 }
-HELD_ITEMS = 100_000  # so many are held in memory, where a batch of thousands is fetched fifteen times faster
-# What `training_items` yields, as it lies on disk.
+HELD_ITEMS = 100_000  # at most so many are kept in memory, where a batch of thousands is read 15 times faster
+# The columns of a dataset of training items.
 ITEM = Features(
     {name: List(Value("int32")) for name in ("input_ids", "action_mask", "next_input_ids")}
     | {name: List(Value("float32")) for name in ("rewards", "returns")}
@@ -40,7 +40,7 @@ ITEM = Features(
 
 @dataclass
 class OfflineConfig(_BaseConfig):
-    """Settings of every offline value-based recipe; the optimiser's are the paper's (appendix, Table 3)."""
+    """Settings of every offline value-based recipe; the optimizer's are the paper's (appendix, Table 3)."""
 
     gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
     beta: float = field(default=16.0, metadata={"help": "Recommended weight of the values at decoding time."})
@@ -83,10 +83,10 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
 
 
 def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int, reward_scale: float = 1.0) -> Dataset:
-    """The training items of all episodes, in the order of the episodes, on disk: a million games have room there.
+    """The training items of all episodes, in their order, on disk: a million games do not fit in memory.
 
-    `reward_scale` is for rewards of 0 and 1: the CQL loss is a softmax over values, and where all of them lie between
-    0 and 1 it never tires of pushing up those of the data's tokens, which then run away through the bootstrap.
+    `reward_scale` is for rewards of 0 and 1. The CQL loss is a softmax over values; between 0 and 1 it is never small,
+    so it keeps pushing up the values of the data's tokens, and the bootstrap multiplies them.
     """
     turn_tokenizer = TurnTokenizer(tokenizer)
     history = get_task(rows[0]["task"]).config(rows[0]["config"]).history
@@ -109,8 +109,8 @@ def make_items(rows: Dataset, tokenizer: Any, *, gamma: float, stride: int, rewa
 class ItemCollator:
     """Pads items to the batch's longest, on the right, and keeps one copy of each distinct sequence.
 
-    Markov tasks repeat themselves: a batch of 128 maze steps holds some 50 different ones, each of which then goes
-    through the networks once. `rows` and `next_rows` lead from an item to its sequences.
+    Markov tasks repeat themselves: a batch of 128 maze steps has some 50 different ones. Each of them goes through the
+    networks once. `rows` and `next_rows` are the indices of an item's sequences.
     """
 
     def __init__(self, pad_token_id: int) -> None:
@@ -150,7 +150,7 @@ class ItemCollator:
 
 
 def flat(items: list[dict[str, Any]], name: str, dtype: torch.dtype) -> torch.Tensor:
-    """A column of all items, end to end."""
+    """A column of all items, concatenated."""
     return torch.tensor(list(chain.from_iterable(item[name] for item in items)), dtype=dtype)
 
 
@@ -175,7 +175,7 @@ class ActionTokens(NamedTuple):
 
 
 def action_tokens(inputs: Batch) -> ActionTokens:
-    """Finds the action tokens of a batch; position t of a sequence chooses token t + 1."""
+    """The action tokens of a batch; the policy chooses token t + 1 at position t of a sequence."""
     mask = inputs["action_mask"][:, 1:]
     place = torch.zeros_like(mask, dtype=torch.long)
     place[mask] = torch.arange(int(mask.sum()), device=mask.device)
@@ -192,10 +192,10 @@ def action_tokens(inputs: Batch) -> ActionTokens:
 
 
 class ValueTrainer(_BaseTrainer):
-    """Trains a value model beside a frozen behaviour LM; every checkpoint is a complete value-guided policy.
+    """Trains a value model beside a frozen behavior LM; every checkpoint is a complete value-guided policy.
 
     Subclasses write `token_losses`, a sum over the batch's action tokens. The loss is that sum divided by the number
-    of action tokens of the whole optimiser step, over all processes and accumulation steps.
+    of action tokens of the whole optimizer step, over all processes and accumulation steps.
     """
 
     loss_is_scaled_for_ga = True  # type: ignore[assignment]
@@ -241,7 +241,7 @@ class ValueTrainer(_BaseTrainer):
             self._sums = {}
         super().log(logs, start_time)
 
-    # --- checkpoints: the root is the behaviour LM, value_model/ what was trained
+    # --- checkpoints: the behavior LM is the root, the value model is value_model/
 
     def plain_value_model(self) -> Any:
         """The value model without wrappers; adapters are merged into a copy."""
@@ -260,7 +260,7 @@ class ValueTrainer(_BaseTrainer):
         save_file(self.trainer_tensors(), folder / "trainer_state.safetensors")
 
     def trainer_tensors(self) -> dict[str, torch.Tensor]:
-        """What a resumed run needs beside the optimiser: the trainable weights and, in subclasses, targets."""
+        """The tensors that a resumed run needs besides the optimizer: trained weights and, in subclasses, targets."""
         model = self.accelerator.unwrap_model(self.model)
         return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
@@ -299,14 +299,14 @@ def load_language_model(path: str | None) -> tuple[Any, Any]:
 
 
 def load_behavior(path: str | None) -> tuple[Any, Any]:
-    """The frozen behaviour LM and its tokenizer; raises as `load_language_model`."""
+    """The frozen behavior LM and its tokenizer; raises as `load_language_model`."""
     model, tokenizer = load_language_model(path)
     return model.eval().requires_grad_(False), tokenizer
 
 
 def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig) -> Any:
-    """A fresh value model on the behaviour LM's trunk; with `--use_peft`, adapters on the trunk and whole heads."""
-    set_seed(args.seed)  # fresh heads are drawn before there is a trainer to set it
+    """A fresh value model on the behavior LM's trunk; with `--use_peft`, adapters on the trunk and whole heads."""
+    set_seed(args.seed)  # the heads are drawn before a trainer sets the seed
     model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, dtype=torch.float32)
     if not model_args.use_peft:
         return model
@@ -332,7 +332,7 @@ def resume_path(args: Any) -> str | None:
     """
     path = args.resume_from_checkpoint
     if path == "last":
-        # The trainer's state is written last: a checkpoint without it was interrupted.
+        # The trainer's state is written last: a checkpoint without it is incomplete.
         whole = [state.parent for state in Path(args.output_dir).glob("checkpoint-*/trainer_state.json")]
         return str(max(whole, key=lambda folder: int(folder.name.split("-")[1]))) if whole else None
     if path is not None and not Path(path).is_dir():
@@ -386,7 +386,7 @@ def train_values(
 
 
 def policy_callback(trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:
-    """Scores what `make_policy` makes of the model in the simulator during training, if the config asks for it."""
+    """Scores the policy that `make_policy` makes of the model in the simulator, if the settings ask for it."""
     from lmrl_eval.callback import SimulatorEvalCallback
 
     args = trainer.args

@@ -27,8 +27,8 @@ from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 
-FORWARD_TOKENS = 16_384  # at most so many, padding included, in a forward pass without gradients
-STARTS, NOISE, ORDER, OFFLINE = range(4)  # what a seed sequence is for
+FORWARD_TOKENS = 16_384  # a forward pass without gradients has at most so many tokens, padding included
+STARTS, NOISE, ORDER, OFFLINE = range(4)  # the random numbers of a run, by their use
 # The private methods of TRL that the online recipes override. `tests/recipes/test_trl_seams.py` holds each of them.
 OVERRIDDEN = {
     "GRPOTrainer._prepare_inputs": "TRL would generate here; `compute_loss` takes its batch from the round",
@@ -106,10 +106,10 @@ class OnlineConfig(GRPOConfig):
             raise UserError(f"max_completion_length is at least 1 token, got {self.max_completion_length}")
         if self.eval_strategy != "no":
             raise UserError("eval_strategy is not used here: score in the simulator, with simulator_episodes")
-        # Runs end and are saved between rounds, where there is nothing to remember but the weights.
+        # Runs end and are saved between rounds, so that a checkpoint needs no episodes.
         rounds = self.rounds if self.max_steps <= 0 else math.ceil(self.max_steps / self.updates_per_round)
         self.max_steps = rounds * self.updates_per_round
-        # Below 1 it is a share of all steps.
+        # A number below 1 is a share of all steps.
         asked = self.save_steps if self.save_steps >= 1 else self.save_steps * self.max_steps
         self.save_steps = self.updates_per_round * math.ceil(asked / self.updates_per_round)
 
@@ -120,14 +120,14 @@ class OnlineConfig(GRPOConfig):
 
 @dataclass
 class Experience:
-    """A token sequence with what is known of its tokens; all arrays are `[tokens]` and 0 off the action mask.
+    """A token sequence with arrays about its tokens; all are `[tokens]`, and 0 where the policy did not act.
 
     Args:
         logps (`np.ndarray`): log-probabilities under the policy that sampled.
         ref_logps (`np.ndarray`, *optional*): under the initial policy, where `beta` is not 0.
-        values (`np.ndarray`, *optional*): of the states in which the tokens were chosen, from a critic.
-        advantages (`np.ndarray`, *optional*): what an algorithm makes of it.
-        returns (`np.ndarray`, *optional*): what a critic learns.
+        values (`np.ndarray`, *optional*): a critic's values of the states in which the tokens were chosen.
+        advantages (`np.ndarray`, *optional*): the algorithm's.
+        returns (`np.ndarray`, *optional*): the critic's targets.
     """
 
     input_ids: np.ndarray
@@ -142,14 +142,14 @@ class Experience:
 
 @dataclass
 class PlayedEpisode:
-    """One episode of a round, as every process knows it.
+    """One episode of a round; every process has all of them.
 
     Args:
-        start (`int`): episodes with the same one began alike.
+        start (`int`): the seed; episodes with the same one begin alike.
         total_reward (`float`): undiscounted.
         success (`bool`): by the task's own measure.
         num_turns (`int`): actions.
-        num_invalid (`int`): actions that the simulator could not read.
+        num_invalid (`int`): actions that the simulator could not parse.
         sequences (`list[Experience]`): in order.
         next_value (`float`): of the state after the last action; 0 where the episode terminated.
     """
@@ -164,7 +164,7 @@ class PlayedEpisode:
 
 
 class StepClock(TrainerCallback):
-    """Counts the optimizer's own seconds as training."""
+    """Adds the seconds of the optimizer to those of training."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
         self.seconds = seconds
@@ -196,7 +196,7 @@ class OnlineTrainer(GRPOTrainer):
     model: Any
     processing_class: Any
     shares_starts = False  # whether `num_generations` episodes begin alike
-    uses_old_logps = True  # or those of the policy as it learns
+    uses_old_logps = True  # whether the ratio in the loss is to the policy that played
 
     def __init__(self, *, model: Any, args: Any, processing_class: Any, peft_config: Any = None) -> None:
         self.task = get_task(args.task)
@@ -228,12 +228,12 @@ class OnlineTrainer(GRPOTrainer):
         self.experience: list[Experience] = []
         self.latest_logps = torch.zeros(0)  # of the last forward pass
         self.stopped = False
-        self.data = Data(f"lmrl/{self.task.id}", self.task.id, self.task_config)  # or what it also learns from
+        self.data = Data(f"lmrl/{self.task.id}", self.task.id, self.task_config)  # for the training record
 
     # --- a round
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        if self._step == 0:  # a resumed run goes on where a round begins
+        if self._step == 0:  # a resumed run starts at the beginning of a round
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
         round_, iteration, part, first = self.place()
         if self.episodes is None or iteration == part == 0:
@@ -242,7 +242,7 @@ class OnlineTrainer(GRPOTrainer):
             self.stopped = self.stopped or self.should_stop()
         # Parts of a round get smaller, see `micro_batch`; from here on all are empty.
         if self.stopped or first >= len(self.experience):
-            # No gradients: the optimizer leaves the weights as they are.
+            # Without gradients the optimizer leaves the weights as they are.
             self._step += 1
             return torch.zeros((), device=self.accelerator.device)
         begin = time.perf_counter()
@@ -252,14 +252,14 @@ class OnlineTrainer(GRPOTrainer):
             self.seconds["training"] += time.perf_counter() - begin
 
     def place(self) -> tuple[int, int, int, int]:
-        """Where the run is: the round, the pass over it, the part of the pass, and the first part of its update."""
+        """The place of the run: round, pass over it, part of the pass, and the first part of that part's update."""
         args = self.args
         round_, step = divmod(self._step, args.steps_per_generation * self.num_iterations)
         iteration, part = divmod(step, args.steps_per_generation)
         return round_, iteration, part, part - part % args.gradient_accumulation_steps
 
     def should_stop(self) -> bool:
-        """Asked before every update: whether to leave the rest of the round unused."""
+        """Whether to leave the rest of the round unused; called before every update."""
         return False
 
     def begin_round(self, round_: int) -> None:
@@ -317,10 +317,10 @@ class OnlineTrainer(GRPOTrainer):
             generate=None if own else lambda prompts: self._generate_single_turn(prompts, None, {}, 1)[0],
         )
 
-    # --- what the networks say about a round
+    # --- log-probabilities of a round
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[PlayedEpisode]:
-        """Adds log-probabilities, and whatever else an algorithm asks its networks."""
+        """Adds log-probabilities, and in subclasses values, to the token sequences of episodes."""
         sequences = [sequence for trajectory in trajectories for sequence in trajectory.sequences]
         known = [self._unscored(sequence) for sequence in sequences]
         for group in groups_of([len(sequence.input_ids) for sequence in known]):
@@ -345,7 +345,7 @@ class OnlineTrainer(GRPOTrainer):
         ]
 
     def score_group(self, members: Sequence[Experience]) -> None:
-        """For subclasses: called after the log-probabilities of these sequences were computed."""
+        """For subclasses: called once these sequences have log-probabilities."""
 
     @property
     def needs_reference(self) -> bool:
@@ -371,7 +371,7 @@ class OnlineTrainer(GRPOTrainer):
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
     def read(self, members: Sequence[Experience], name: str, found: torch.Tensor) -> None:
-        """Writes `[rows, time - 1]`, which begins at a sequence's second token, into an array of each sequence."""
+        """Copies `[rows, time - 1]`, which starts at the second token, into an array of each sequence."""
         for row, member in zip(found.float().cpu().numpy(), members, strict=True):
             array = np.zeros(len(member.input_ids), dtype=np.float32)
             array[1:] = row[: len(array) - 1]
@@ -412,7 +412,7 @@ class OnlineTrainer(GRPOTrainer):
     # --- learning
 
     def assign(self, episodes: list[PlayedEpisode]) -> list[PlayedEpisode]:
-        """Returns the episodes to learn from; all their sequences have advantages then."""
+        """Gives sequences their advantages, and returns the episodes to learn from."""
         raise NotImplementedError
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -437,7 +437,7 @@ class OnlineTrainer(GRPOTrainer):
         tokens = sum(int(self.experience[index].action_mask.sum()) for index in update)
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = [self.experience[index] for index in parts[part][rank::world]]
-        # Metrics are gathered, so all processes have equally many rows; a spare one counts nothing.
+        # TRL gathers metrics, so all processes need equally many rows; a spare row has no action tokens.
         spare = math.ceil(max(1, len(parts[part])) / world) - len(mine)
         batch = self.collate(mine, spare)
         # TRL divides by this, times accumulation steps, over steps per generation and processes.
@@ -506,7 +506,7 @@ def total_reward(completions: list[Any], total_reward: list[float | None], **_: 
 
 
 def groups_of(lengths: Sequence[int], limit: int = FORWARD_TOKENS) -> list[list[int]]:
-    """Indices in groups of similar length, each of at most `limit` tokens with padding (or a single one)."""
+    """Indices in groups of similar length; a group of several has at most `limit` tokens, padding included."""
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if not groups or (len(groups[-1]) + 1) * lengths[index] > limit:
@@ -523,7 +523,7 @@ def train(
     limitations: str,
     recipe: Settings | None = None,
 ) -> None:
-    """What every online recipe's `main` does: loads, trains, saves."""
+    """Loads a model, trains it in the simulator, and saves it."""
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
     trainer = make_trainer(model=model, args=args, processing_class=tokenizer, peft_config=get_peft_config(model_args))

@@ -1,4 +1,4 @@
-"""The rollout of the online recipes: plays episodes with the model in training, token in and token out."""
+"""Plays episodes with the model in training, and keeps the tokens it read and sampled."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Generate = Callable[[list[list[int]]], list[list[int]]]  # prompts to sampled id
 
 @dataclass
 class TokenSequence:
-    """Tokens as the policy read and sampled them; all lists have the same length.
+    """The tokens that the policy read and sampled; all lists have the same length.
 
     Args:
         input_ids (`list[int]`): observations and actions.
@@ -41,9 +41,9 @@ class Trajectory(NamedTuple):
 
     Args:
         episode (`Episode`): names the task, the seed, how it ended and what it earned.
-        sequences (`list[TokenSequence]`): in order. One where the policy saw the whole history; a new one wherever
-            what it saw does not begin with what stands in the last, such as at every step of a Markov task.
-        next_ids (`list[int]`): what the policy would see next; empty where the episode terminated.
+        sequences (`list[TokenSequence]`): in order. One, if the policy sees the whole history. A new one begins where
+            an observation does not continue the last sequence, such as at every step of a Markov task.
+        next_ids (`list[int]`): the next prompt; empty if the episode terminated.
     """
 
     episode: Episode
@@ -54,11 +54,11 @@ class Trajectory(NamedTuple):
 class RolloutPolicy(LanguageModelPolicy):
     """The model in training as a policy that remembers its tokens.
 
-    Actions are sampled with the keys and values of earlier turns (see [`LanguageModelPolicy`]), from noise that
-    belongs to the episode: which other episodes run beside it, and on which process, changes nothing.
+    Actions are sampled with the keys and values of earlier turns (see [`LanguageModelPolicy`]). Every episode has its
+    own random numbers, so its actions do not depend on the episodes or processes beside it.
 
     Args:
-        generate (`Generate`, *optional*): samples in place of the model, such as TRL's own generation on vLLM.
+        generate (`Generate`, *optional*): samples instead of the model, for example TRL's generation with vLLM.
     """
 
     def __init__(self, *args: Any, generate: Generate | None = None, **kwargs: Any) -> None:
@@ -68,7 +68,7 @@ class RolloutPolicy(LanguageModelPolicy):
         self.start([])
 
     def start(self, noise: Sequence[Sequence[int]]) -> None:
-        """Forgets all episodes; `noise` has a seed for each of the next ones."""
+        """Forgets all episodes; `noise` has one seed for each of the next episodes."""
         self.noise = noise
         self.sequences: dict[int, list[TokenSequence]] = {}
         self.ends: dict[int, list[tuple[TokenSequence, int]]] = {}
@@ -89,7 +89,7 @@ class RolloutPolicy(LanguageModelPolicy):
     def sample(self, conversations: Sequence[Conversation], prompts: Sequence[Any]) -> list[list[int]]:
         if self.generate is None:
             return super().sample(conversations, prompts)
-        # A generator may go on behind the end of an action, or say nothing at all.
+        # A generator may continue after the end of an action, or return nothing.
         return [self._first_action(ids) for ids in self.generate([prompt.ids for prompt in prompts])]
 
     def _first_action(self, ids: list[int]) -> list[int]:
@@ -110,7 +110,7 @@ class RolloutPolicy(LanguageModelPolicy):
         self.ends.setdefault(conversation.index, []).append((sequence, len(sequence.input_ids) - 1))
 
     def trajectory(self, index: int, episode: Episode) -> Trajectory:
-        """What episode `index` left behind."""
+        """The tokens of episode `index`."""
         rewards = [turn.reward for turn in episode.turns if turn.role == "assistant"]
         for reward, (sequence, end) in zip(rewards, self.ends[index], strict=True):
             sequence.rewards[end] = reward
@@ -119,7 +119,7 @@ class RolloutPolicy(LanguageModelPolicy):
 
 
 class Played(NamedTuple):
-    """Trajectories, one per seed, and the seconds that generation and simulators took."""
+    """Trajectories, one for each seed, and the seconds of generation and of the simulators."""
 
     trajectories: list[Trajectory]
     generation: float
@@ -147,9 +147,9 @@ def play(
         seeds (`Sequence[int]`): one per episode, of the simulator.
         noise (`Sequence[Sequence[int]]`): one per episode, of the sampling.
         batch_size (`int`, *optional*, defaults to `64`): how many episodes run at the same time.
-        max_turns (`int`, *optional*): an episode's most actions; it is truncated there.
+        max_turns (`int`, *optional*): an episode is truncated after so many actions.
         max_tokens (`int`, *optional*): an episode is truncated once its sequences hold so many tokens.
-        oracle (`Oracle`, *optional*): answers in dialogue tasks; the simulators themselves otherwise.
+        oracle (`Oracle`, *optional*): answers in dialogue tasks; without one the simulators answer.
     """
 
     def spent(conversation: Conversation) -> bool:

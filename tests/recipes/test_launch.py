@@ -81,7 +81,8 @@ def test_a_wrong_command_is_one_line_and_exit_code_2(
         main(arguments)
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {complaint}")
+    assert line.startswith("error: ")
+    assert complaint in line
 
 
 def test_help_names_all_commands_and_gives_examples(capsys: pytest.CaptureFixture[str]) -> None:

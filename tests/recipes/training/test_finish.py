@@ -139,9 +139,9 @@ def test_a_run_that_cannot_be_pushed_is_saved_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--hub_token", "hf_x"], "hub_token does not belong into a recipe"),
+        (["--hub_token", "hf_x"], "hub_token does not belong in a recipe"),
         (["--hub_model_id", "a/b/c"], "a repo id is NAMESPACE/NAME"),
-        (["--use_peft", "true"], "adapters of bc, a folder here, are of no use to others"),
+        (["--use_peft", "true"], "nobody else can use adapters of bc, a folder of this machine"),
     ],
 )
 def test_what_would_fail_after_the_training_fails_before_it(
