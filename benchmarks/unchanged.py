@@ -46,7 +46,9 @@ os.environ |= QUIET
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benchmarks" / "unchanged.json"
+WRITTEN = ROOT / "tests" / "data" / "written_by_1_0"
 BIN = Path(sys.executable).parent
+EXACT = "sha256 on this kind of processor"
 TOLERANCE = 1e-5  # relative, between two kinds of processor
 Items = dict[str, Any]
 
@@ -254,20 +256,194 @@ def scores(scope: Scope) -> Items:
     return items
 
 
+# --- training: two optimizer steps of every recipe
+
+ONLINE = {"per_device_train_batch_size": 8, "steps_per_generation": 1, "num_iterations": 2, "max_turns": 8}
+ONLINE |= {"rollout_batch_size": 8, "simulator_episodes": 4, "simulator_steps": 2}
+OFFLINE = {"per_device_train_batch_size": 16}
+# By the name of the item: the recipe, its YAML, and the settings that make it small.
+RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bc": ("bc", "maze/bc.yaml", OFFLINE | {"save_strategy": "steps", "save_steps": 2}),
+    "filtered_bc": ("filtered_bc", "maze/filtered_bc.yaml", OFFLINE | {"simulator_episodes": 4}),
+    "filtered_bc_lora": ("filtered_bc", "maze/filtered_bc.yaml", OFFLINE | {"use_peft": "true", "lora_r": 2}),
+    "mc": ("mc", "maze/mc.yaml", OFFLINE),
+    "ilql": ("ilql", "maze/ilql.yaml", OFFLINE | {"simulator_episodes": 4, "warmup_steps": 0}),
+    "ilql_partially_observed": ("ilql", "maze/partially_observed/ilql.yaml", {"per_device_train_batch_size": 4}),
+    "ppo": ("ppo", "maze/ppo.yaml", ONLINE),
+    "ppo_partially_observed": ("ppo", "maze/partially_observed/ppo.yaml", ONLINE),
+    "online_filtered_bc": ("online_filtered_bc", "maze/online_filtered_bc.yaml", ONLINE),
+    "grpo": ("grpo", "maze/grpo.yaml", ONLINE | {"num_generations": 4}),
+    "oracle": ("oracle", "twenty_questions/oracle.yaml", OFFLINE | {"max_examples": 64}),
+}
+RENAMED = {"oracle": "simulator"}  # recipes by the names they had before
+CLOCKS = ("time", "per_second", "flos", "memory")
+
+
+def training(scope: Scope) -> Items:
+    """The logs and weights after two optimizer steps of each recipe, from checkpoints of release 1.0."""
+    items: Items = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["HF_DATASETS_CACHE"] = f"{folder}/cache"
+        for checkpoint in ("plain", "oracle"):
+            shutil.copytree(WRITTEN / checkpoint, folder / "from" / checkpoint)
+        for task_id, n_episodes in (("maze", 40), ("twenty_questions", 30)):
+            command(BIN / "lmrl-data", "build", task_id, "--episodes", n_episodes, folder=folder)
+        if scope.wants("tiny_model"):
+            made = {"dataset_name": "lmrl/maze", "dataset_config": "fully_observed", "size": "tiny"}
+            flags = _flags(made | {"vocab_size": 300, "output_dir": "base"})
+            command(sys.executable, ROOT / "recipes" / "tiny_model.py", *flags, folder=folder)
+            tokenizer = file_digest(folder / "base" / "tokenizer.json")
+            items["tiny_model"] = {"tokenizer": tokenizer, "weights": weights_of(folder / "base")}
+        for item, (recipe, yaml, settings) in RUNS.items():
+            if not scope.wants(item):
+                continue
+            model = "from/oracle" if recipe == "oracle" else "from/plain"
+            given = settings | {"model_name_or_path": model, "output_dir": f"runs/{item}", "max_steps": 2}
+            flags = _flags(given | {"logging_steps": 1})
+            script, config = _file(recipe, ".py"), _file(yaml.removesuffix(".yaml"), ".yaml")
+            launch = [BIN / "trl", "sft"] if recipe == "bc" else [BIN / "accelerate", "launch", script]
+            command(*launch, "--config", config, *flags, folder=folder)
+            items[item] = run_items(folder / "runs" / item)
+    return items
+
+
+def _flags(settings: dict[str, Any]) -> list[str]:
+    return [f"{word}" for name, value in settings.items() for word in (f"--{name}", value)]
+
+
+def _file(name: str, suffix: str) -> Path:
+    """A file of `recipes/`, by the name it had before if it has not got its own yet."""
+    path = ROOT / "recipes" / f"{name}{suffix}"
+    old = path.with_name(f"{RENAMED.get(path.stem, path.stem)}{suffix}")
+    return path if path.is_file() else old
+
+
+def run_items(folder: Path) -> Items:
+    """What a run logged, without what a clock measured, and the weights that it saved."""
+    (state,) = [*folder.glob("trainer_state.json")] or [*folder.glob("checkpoint-2/trainer_state.json")]
+    logged = json.loads(state.read_text(encoding="utf-8"))["log_history"]
+    kept = [{k: v for k, v in entry.items() if not any(word in k for word in CLOCKS)} for entry in logged]
+    return {"log": kept, "weights": weights_of(folder)}
+
+
+def weights_of(folder: Path) -> Items:
+    """The Euclidean norms of all tensors of a checkpoint and, for processors of the same kind, a digest."""
+    from safetensors.torch import load_file
+
+    items: Items = {}
+    for path in sorted(folder.rglob("*.safetensors")):
+        name = path.relative_to(folder)
+        if name.parts[0].startswith("checkpoint-"):
+            continue
+        tensors = load_file(path)
+        sha = hashlib.sha256()
+        for key in sorted(tensors):
+            sha.update(f"{key} {tensors[key].dtype} {tuple(tensors[key].shape)}".encode())
+            sha.update(tensors[key].contiguous().float().numpy().tobytes())
+        norms = {key: tensors[key].double().norm().item() for key in sorted(tensors)}
+        items[name.as_posix()] = {EXACT: sha.hexdigest(), "norms": norms}
+    return items
+
+
+# --- folders: files that release 1.0 wrote
+
+PLAYED: dict[str, list[object]] = {
+    "plain": ["--task", "maze", "--policy", "plain", "--max-new-tokens", 8, "--episodes", 25],
+    "plain greedy": ["--task", "maze", "--policy", "plain", "--temperature", 0, "--episodes", 25],
+    "lora": ["--task", "maze", "--policy", "lora", "--max-new-tokens", 8, "--episodes", 25],
+    "value_guided": ["--task", "maze", "--policy", "value_guided", "--max-new-tokens", 8, "--episodes", 25],
+    "value_guided beta": ["--task", "maze", "--policy", "value_guided", "--beta", 1, "--episodes", 25],
+    "oracle": ["--task", "twenty_questions", "--policy", "scripted:expert", "--oracle", "lm:oracle", "--episodes", 6],
+}
+
+
+def folders(scope: Scope) -> Items:
+    """Checkpoints, results and a dataset that release 1.0 wrote: they load, score, verify and read as they did."""
+    from datasets import load_dataset
+
+    items: Items = {}
+    with tempfile.TemporaryDirectory() as out, contextlib.chdir(WRITTEN):
+        for name, words in PLAYED.items():
+            if scope.wants(name):
+                folder = Path(out, name)
+                code, text = called("lmrl-eval", "run", *map(str, words), "--out", str(folder))
+                items[name] = results_items(folder) if code == 0 else text
+        for results in sorted(Path("results").iterdir()):
+            if scope.wants(f"results {results.name}"):
+                code, _ = called("lmrl-eval", "verify", str(results))
+                items[f"results {results.name}"] = results_items(results) | {"verify": code}
+        if scope.wants("report"):
+            every = [str(path) for path in sorted(Path("results").glob("maze-*"))]
+            items["report"] = called("lmrl-eval", "report", *every, "--out", f"{out}/report")[0]
+        if scope.wants("dataset"):
+            found: Items = {}
+            for config in sorted(path.name for path in Path("lmrl/maze").iterdir() if path.is_dir()):
+                data = load_dataset("lmrl/maze", config, cache_dir=f"{out}/cache")
+                columns = {name: str(kind) for name, kind in data["train"].features.items()}
+                found[config] = {"columns": columns} | {split: digest(data[split]) for split in data}
+            # `stats` draws a figure into the folder.
+            shutil.copytree("lmrl", f"{out}/lmrl")
+            here = ["--data", f"{out}/lmrl"]
+            code, text = called("lmrl-data", "stats", "maze", *here)
+            found["stats"] = [code, re.findall(r"\d[\d.,]*", text.replace(out, ""))]
+            found["show"] = called("lmrl-data", "show", "maze", "--split", "test", *here)[0]
+            # A build goes on with a folder that is finished, and ends with the same rows.
+            size = ["--config", "fully_observed", "--episodes", "20"]
+            found["build"] = called("lmrl-data", "build", "maze", *size, "--out", f"{out}/lmrl")[0]
+            found["built"] = digest(rows_of(Path(out, "lmrl", "maze").glob("*/*.parquet")))
+            items["dataset"] = found
+    return items
+
+
+# --- quickstart: the table of `make quickstart`
+
+
+def quickstart(scope: Scope) -> Items:
+    """The rows of the table that `make quickstart` prints, from the `results/maze` that it left; it is not run here.
+
+    What is compared with is the table in the README of commit 3c9aebe, made on an AMD EPYC. Digits of the online
+    recipes are others on other kinds of processor.
+    """
+    found = sorted(Path("results", "maze").glob("*/score.json"))
+    if not found:
+        raise SystemExit("error: there is no results/maze here; run `make quickstart` first")
+    return {
+        path.parent.name: table_row(json.loads(path.read_text())) for path in found if scope.wants(path.parent.name)
+    }
+
+
+def table_row(score: dict[str, Any]) -> list[str]:
+    def half(low: float, high: float) -> float:
+        return (high - low) / 2
+
+    return [
+        f"{score['normalized']:.1f} ± {half(*score['normalized_interval']):.1f}",
+        f"{score['mean_return']:.2f} ± {half(*score['interval']):.2f}",
+        f"{score['success_rate']:.1%}",
+        f"{score['mean_turns']:.1f}",
+        f"{score['invalid_rate']:.1%}",
+        f"{score['move_accuracy']:.1%}",
+        f"{score['n_episodes']}",
+    ]
+
+
 # --- commands: what is called by name
 
 
-def called(program: str, *arguments: str) -> str:
-    """What a command of ours prints, run in this process: a dozen are started here."""
+def called(program: str, *arguments: str) -> tuple[int, str]:
+    """The exit code and the output of a command of ours, run in this process: dozens are started here."""
     (entry,) = entry_points(group="console_scripts", name=program)
-    output, before = io.StringIO(), sys.argv
+    output, before, code = io.StringIO(), sys.argv, 0
     sys.argv = [program, *arguments]
     try:
-        with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             entry.load()()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
     finally:
         sys.argv = before
-    return output.getvalue()
+    return code, output.getvalue()
 
 
 def section(text: str, title: str) -> list[str]:
@@ -307,11 +483,11 @@ def commands(scope: Scope) -> Items:
 
     items: Items = {}
     for program in ("lmrl-data", "lmrl-eval"):
-        text = called(program, "--help")
+        _, text = called(program, "--help")
         items[program] = options_of(text)
         for line in section(text, "Commands"):
             if name := re.match(r" {1,3}([a-z][\w-]*)", line):
-                items[f"{program} {name[1]}"] = options_of(called(program, name[1], "--help"))
+                items[f"{program} {name[1]}"] = options_of(called(program, name[1], "--help")[1])
     for package in (lmrl_data, lmrl_eval):
         items[f"names of {package.__name__}"] = sorted(name for name in package.__all__ if hasattr(package, name))
     items["tasks"] = {task_id: list(lmrl_data.get_task(task_id).configs) for task_id in lmrl_data.TASKS}
@@ -341,6 +517,8 @@ def differences(recorded: Any, now: Any, *, exact: bool, losses_only: bool, plac
     if isinstance(recorded, dict) and isinstance(now, dict):
         for name, value in recorded.items():
             inside = f"{place} {name}".strip()
+            if name == EXACT and not exact:
+                continue
             if name in now:
                 yield from differences(value, now[name], place=inside, **rule)
             else:
@@ -369,9 +547,13 @@ def _short(value: Any) -> str:
 PARTS: dict[str, Callable[[Scope], Items]] = {
     "golden": golden,
     "commands": commands,
+    "folders": folders,
     "rows": rows,
     "scores": scores,
+    "training": training,
+    "quickstart": quickstart,
 }
+ONLY_ASKED = ("quickstart",)
 
 
 def check(name: str, record: dict[str, Any], only: str | None) -> tuple[Items, list[str], list[str]]:
@@ -426,7 +608,7 @@ def main() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
     result: dict[str, Any] = {"benchmark": "unchanged"}
     different = skipped = 0
-    for name in arguments.part or PARTS:
+    for name in arguments.part or [name for name in PARTS if name not in ONLY_ASKED]:
         begun = time.perf_counter()
         if arguments.record:
             items = save(record, name, arguments.only)
