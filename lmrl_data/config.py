@@ -12,8 +12,8 @@ class ReferenceReturns:
         minimum (`float`): scores 0.
         dataset_mean (`float`): scores 50.
         maximum (`float`): scores 100 in the paper.
-        optimum (`float`): what the best possible policy returns, where that is known to differ from `maximum`.
-        source (`str`): where the numbers are from.
+        optimum (`float`): the best possible mean return, or `maximum` where it is unknown.
+        source (`str`): where the numbers come from.
     """
 
     minimum: float
@@ -47,8 +47,8 @@ class Config:
         name (`str`): its name, as in `load_dataset("lmrl/maze", "partially_observed")`.
         description (`str`): one line for tables and cards.
         history (`int`, *optional*): how many of the latest texts the policy sees; `None`: all of them.
-        reference (`ReferenceReturns`): the returns behind the normalised score.
-        num_episodes (`Mapping[str, int]`, *optional*): size of each split, where it is not the task's.
+        reference (`ReferenceReturns`): the returns behind the normalized score.
+        num_episodes (`Mapping[str, int]`, *optional*): default size of each split, if it differs from the task's.
     """
 
     name: str

@@ -14,7 +14,7 @@ class Turn:
     Args:
         role (`str`): `"system"`, `"user"` or `"assistant"`.
         content (`str`): the text, without a final newline.
-        reward (`float`, *optional*, defaults to `0.0`): what the simulator paid for this turn.
+        reward (`float`, *optional*, defaults to `0.0`): the simulator's reward for this turn.
 
     Raises:
         ValueError: for an unknown role, or a reward on a turn that is not the agent's.
@@ -40,12 +40,12 @@ class Episode:
     Args:
         task (`str`): task id, e.g. `"maze"`.
         config (`str`): the task's config, e.g. `"fully_observed"`.
-        turns (`tuple[Turn, ...]`): an optional system turn, then user and assistant in turn.
+        turns (`tuple[Turn, ...]`): an optional system turn, then user and assistant turns alternately.
         terminated (`bool`): the task itself ended the episode (goal reached, game won or lost).
         truncated (`bool`): a limit cut the episode short. Exactly one of the two is true.
         seed (`int`): the seed the simulator was reset with.
         policy (`str`): who played the assistant.
-        info (`dict`): what else the simulator tells; always holds `success` (`bool`) and `invalid` (`int`, the
+        info (`dict`): further facts from the simulator; always holds `success` (`bool`) and `invalid` (`int`, the
             number of actions the simulator could not read).
 
     Raises:
@@ -83,7 +83,7 @@ class Episode:
 
     @property
     def num_turns(self) -> int:
-        """The episode's length: how often the agent acted (the unit of the paper's Table 1)."""
+        """The number of actions, which is the length in the paper's Table 1."""
         return sum(turn.role == "assistant" for turn in self.turns)
 
     @property

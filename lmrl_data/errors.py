@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 class UserError(ValueError):
-    """Something the user gave is wrong; the message is one line that says what, and what to do."""
+    """A mistake of the user's; the message is one line that says what is wrong and what to do."""
 
 
 def unknown(kind: str, value: object, choices: Iterable[object]) -> UserError:
@@ -20,10 +20,10 @@ def unknown(kind: str, value: object, choices: Iterable[object]) -> UserError:
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Imports what an extra of this package installs.
+    """Imports a module that an extra of this package installs.
 
     Raises:
-        UserError: if it is not installed; the message says how to.
+        UserError: if it is not installed; the message has the command to install it.
     """
     try:
         return import_module(module)

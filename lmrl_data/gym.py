@@ -14,7 +14,7 @@ def gymnasium_id(task_id: str) -> str:
 
 
 def make(task_id: str, **kwargs: Any) -> Simulator:
-    """The entry point behind every id; the task's module is imported here and not before."""
+    """The entry point behind every id; it imports the task's module late."""
     return get_task(task_id).simulator(**kwargs)
 
 

@@ -8,7 +8,7 @@ from lmrl_data.errors import UserError
 
 
 def parse_options(given: Iterable[str]) -> dict[str, Any]:
-    """The reset options of `NAME=VALUE` texts; a value is JSON where it can be read as such, and a text otherwise.
+    """The reset options of `NAME=VALUE` texts; a value is parsed as JSON, and is a text if that fails.
 
     Raises:
         UserError: for a text without a name or an equals sign, or a name given twice.

@@ -12,15 +12,15 @@ from lmrl_data.episode import Turn
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Conversation:
-    """A running episode as its policy may see it; one object from the first turn to the last.
+    """A running episode as its policy sees it; one object from the first turn to the last.
 
     Args:
-        seed (`int`): the episode's seed; a policy draws its sampling noise from it, so that an episode does not
-            depend on which others are played beside it.
+        seed (`int`): the episode's seed. A policy derives its sampling noise from it, so that an episode does not
+            depend on the others in the batch.
         history (`int`, *optional*): how many of the latest texts are visible (the paper's `last_k`); `None`: all.
-        turns (`list[Turn]`): everything said so far.
+        turns (`list[Turn]`): all turns so far.
         start (`int`): texts before this index are hidden for good.
-        index (`int`): which of a rollout's episodes it is.
+        index (`int`): index of the episode in its rollout.
     """
 
     seed: int
@@ -49,18 +49,18 @@ class Policy(ABC):
         """One action per conversation, in order."""
 
     def greedy(self) -> "Policy":
-        """The same policy without sampling noise; a policy that has none is its own greedy twin."""
+        """The same policy without sampling noise; by default the policy itself."""
         return self
 
     def statistics(self) -> dict[str, float]:
-        """What the policy counted while it played (tokens written, encoded, reused), for reports; may be empty."""
+        """Counts for reports, such as the tokens written, encoded and reused; may be empty."""
         return {}
 
 
 class Streams:
-    """A policy's own noise: a generator for each conversation.
+    """A policy's random generators, one for each conversation.
 
-    An episode then does not depend on which others are played beside it.
+    An episode therefore does not depend on the others in the batch.
 
     Args:
         seed (`int`): the policy's seed; the episode's is added to it.

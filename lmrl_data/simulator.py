@@ -11,7 +11,7 @@ from lmrl_data.config import Config
 from lmrl_data.errors import UserError, unknown
 
 # What `Simulator.step` returns, in Gymnasium's order: observation, reward, terminated, truncated, info. A plain tuple,
-# because a named one would cost as much to make as the rest of a maze step.
+# because making a named one takes as long as the rest of a maze step.
 Step = tuple[str, float, bool, bool, dict[str, Any]]
 
 
@@ -25,12 +25,11 @@ def check_options(task: str, options: Mapping[str, Any], known: Sequence[str]) -
 class Simulator(gymnasium.Env[str, str]):
     """A task's rules as a Gymnasium environment whose observations and actions are texts.
 
-    Subclasses write `_reset` and `_step`; this class keeps the contract that all of them share. Same seed, same
-    episode; all randomness comes from `self.np_random`. Any string is an action: what cannot be read is an invalid
-    action with a price, never an error. `config` names the task's config. `info` always holds `valid` after a step
-    and `success` at the end; `history_reset=True` says that what came before this observation is hidden from the
-    policy from now on. `turn_info` names the entries of a step's `info` that describe that turn only; all others
-    become part of the episode's `info`.
+    A task writes `_reset` and `_step`; this class checks what all tasks share. All randomness comes from
+    `self.np_random`, so the same seed gives the same episode. Any text is an action: an unreadable one has a price and
+    is no error. `config` names the task's config. A step's `info` always holds `valid`, and `success` at the end;
+    `history_reset=True` hides all earlier texts from the policy from now on. `turn_info` names the entries of a step's
+    `info` that describe that turn only; all others become part of the episode's `info`.
     """
 
     turn_info: ClassVar[frozenset[str]] = frozenset({"valid", "history_reset"})
@@ -52,12 +51,12 @@ class Simulator(gymnasium.Env[str, str]):
         """Starts an episode.
 
         Args:
-            seed (`int`, *optional*): decides everything random; without it the last reset's stream goes on.
-            options (`dict`, *optional*): the task's own settings, e.g. a start position; they go before those the
+            seed (`int`, *optional*): decides everything random; without it the last random stream goes on.
+            options (`dict`, *optional*): reset options of the task, e.g. a start position; they override those the
                 simulator was made with.
 
         Raises:
-            UserError: for an option the task does not know, a value it cannot take, or a seed below 0.
+            UserError: for an unknown option, a value out of range, or a seed below 0.
         """
         if seed is not None and (not isinstance(seed, int) or seed < 0):
             raise UserError(f"a seed is a whole number from 0 upwards, got {str(seed)[:80]!r}")
@@ -67,10 +66,10 @@ class Simulator(gymnasium.Env[str, str]):
         return observation, info
 
     def step(self, action: str) -> Step:
-        """Plays one action. One final newline is taken off first, as raw-text policies write it.
+        """Plays one action. One final newline, which raw-text policies write, is removed first.
 
         Raises:
-            ResetNeeded: if the episode has ended, or none was begun.
+            ResetNeeded: if the episode has ended or was never begun.
         """
         if self._over:
             raise ResetNeeded("this episode has ended: call reset before the next step")
@@ -90,7 +89,7 @@ Asked_contra = TypeVar("Asked_contra", contravariant=True)
 
 
 class Oracle(Protocol[Asked_contra]):
-    """Answers the prompts a `DialogueSimulator` makes."""
+    """Answers the prompts of a `DialogueSimulator`."""
 
     def answer(self, prompts: Sequence[Asked_contra]) -> list[str]:
         """One reply per prompt, in order."""
@@ -101,7 +100,10 @@ Asked = TypeVar("Asked")
 
 
 class DialogueSimulator(Simulator, Generic[Asked]):
-    """A simulator whose replies come from an oracle, split in two so that a rollout can ask for a batch at once."""
+    """A simulator whose replies come from an oracle.
+
+    A step is split into `prompt` and `advance`, so that a rollout can send the prompts of a whole batch at once.
+    """
 
     def __init__(
         self,
@@ -115,11 +117,11 @@ class DialogueSimulator(Simulator, Generic[Asked]):
 
     @abstractmethod
     def prompt(self, action: str) -> Asked:
-        """What the oracle is asked after the agent's `action`."""
+        """The prompt for the oracle after the agent's `action`."""
 
     @abstractmethod
     def advance(self, reply: str) -> Step:
-        """Ends the turn that `prompt` began with the oracle's `reply`."""
+        """Ends the turn that `prompt` began, given the oracle's `reply`."""
 
     def ask(self, action: str) -> Asked:
         """`prompt` under the contract of `Simulator.step`."""

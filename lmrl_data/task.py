@@ -1,4 +1,4 @@
-"""What a task is made of: a simulator with its rules, policies that play it, and the returns that set the scale."""
+"""The task: its simulator, its policies, its ways to evaluate, and the hooks for what it does differently."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Behavior:
 
     Args:
         name (`str`): fills the dataset's `policy` column.
-        share (`float`): its share of the episodes, by expectation.
+        share (`float`): its expected share of the episodes.
         play (`Callable[[Simulator, int], Episode]`): plays the episode of a seed.
     """
 
@@ -42,10 +42,10 @@ class Protocol:
     """A named way to evaluate: which starts are played, and how often.
 
     Args:
-        description (`str`): one line that says where it is from.
+        description (`str`): one line that names its source.
         episodes_per_start (`int`): episodes from each start.
-        starts (`Mapping[str, dict]`): reset options by the name of the start; all are played in turn. Without named
-            starts the seed alone decides.
+        starts (`Mapping[str, dict]`): reset options by the name of the start; the starts are played in turn. The
+            default is one start that the seed alone decides.
     """
 
     description: str
@@ -59,31 +59,33 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Task:
-    """Everything the toolkit knows about a task.
+    """A task, with everything that generic code asks about it. Optional fields are hooks: without one, the task does
+    what all tasks do.
 
     Args:
-        id (`str`): its one name: module, dataset repo, recipe folder, card, CLI argument.
-        version (`str`): raised whenever the rules or the data change, so that scores stay comparable.
+        id (`str`): its one name: package, dataset repo, recipe folder, card, command-line argument.
+        version (`str`): raised whenever the rules or the data change; scores of different versions are never compared.
         summary (`str`): one line.
         configs (`Mapping[str, Config]`): the variants; the first is the default.
-        simulator_class (`Callable[..., Simulator]`): makes a simulator: `simulator_class(config, render_mode=...,
-            options=...)`, with a `Config`; a dialogue's takes an `oracle`, too.
-        behaviors (`tuple[Behavior, ...]`): who plays the dataset; the shares add up to 1.
+        simulator_class (`Callable[..., Simulator]`): called as `simulator_class(config, render_mode=..., options=...)`
+            with a `Config`; that of a dialogue also takes an `oracle`.
+        behaviors (`tuple[Behavior, ...]`): the behavior policies of the dataset; their shares add up to 1.
         num_episodes (`Mapping[str, int]`): default size of each split, `train` and `test`.
-        max_turns (`int`): no episode has more agent turns.
-        protocols (`Mapping[str, Protocol]`): the ways to evaluate; the first, `paper`, is the paper's.
+        max_turns (`int`): the most agent turns of an episode.
+        protocols (`Mapping[str, Protocol]`): the ways to evaluate; the first is named `paper` and is the default.
         policies (`Mapping[str, Callable[[str, int], Policy]]`): scripted policies, made from a config and a seed.
-        best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): the best first action by start of the paper's
-            protocol, where known.
-        instructions (`str`): the rules, for prompted and instruct models.
-        draw (`Callable`, *optional*): a picture of a score, by start: `draw(axes, values, actions)`
-            returns what a colorbar is made from.
-        keys (`Mapping[str, str]`): short forms of actions for a human player.
-        data_facts (`Callable[[str, Iterable[Episode]], Mapping[str, str]]`, *optional*): what a dataset card says of a
-            config's episodes beyond their statistics: values by label.
-        shard_episodes (`int`): episodes in a file; an interrupted build loses those of the file it was making.
-        table (`Callable[[Simulator, Sequence[int]], pyarrow.Table]`, *optional*): the rows of `generate` for many
-            seeds at once, for tasks that can make them by the column.
+        instructions (`str`): the rules, as prompted and instruct models get them.
+        best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): from a config to the best first action of each
+            start of the first protocol.
+        draw (`Callable`, *optional*): `draw(axes, values, actions)` draws the mean return and the first action of each
+            start on Matplotlib axes, and returns the image for the colorbar.
+        keys (`Mapping[str, str]`, *optional*): short forms of actions for a human player.
+        data_facts (`Callable[[str, Iterable[Episode]], Mapping[str, str]]`, *optional*): facts about a config's
+            episodes for the dataset card, by label.
+        shard_episodes (`int`, *optional*, defaults to `10_000`): episodes per file; an interrupted build loses one
+            unfinished file.
+        table (`Callable[[Simulator, Sequence[int]], pyarrow.Table]`, *optional*): makes the rows of many seeds by the
+            column, where that is faster; the rows must be those of `generate`.
         original (`Original`, *optional*): the formats of the task's files in the original release, and how an episode
             in them ended.
         local_options (`tuple[str, ...]`): reset options that name something on the player's machine, such as a file;
@@ -171,8 +173,8 @@ class Task:
         return self.policies[name](config, seed)
 
     def generate(self, simulator: Simulator, seed: int) -> Episode:
-        """The dataset's episode of a seed: the seed alone picks the behavior policy and everything it does."""
-        # A stream of its own, so that the choice of policy is independent of what happens in the episode.
+        """The dataset's episode of a seed, which alone picks the behavior policy and all of its actions."""
+        # A random stream of its own keeps the choice of the policy independent of the episode.
         point = np.random.default_rng([seed, 0xB1]).random()
         for behavior in self.behaviors:
             point -= behavior.share

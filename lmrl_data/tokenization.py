@@ -1,6 +1,6 @@
 """Turns to tokens and back: which ids a policy reads, which it wrote, and where the rewards sit.
 
-Every text is tokenised on its own, so that a history grows by appending ids and nothing is ever tokenised twice.
+Every text is tokenized by itself, so a history grows by appending ids and no text is tokenized twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,10 +44,10 @@ RAW = _Frame(opening="", to_assistant="\n", action_end="\n", to_user="")
 
 
 def read_frame(tokenizer: "PreTrainedTokenizerBase") -> _Frame:
-    """What the tokenizer's chat template writes around the turns; the paper's raw text where it has no template.
+    """The texts that the tokenizer's chat template writes around turns, or those of the paper's raw text without one.
 
     Raises:
-        UserError: if the template does not write every turn the same way wherever it stands.
+        UserError: if the template writes a turn differently depending on its place.
     """
     if tokenizer.chat_template is None:
         return RAW
@@ -66,7 +66,7 @@ def read_frame(tokenizer: "PreTrainedTokenizerBase") -> _Frame:
     opening, to_assistant, between, to_assistant_again = parts
     if to_assistant != to_assistant_again or render(1, prompt=True) != f"{opening}{_MARKS[0]}{to_assistant}":
         raise UserError("the tokenizer's chat template changes earlier turns, so episodes cannot be written with it")
-    # The agent writes its end token; white space behind it belongs to the next turn. Raw text ends on the newline.
+    # The agent writes its end token; white space after it belongs to the next turn. Raw text ends with the newline.
     action_end = full.rstrip() or full
     if not action_end or not between.startswith(action_end):
         raise UserError(
@@ -78,7 +78,7 @@ def read_frame(tokenizer: "PreTrainedTokenizerBase") -> _Frame:
 class TurnTokenizer:
     """Writes turns as token ids with a tokenizer's own chat template, or as the paper's raw text without one.
 
-    Special tokens inside a content are written as plain text: nothing a policy says can forge a turn.
+    Special tokens inside a content are encoded as plain text, so no policy can forge a turn.
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`): of the policy.
@@ -105,7 +105,7 @@ class TurnTokenizer:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
     def _newline_ids(self) -> set[int]:
-        # A byte-level vocabulary has tokens that hold more than the newline; any of them ends the line.
+        # A byte-level vocabulary has tokens with a newline and more in them; each of them ends the line.
         ids = sorted(self.tokenizer.get_vocab().values())
         texts = self.tokenizer.batch_decode([[i] for i in ids])
         return {i for i, text in zip(ids, texts, strict=True) if "\n" in text}
@@ -121,8 +121,12 @@ class TurnTokenizer:
         return ids
 
     def observation_ids(self, turns: Sequence[Turn], *, first: bool) -> list[int]:
-        """The ids of a user turn (with the system turn before it, if `turns` begins with one) up to where the agent
-        begins to write. `first`: nothing stands before it."""
+        """The ids of a user turn, and of a system turn before it, up to the place where the agent begins to write.
+
+        Args:
+            turns (`Sequence[Turn]`): the user turn, or a system turn and the user turn.
+            first (`bool`): whether this is the beginning of the conversation.
+        """
         if turns[0].role == "system":
             messages = [{"role": "system", "content": _MARKS[0]}, {"role": "user", "content": _MARKS[1]}]
             opening, between = "", "\n"
@@ -145,7 +149,7 @@ class TurnTokenizer:
         """The ids turn by turn, with the turn where they are an action (`None` for an observation)."""
         rules = 1 if turns and turns[0].role == "system" else 0
         if not self.raw and len(turns) > rules and turns[rules].role == "assistant":
-            # A window that begins with an action: chat templates begin with the user.
+            # Chat templates begin with the user, so the action at the beginning of the window is dropped.
             turns = [*turns[:rules], *turns[rules + 1 :]]
         first = True
         index = 0
@@ -169,7 +173,7 @@ class TurnTokenizer:
 
         Args:
             turns (`Sequence[Turn]`): a stretch of an episode.
-            first_action (`int`, *optional*, defaults to `0`): actions before this one are context: not in the mask.
+            first_action (`int`, *optional*, defaults to `0`): actions before this one are context and not in the mask.
         """
         result = TokenTrajectory([], [], [])
         action = 0
@@ -190,13 +194,13 @@ class TurnTokenizer:
 
 
 class TrainingItem(NamedTuple):
-    """One sequence to train on: exactly what the policy sees and writes, with what a value learner needs.
+    """One sequence to train on: the tokens that a policy sees and writes, with the targets of a value learner.
 
     Args:
         input_ids (`list[int]`): tokens of a window of the episode.
         action_mask (`list[int]`): 1 on the action tokens to learn from.
         rewards (`list[float]`): per token; an action's reward sits on its last token.
-        returns (`list[float]`): per token, the rest of the whole episode's return, discounted per action token.
+        returns (`list[float]`): per token, the return of the rest of the episode, discounted per action token.
         next_input_ids (`list[int]`): what the policy would see next; empty where the episode terminated.
     """
 
@@ -217,8 +221,9 @@ def training_items(
 ) -> Iterator[TrainingItem]:
     """Cuts an episode into windows of at most `history` texts before each action (paper's `last_k`).
 
-    While everything still fits, one window holds all actions. Later windows hold `stride` actions each: the last of
-    them sees exactly `history` texts, those before it a few less, which saves most of the work of a window per action.
+    While the whole episode fits, one window holds all actions. Later windows hold `stride` actions each: the last
+    action of a window sees exactly `history` texts, earlier ones a few less. So there are far fewer windows than
+    actions.
     Discounting is per action token, as in the original code: a 3-token action is discounted three times.
     """
     turns = episode.turns
@@ -239,7 +244,7 @@ def training_items(
     begin = 0
     while begin < len(actions):
         end = begin + 1
-        # A window reaches back `history` texts: more actions than half of that would not all be in it.
+        # A window reaches back `history` texts, so it has room for half as many actions.
         limit = len(actions) if history is None or begin == 0 else begin + min(stride, (history + 1) // 2)
         while end < min(limit, len(actions)) and (begin > 0 or start(actions[end]) == system):
             end += 1

@@ -1,8 +1,8 @@
 """The chess engine: Stockfish processes behind an oracle, and a weaker player made of their lines and our own dice.
 
-A prompt is what is written to the engine (UCI commands, ending in `go`), a reply is what it found:
+A prompt is a text of UCI commands that ends in `go`. A reply is the engine's result:
 `e2e4; e2e4 cp 31; d2d4 cp 28; g1f3 mate -3`, the move it would play and then the lines of the last finished depth. A
-prompt that clears the engine first (`ucinewgame`) and limits nodes or depth has one reply, on every machine.
+prompt that clears the engine first (`ucinewgame`) and limits nodes or depth has the same reply on every machine.
 
 We speak UCI ourselves because a round trip then takes 124 µs; with python-chess's `chess.engine` it takes 337 µs.
 """
@@ -79,10 +79,10 @@ def _line(text: str) -> Line:
 
 
 def _shorten(output: str) -> str:
-    """A reply from what the engine wrote: its move, and the newest lines that all have the same depth.
+    """The reply in an engine's output: its move, and the newest lines that all have the same depth.
 
     Raises:
-        ValueError, LookupError: if that is no reply.
+        ValueError, LookupError: if the output holds no reply.
     """
     infos, _, best = output.rpartition("bestmove ")
     move = best.split()[0]
@@ -115,19 +115,19 @@ def _shorten(output: str) -> str:
 
 
 def skill_level(elo: float) -> float:
-    """Stockfish 15.1's skill level for an Elo rating, continued below its least rating, 1350 (level 0)."""
+    """Stockfish 15.1's skill level for an Elo rating, extrapolated below its lowest rating, 1350 (level 0)."""
     distance = (elo - 1346.6) / 143.4
     return min(20.0, np.sign(distance) * abs(distance) ** (1 / 0.806))
 
 
 def handicapped(lines: Sequence[Line], level: float, random: np.random.Generator) -> str:
-    """The move that a player of that level takes for the best, by the formula of Stockfish 15.1.
+    """The move that a player of that level prefers, by the formula of Stockfish 15.1.
 
-    Every line is pushed up by its distance from the best one, and by dice: the weaker the player, the more.
+    Each line gains a share of its distance from the best line and a random number; both grow as the level falls.
 
     Args:
-        lines (`Sequence[Line]`): what the engine found (four lines in Stockfish), in any order.
-        level (`float`): 20 is full strength, 0 is Stockfish's weakest; below 0 worse lines begin to look better.
+        lines (`Sequence[Line]`): the engine's lines (four in Stockfish), in any order.
+        level (`float`): 20 is full strength, 0 is Stockfish's weakest; below 0 worse lines get preferred.
         random (`np.random.Generator`): the dice; one throw a line.
     """
     lines = sorted(lines, key=lambda line: -line.score)
@@ -166,7 +166,7 @@ def find_engine() -> str:
 
 
 class EngineError(Exception):
-    """An engine died, hung, or said something else than UCI."""
+    """An engine died, hung, or wrote something other than UCI."""
 
 
 class Engine:
@@ -175,7 +175,7 @@ class Engine:
     def __init__(self, path: str, timeout: float) -> None:
         self.timeout = timeout
         try:
-            # A process group of its own: Ctrl-C is for us, not for it.
+            # A process group of its own, so that Ctrl-C does not reach the engine.
             self.process = subprocess.Popen(
                 [path],
                 stdin=subprocess.PIPE,
@@ -204,7 +204,7 @@ class Engine:
         """Writes the commands and reads to the end of the line that begins with `until`.
 
         Raises:
-            EngineError: if the engine is gone or says nothing for too long.
+            EngineError: if the engine is gone or silent for too long.
         """
         deadline = time.monotonic() + self.timeout
         try:
@@ -241,7 +241,7 @@ _LIVE: WeakSet[Engine] = WeakSet()
 class EnginePool:
     """An oracle of engine processes, at most one a core, started when they are first needed.
 
-    An engine that dies or hangs is replaced and asked again: the prompt holds the position, so nothing is lost.
+    An engine that dies or hangs is replaced and asked again. The prompt holds the whole position, so nothing is lost.
 
     Args:
         size (`int`, *optional*): how many processes at most; `LMRL_ENGINES`, or one a core, by default.

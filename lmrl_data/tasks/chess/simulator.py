@@ -108,7 +108,7 @@ def read_position(text: object) -> "Board":
     """The board of a FEN, spaced or not.
 
     Raises:
-        UserError: if it is none, or if White cannot move in it.
+        UserError: if the text is no FEN, or if White cannot move in the position.
     """
     shown = str(text)[:80]
     if not isinstance(text, str) or len(text) > LONGEST_POSITION:
@@ -128,9 +128,9 @@ def read_position(text: object) -> "Board":
 
 
 def read_move(board: "Board", action: str) -> "Move | None":
-    """The legal move of an action, or `None`. Spaces do not matter; python-chess decides what else is forgiven.
+    """The legal move of an action, or `None`. Spaces do not matter, and python-chess parses leniently.
 
-    A missing or wrong check mark is, and `e2e4` for a pawn; a null move is not a move.
+    It accepts a missing or wrong check mark, and `e2e4` for a pawn's move; a null move is not a move.
     """
     text = action.replace(" ", "").strip()
     if len(text) > LONGEST_ACTION:
@@ -142,7 +142,7 @@ def read_move(board: "Board", action: str) -> "Move | None":
 
 
 def ending(board: "Board") -> str:
-    """How the game has ended, or "" if it goes on. Draws that a player would have to claim do not count."""
+    """How the game has ended, or "" if it goes on. Draws that a player must claim do not count."""
     if not any(board.generate_legal_moves()):
         return "checkmate" if board.is_check() else "stalemate"
     if not (board.pawns or board.rooks or board.queens) and board.is_insufficient_material():
@@ -159,9 +159,9 @@ def ending(board: "Board") -> str:
 
 
 class Opponent(ABC):
-    """Plays Black: asks the oracle something about the position, and makes a move of the reply.
+    """Plays Black: asks the oracle about the position and chooses a move from the reply.
 
-    `name` is what the reset option calls it; `elo` is the strength it really has, where that can be said.
+    `name` is its name in the reset options; `elo` is its measured strength, where known.
     """
 
     name: str
@@ -169,12 +169,12 @@ class Opponent(ABC):
     engine = True  # whether it needs Stockfish
 
     def question(self, board: "Board") -> str:
-        """What the oracle is asked; "" if it is not needed."""
+        """The question for the oracle; "" if none is needed."""
         return ""
 
     @abstractmethod
     def choose(self, board: "Board", reply: str, random: np.random.Generator) -> "Move":
-        """The move that is played; everything random about it comes from `random`."""
+        """Black's move; all randomness comes from `random`."""
 
 
 class RandomOpponent(Opponent):
@@ -190,18 +190,18 @@ class RandomOpponent(Opponent):
 
 SEEDED_LIMIT = "nodes 500"
 SEEDED_LINES = 4  # as in Stockfish
-# Stockfish takes its handicapped move early too, but from a search that remembers the last ones. Ours forgets, and is
-# weaker at the same level; so much higher a rating in the formula makes up for it. The card has the matches.
+# Stockfish also chooses its handicapped move early, but its search remembers earlier ones. Ours does not and is weaker
+# at the same level. This many more rating points in the formula make up for it; the card has the matches.
 SEEDED_SHIFT = 200
 DEFAULT_ELO = 1350  # what "Elo 1200" was: Stockfish 15.1 ignores values below 1350, and that is its default
 
 
 class SeededOpponent(Opponent):
-    """Stockfish's handicap with our own dice: it looks at the position with full strength, and errs by the formula.
+    """Stockfish's handicap with our own dice: a search at full strength, then errors by Stockfish's formula.
 
     Args:
-        elo (`int`, *optional*, defaults to 1350): its strength on Stockfish's scale; the card has what was measured.
-        limit (`str`, *optional*): how far it searches, as UCI's `go` says it; `benchmarks/chess_match.py` tries them.
+        elo (`int`, *optional*, defaults to 1350): its strength on Stockfish's scale; the card has the matches.
+        limit (`str`, *optional*): the search limit in the words of UCI's `go`; see `benchmarks/chess_match.py`.
     """
 
     name = "seeded"
@@ -221,8 +221,8 @@ class EngineOpponent(Opponent):
     """Stockfish with its own handicap, which no seed governs.
 
     Args:
-        name (`str`): what the reset option calls it.
-        limit (`str`): how far it searches, as UCI's `go` says it.
+        name (`str`): its name in the reset options.
+        limit (`str`): the search limit in the words of UCI's `go`.
     """
 
     elo = 1350
@@ -285,7 +285,7 @@ class ChessSimulator(DialogueSimulator[str]):
         if self.opponent.elo is not None:
             info["elo"] = self.opponent.elo
         if self.opponent.engine:
-            # The oracle may be another one in a rollout, but a name in the info is the pool's.
+            # A rollout may use another oracle, but the name in the info is the pool's.
             info["engine"] = shared_pool().version
         return self.text, info
 

@@ -22,7 +22,7 @@ from lmrl_data.tasks.endgames.tables import best_moves, white_moves
 
 
 class OptimalPolicy(Policy):
-    """Mates as soon as can be: the first of the tables' best moves."""
+    """Mates as soon as possible: the first of the tables' best moves."""
 
     name = "scripted:optimal"
 
@@ -44,7 +44,7 @@ EPSILON = 0.95  # drawn uniformly up to here, for each game; with `ErrantOpponen
 
 
 def play_epsilon(simulator: Simulator, seed: int) -> Episode:
-    """White plays any legal move with a probability drawn for the game, and else one of the tables' best."""
+    """White plays a random legal move with a probability drawn for the game, otherwise one of the tables' best."""
     assert isinstance(simulator, EndgamesSimulator)
     random = np.random.default_rng([seed, 0xE9])
     epsilon = random.uniform(0.0, EPSILON)
@@ -65,7 +65,7 @@ def play_epsilon(simulator: Simulator, seed: int) -> Episode:
 
 
 def data_facts(config: str, episodes: Iterable[Episode]) -> dict[str, str]:
-    """What the paper says of its data beyond Table 1, for ours."""
+    """The facts that the paper states about its data beyond Table 1, for our data."""
     held_out = {text.partition(" ")[0] for text in held_out_positions()}
     texts: set[str] = set()
     endings: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """Chess endgames: mate a bare king with a queen, a rook, or two pieces; texts and rewards are those of chess.
 
-The defence needs no engine: tables know how long every position can still be held. Paper section 4 and appendix C.
+Black needs no engine: tables hold the moves to mate of every position. Paper section 4 and appendix C.
 """
 
 import functools
@@ -72,7 +72,7 @@ def read_endgame(text: object) -> "chess.Board":
     """The board of a FEN that is one of the four endgames, spaced or not.
 
     Raises:
-        UserError: if it is none; the message says what is.
+        UserError: if it is another position; the message describes the four endgames.
     """
     board = read_position(text)
     shown = str(text)[:80]
@@ -90,7 +90,7 @@ def read_endgame(text: object) -> "chess.Board":
 def random_position(pieces: str, random: np.random.Generator) -> Position:
     """The men on random squares until White is to move in a legal position (paper appendix C)."""
     while True:
-        # Two men on one square are no legal position either.
+        # This also rejects two men on one square.
         black_king, white_king, *men = random.integers(64, size=2 + len(pieces)).tolist()
         position = Position(pieces, tuple(men), white_king, black_king)
         if moves_to_mate(position) != ILLEGAL:
@@ -104,14 +104,14 @@ def draw_positions(least: Mapping[str, int], count: int, seed: int, without: Col
         least (`Mapping[str, int]`): the fewest moves to mate, by set.
         count (`int`): how many positions.
         seed (`int`): decides them.
-        without (`Collection[str]`, *optional*): positions that are not wanted.
+        without (`Collection[str]`, *optional*): positions to leave out.
     """
     random = np.random.default_rng(seed)
     folds, places = np.array(FOLDS), np.array(PLACES)
     by_set: list[list[str]] = []
     for name, pieces in SETS.items():
         table, found = read(pieces), dict[str, None]()
-        while len(found) < count:  # more than needed, should some not be wanted
+        while len(found) < count:  # enough even if some are left out
             squares = random.integers(64, size=(10_000, 2 + len(pieces)))
             others = folds[squares[:, :1], squares[:, 1:]]
             hard = table[places[squares[:, 0]], *others.T] >= least[name]
@@ -121,8 +121,8 @@ def draw_positions(least: Mapping[str, int], count: int, seed: int, without: Col
     return [text for turn in zip(*by_set, strict=False) for text in turn][:count]
 
 
-# The paper's 645 positions are not published with it. It calls a mate in one to four moves trivial, so these take five
-# at least; the tricky ones are about as long as their set goes (10, 16, 6 and 7 moves).
+# The paper does not publish its 645 positions. It calls a mate in one to four moves trivial, so these take at least
+# five; the tricky ones are near the longest mates of their sets (10, 16, 6 and 7 moves).
 NUM_POSITIONS = 645
 TEST_LEAST = {"kQK": 5, "kRK": 5, "kQRK": 5, "kRRK": 5}
 TRICKY_LEAST = {"kQK": 9, "kRK": 15, "kQRK": 5, "kRRK": 7}
@@ -143,7 +143,7 @@ def frozen_positions(name: str) -> tuple[str, ...]:
     """The frozen list of start positions `"test"` or `"tricky"`, one FEN a line.
 
     Raises:
-        OSError: if the file is not the one that was shipped.
+        OSError: if the file differs from the shipped one.
     """
     path = FOLDER / f"{name}_positions.txt"
     content = path.read_bytes()
@@ -164,7 +164,7 @@ def starts_of(name: str, mark: str) -> dict[str, dict[str, Any]]:
 
 
 class TableOpponent(Opponent):
-    """Holds out as long as can be, takes what is not covered, and needs no engine; ties are drawn at random."""
+    """Delays mate as long as possible and captures unprotected pieces; ties are drawn at random. Needs no engine."""
 
     name = "tables"
     engine = False
@@ -174,7 +174,7 @@ class TableOpponent(Opponent):
 
 
 class ErrantOpponent(TableOpponent):
-    """The same, but three in ten of its moves are any legal one: Black in the dataset."""
+    """The same, but three in ten of its moves are random legal ones: Black in the dataset."""
 
     name = "errant"
     error_rate = 0.3

@@ -29,7 +29,7 @@ class RandomPolicy(Policy):
 
 
 class OptimalPolicy(Policy):
-    """The shortest path; partially observed, the fewest moves expected from what was seen since the start."""
+    """The shortest path; partially observed, the fewest expected moves given all observations since the start."""
 
     name = "scripted:optimal"
 
@@ -59,7 +59,7 @@ class BeliefAction(NamedTuple):
 
 
 def _update(maze: Grid, belief: Belief, action: str) -> dict[str, Belief]:
-    """The beliefs after `action`, by what is then seen."""
+    """The beliefs after `action`, by the next observation."""
     after: dict[str, list[Cell]] = {}
     for cell in belief:
         target = maze.moves[cell].get(action, cell)
@@ -85,11 +85,11 @@ def belief_solution() -> dict[Belief, BeliefAction]:
     cost = dict.fromkeys(children, 0.0)
 
     def action_cost(belief: Belief, action: str) -> float:
-        # Everyone who has not reached the goal pays 1 and goes on.
+        # Each walker that has not reached the goal pays 1 and goes on.
         after = children[belief][action].items()
         return sum(len(b) * (1 + cost[b]) for text, b in after if text != SUCCESS) / len(belief)
 
-    # Costs rise from 0 to the optimum; no plan needs more moves than there are cells to tell apart.
+    # Costs rise from 0 to the optimum; no plan needs more moves than there are cells.
     while True:
         updated = {belief: min(action_cost(belief, action) for action in ACTIONS) for belief in children}
         if all(abs(updated[belief] - cost[belief]) < 1e-12 for belief in children):
@@ -114,7 +114,7 @@ def best_actions(config: str) -> dict[str, str]:
 LEFT_T = frozenset({(1, c) for c in range(1, 6)} | {(r, 3) for r in range(2, 5)})
 RIGHT_T = frozenset((r, 12 - c) for r, c in LEFT_T)
 STEM = frozenset({(5, c) for c in range(3, 10)} | {(r, 6) for r in range(6, 9)})
-# Set so that 1,240 episodes have Table 1's statistics; the card says what the paper leaves open.
+# Chosen so that 1,240 episodes have the statistics of Table 1; the card says what the paper leaves open.
 SOLVER_RATE = 0.17  # of the moves of an episode; 15 % of all moves, since the solver rests on its target
 SOLVER_KNOWS_GOAL = 0.4  # of the episodes; in the others the solver is mistaken about where the goal is
 START_SCALE = 1.0  # starts in a T are likelier near its exit: probability falls by e every so many cells
@@ -122,7 +122,7 @@ MAX_DATA_MOVES = 70
 
 
 def _wander(name: str, region: frozenset[Cell]) -> Callable[[Simulator, int], Episode]:
-    """A walker that stays in one of the three sub-mazes: no episode leads from a far end to the goal.
+    """A walker that stays in one of the three sub-mazes, so that no episode leads from a far end to the goal.
 
     In a T it ends when it steps out into the stem. In the stem it does not walk up into a T and ends at the goal.
     """

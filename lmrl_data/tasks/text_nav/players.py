@@ -26,7 +26,7 @@ def _split(line: str) -> tuple[str, ...]:
     return tuple(line.removeprefix(COMMANDS).split(", ")) if line.startswith(COMMANDS) else ()
 
 
-# No two rooms have exits in the same directions, so that the list of commands tells where one is.
+# No two rooms have exits in the same directions, so the list of commands identifies the room.
 ROOM_BY_EXITS = {frozenset(f"go {direction}" for direction in ways): room for room, ways in EXITS.items()}
 
 
@@ -53,7 +53,7 @@ TO_FOOD, TO_FRIDGE = _ways("living room"), _ways(GOAL_ROOM)
 
 @_remember
 def best_command(commands: tuple[str, ...]) -> str:
-    """The best command where these are admissible, for one who has not put the stale food out of sight."""
+    """The best of the admissible commands, as long as the stale food was not put out of sight."""
     room = room_of(commands)
     if room is None:
         return "look"
@@ -97,7 +97,7 @@ def half_policy(name: str, rooms: frozenset[str]) -> Callable[[str, int], Policy
 
 
 def half_command(rooms: frozenset[str], text: str, point: float) -> str:
-    """The best command in `rooms`, elsewhere the one of those that `text` lists at `point`, from 0 up to 1."""
+    """The best command in `rooms`; elsewhere the listed command at `point`, a number from 0 up to 1."""
     commands = commands_in(text)
     if room_of(commands) in rooms:
         return best_command(commands)
@@ -106,7 +106,7 @@ def half_command(rooms: frozenset[str], text: str, point: float) -> str:
 
 # --- the dataset
 
-# "Halves by distance to the kitchen", the paper says; these are the generator's of the original code.
+# The paper says "halves by distance to the kitchen"; these are the halves of the original generator.
 HALVES = {
     "far_rooms": frozenset({"office", "bathroom", "garden", "backyard"}),
     "near_rooms": frozenset({"kitchen", "dining room", "living room", "bedroom"}),
@@ -116,7 +116,7 @@ SHARES = {"far_rooms": 0.75, "near_rooms": 0.25}
 
 def behavior(name: str) -> Callable[[Simulator, int], Episode]:
     def play(simulator: Simulator, seed: int) -> Episode:
-        # A stream of its own: the simulator draws the start from the seed's.
+        # A random stream of its own; the simulator draws the start from the seed's stream.
         points = iter(np.random.default_rng([seed, 0xAC]).random(MAX_COMMANDS).tolist())
         return play_episode(
             "text_nav", simulator, seed, name, lambda text: half_command(HALVES[name], text, next(points))

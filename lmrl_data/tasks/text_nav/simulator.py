@@ -1,7 +1,7 @@
 """Text-Nav: walk through a house of eight rooms, find the stale food and shut it in the fridge of the kitchen.
 
-Each text tells what happened and lists what can be done. Fully observed, it also names rooms one enters and ends with
-what one carries. Success pays 1, everything else nothing; 15 commands are all there is. Paper section 4.
+Each text tells what happened and lists the possible commands. Fully observed, it also names the rooms and ends with
+the inventory. Success pays 1, everything else nothing; an episode has at most 15 commands. Paper section 4.
 """
 
 import string
@@ -16,7 +16,7 @@ from lmrl_data.simulator import Simulator, Step, check_options
 from lmrl_data.tasks.text_nav.house import ROOMS, House
 
 OBJECTIVE = "Your objective is to put the stale food on the table in the living room into the fridge in the kitchen."
-# The simulator of the original code has no cap; its data generator and its human players stop here.
+# The original simulator has no limit; its data generator and its human players stop here.
 MAX_COMMANDS = 15
 
 MAP = """\
@@ -39,7 +39,7 @@ class TextNavSimulator(Simulator):
         options (`Mapping`, *optional*): reset options for every episode.
 
     Reset options: `start`, the name of a room; uniform over the eight by default. `info["valid"]` says whether the
-    game did what it was told: commands that it does not understand or refuses (`That's already open.`) are invalid.
+    game obeyed: commands that it does not understand or refuses (`That's already open.`) are invalid.
     """
 
     observation_space = spaces.Text(max_length=2_000, min_length=1, charset=string.printable)
@@ -64,7 +64,7 @@ class TextNavSimulator(Simulator):
             raise unknown("start of text_nav", start, START_ROOMS)
         self.house = House(start, self.fully)
         self.commands_given = 0
-        # The original code tells what one carries after commands only.
+        # The original code shows the inventory after commands only.
         return f"{OBJECTIVE}\n\n{self.house.look()}\n\n{self.house.view.listing}", {"start": start}
 
     def _step(self, action: str) -> Step:

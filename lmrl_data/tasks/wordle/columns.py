@@ -27,7 +27,7 @@ def table(simulator: WordleSimulator, seeds: Sequence[int]) -> "pa.Table":
     solved = np.full(len(numbers), False)
     tries = np.full(len(numbers), MAX_TRIES)
     for attempt in range(MAX_TRIES):
-        # Games that are over are played on, and cut below.
+        # Finished games play on here and are cut below.
         guesses[:, attempt] = pick(numbers, attempt, len(game.words))
         smart = np.flatnonzero(is_smart(numbers, attempt) & ~solved) if attempt else np.array([], dtype=np.int64)
         possible = np.ones((len(smart), len(game.words)), dtype=bool)

@@ -1,7 +1,7 @@
 """Random numbers that are a function of (seed, index): the same for one seed, and for a million of them in an array.
 
-A generator has to be made for every seed before it can be asked, which takes longer than a whole game of Wordle; these
-numbers are SplitMix64's, whose n-th number needs no others before it.
+Making a generator for every seed takes longer than a whole game of Wordle. These numbers are SplitMix64's, whose n-th
+number is computed without the others.
 """
 
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ def draw(seed: Number, index: int) -> Number:
         seed (`int` or `np.ndarray` of `uint64`): one seed, or many.
         index (`int`): which of the seed's numbers.
     """
-    # Seeds that follow each other are mixed before they are used: their sequences have nothing in common.
+    # Consecutive seeds are mixed first, so that their sequences have nothing in common.
     return _mix(_mix(seed & _MASK) + ((index + 1) * _STEP & _MASK) & _MASK) >> 32
 
 

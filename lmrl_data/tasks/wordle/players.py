@@ -15,13 +15,13 @@ from lmrl_data.tasks.wordle.simulator import WordleSimulator, load_game
 
 
 class WordlePolicy(Policy):
-    """A policy that knows the list, and guesses from what the visible texts tell of the target.
+    """A policy that knows the word list and guesses from the visible answers.
 
     Args:
         config (`str`): whose words are guessed.
         seed (`int`): of the policy's noise.
-        vocab (`str`, *optional*), rules (`str`, *optional*): what the simulator plays with, if not the config's words
-            and the paper's feedback.
+        vocab (`str`, *optional*), rules (`str`, *optional*): the simulator's options, if it does not play with the
+            config's words and the paper's feedback.
     """
 
     def __init__(self, config: str, seed: int, vocab: str | None = None, rules: str = "paper") -> None:
@@ -35,7 +35,7 @@ class WordlePolicy(Policy):
         raise NotImplementedError
 
     def _possible(self, conversation: Conversation) -> np.ndarray:
-        """The places in the list of the words that agree with the visible texts; of all words, if none does."""
+        """Indices of the words that agree with the visible answers; of all words, if none does."""
         pairs = itertools.pairwise(conversation.visible)
         known = ((said.content, seen.content) for said, seen in pairs if said.role == "assistant")
         possible = self.game.consistent(known).nonzero()[0]
@@ -64,7 +64,7 @@ class ConsistentPolicy(WordlePolicy):
 
 
 class MixturePolicy(WordlePolicy):
-    """At each try, as `consistent` with probability `P_SMART` and as `random` otherwise: who plays the dataset."""
+    """At each try, as `consistent` with probability `P_SMART` and as `random` otherwise, like the dataset."""
 
     name = "scripted:mixture"
 
@@ -75,7 +75,7 @@ class MixturePolicy(WordlePolicy):
 
 
 class GreedyPolicy(WordlePolicy):
-    """The word that tells most about the target among those that may be it (the original's optimal policy)."""
+    """The most informative of the words that may be the target (the original's optimal policy)."""
 
     name = "scripted:greedy"
 
@@ -84,7 +84,7 @@ class GreedyPolicy(WordlePolicy):
 
 
 class WrongPolicy(WordlePolicy):
-    """A word that cannot be the target, uniformly; as long as all can be, any."""
+    """A word that cannot be the target, uniformly; any word while all are possible."""
 
     name = "scripted:wrong"
 

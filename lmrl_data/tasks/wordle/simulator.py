@@ -24,8 +24,7 @@ SOLVED = "g g g g g"
 MAX_TRIES = 6
 ALPHABET = string.ascii_lowercase
 
-# Which of a seed's numbers decide what; those of a try follow each other.
-TARGET = 0
+TARGET = 0  # index of the random number that draws the target
 
 
 def load_game(config: str, vocab: object = None, rules: object = "paper") -> WordGame:
@@ -45,7 +44,7 @@ class WordleSimulator(Simulator):
 
     Args:
         config (`Config`): `"words_200"`, `"words_400"`, `"words_800"` or `"full"`.
-        render_mode (`str`, *optional*): `"ansi"`, the board in colours.
+        render_mode (`str`, *optional*): `"ansi"`, the board in colors.
         options (`Mapping`, *optional*): reset options that hold for every reset.
 
     Reset options: `target` (a word of the list; by default the seed's), `rules` (`paper`, or `official`, which marks
@@ -68,8 +67,8 @@ class WordleSimulator(Simulator):
         check_options("wordle", options, ("target", "rules", "vocab", "invalid_reward"))
         self.game = load_game(self.config, options.get("vocab"), options.get("rules", "paper"))
         self.invalid_reward = _reward(options.get("invalid_reward", -1.0))
-        # The original draws a word that agrees with all answers so far at every guess, and has no target in the end.
-        # One target from the start has the same distribution, and lets an episode be played again.
+        # The original draws, at every guess, a word that agrees with all answers so far. One target from the start has
+        # the same distribution, and the episode can be replayed.
         seed = int(self.np_random.integers(2**63)) if self._seed is None else self._seed
         given = options.get("target")
         number = below(draw(seed, TARGET), len(self.game.words)) if given is None else self.game.number(str(given))
@@ -93,7 +92,7 @@ class WordleSimulator(Simulator):
                 return text, 0.0, True, False, {"valid": True, "success": True}
         if len(self.guesses) < MAX_TRIES:
             return text, reward, False, False, info
-        # Six tries are the game: what ends here is lost, not cut short.
+        # Six tries are the rules, so an episode that ends here is lost and not cut short.
         return text, reward, True, False, {**info, "success": False}
 
     def render(self) -> str:
@@ -110,11 +109,11 @@ class WordleSimulator(Simulator):
         return "\n".join([*rows, "", f"The word was {self.target}." if lost else known])
 
 
-_COLOURS = {"g": "\x1b[30;42m", "y": "\x1b[30;43m", "b": "\x1b[97;100m"}
+_COLORS = {"g": "\x1b[30;42m", "y": "\x1b[30;43m", "b": "\x1b[97;100m"}
 
 
 def _tile(letter: str, mark: str | None) -> str:
-    return f"{_COLOURS[mark]}{letter}\x1b[0m" if mark else letter
+    return f"{_COLORS[mark]}{letter}\x1b[0m" if mark else letter
 
 
 def _reward(value: Any) -> float:
