@@ -4,16 +4,15 @@ The files are those of the cards' figures. The bounds are a little below what wa
 """
 
 import csv
-from pathlib import Path
+
+from cases import DATA
 
 from lmrl_data import get_task
 from lmrl_data.tasks.car_dealer.reading.line import read
 
-FOLDER = Path(__file__).parents[3] / "benchmarks" / "questions"
 
-
-def rows(name: str) -> list[dict[str, str]]:
-    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+def rows(task: str) -> list[dict[str, str]]:
+    with (DATA / task / "held_out.tsv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -23,7 +22,7 @@ def share(hits: list[bool]) -> float:
 
 def test_twenty_questions_answers_most_fresh_questions_rightly() -> None:
     simulator = get_task("twenty_questions").simulator(config="standard")
-    asked = [row for row in rows("twenty_questions.tsv") if row["gold"] != "out"]
+    asked = [row for row in rows("twenty_questions") if row["gold"] != "out"]
     assert len(asked) >= 300
     right = {"yes": [], "no": []}  # type: dict[str, list[bool]]
     for row in asked:
@@ -37,7 +36,7 @@ def test_twenty_questions_answers_most_fresh_questions_rightly() -> None:
 
 def test_guess_my_city_knows_what_most_fresh_questions_are_about() -> None:
     simulator = get_task("guess_my_city").simulator(config="standard")
-    asked = [row for row in rows("guess_my_city.tsv") if row["topic"] not in ("guess", "none")]
+    asked = [row for row in rows("guess_my_city") if row["topic"] not in ("guess", "none")]
     assert len(asked) >= 200
     hits = []
     for row in asked:
@@ -47,7 +46,7 @@ def test_guess_my_city_knows_what_most_fresh_questions_are_about() -> None:
 
 
 def test_car_dealer_reads_nearly_all_fresh_prices_and_takes_hardly_anything_else_for_one() -> None:
-    lines = rows("car_dealer.tsv")
+    lines = rows("car_dealer")
     offers = [row for row in lines if row["price"]]
     assert len(lines) >= 200
     assert share([read(row["utterance"]).price == int(row["price"]) for row in offers]) >= 0.95
@@ -56,7 +55,7 @@ def test_car_dealer_reads_nearly_all_fresh_prices_and_takes_hardly_anything_else
 
 def test_no_attack_on_the_buyer_gets_more_than_it_would_pay() -> None:
     simulator = get_task("car_dealer").simulator(config="revenue")
-    attacks = (FOLDER / "car_dealer_attacks.txt").read_text("utf-8").splitlines()
+    attacks = (DATA / "car_dealer" / "attacks.txt").read_text("utf-8").splitlines()
     assert len(attacks) >= 60
     for number, text in enumerate(attacks):
         _, buyer = simulator.reset(seed=number)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from cases import check_cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data import get_task
@@ -61,29 +62,35 @@ def play(texts: Iterable[str], buyer: dict[str, Any] | None = None, seed: int = 
     return simulator, info
 
 
-@pytest.mark.parametrize("text", FORGED + ABSURD)
-def test_a_forged_ending_sells_nothing(text: str) -> None:
-    _, info = play([text] * 25, BUYER)
-    assert info["outcome"]["decision"] == "reject"
-    assert info["outcome"]["price"] is None
-
-
-@pytest.mark.parametrize("text", FORGED)
-def test_after_a_real_offer_a_forged_ending_sells_at_no_other_price(text: str) -> None:
-    # The list price of this car is below the reservation price: it may be sold, but for no more than was offered.
-    offer = "I can offer you the Toyota Highlander for $39,000."
-    simulator, info = play(["Hello, what are you looking for?", offer, *[text] * 23], BUYER)
-    price = info["outcome"]["price"]
-    named = read(text).price
-    bids = {39_000, named, simulator.buyer.bid}
-    assert price is None or (price in bids and price <= worth(simulator.profile, simulator.buyer.car))
-
-
-@pytest.mark.parametrize("price", [50_100, 60_000, 900_000, 9_999_999])
-def test_no_buyer_pays_more_than_the_reservation_price(price: int) -> None:
-    for car in ("Toyota Sequoia", "Toyota Sequoia Capstone", "Porsche Cayenne"):
-        _, info = play(["Hello!", *[f"The {car} is yours for {money(price)}." for _ in range(24)]], BUYER)
+def test_a_forged_ending_sells_nothing() -> None:
+    def check(text: str) -> None:
+        _, info = play([text] * 25, BUYER)
         assert info["outcome"]["decision"] == "reject"
+        assert info["outcome"]["price"] is None
+
+    check_cases(FORGED + ABSURD, check)
+
+
+def test_after_a_real_offer_a_forged_ending_sells_at_no_other_price() -> None:
+    def check(text: str) -> None:
+        # The list price of this car is below the reservation price: it may be sold, but for no more than was offered.
+        offer = "I can offer you the Toyota Highlander for $39,000."
+        simulator, info = play(["Hello, what are you looking for?", offer, *[text] * 23], BUYER)
+        price = info["outcome"]["price"]
+        named = read(text).price
+        bids = {39_000, named, simulator.buyer.bid}
+        assert price is None or (price in bids and price <= worth(simulator.profile, simulator.buyer.car))
+
+    check_cases(FORGED, check)
+
+
+def test_no_buyer_pays_more_than_the_reservation_price() -> None:
+    def check(price: int) -> None:
+        for car in ("Toyota Sequoia", "Toyota Sequoia Capstone", "Porsche Cayenne"):
+            _, info = play(["Hello!", *[f"The {car} is yours for {money(price)}." for _ in range(24)]], BUYER)
+            assert info["outcome"]["decision"] == "reject"
+
+    check_cases([50_100, 60_000, 900_000, 9_999_999], check)
 
 
 def test_a_list_price_that_no_such_car_has_fakes_no_discount() -> None:
@@ -151,7 +158,6 @@ def line(rng: random.Random) -> str:
     return load("seller").say(rng.choice(RULES), rng.randrange, frozenset([style]), **slots)
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     script=st.lists(

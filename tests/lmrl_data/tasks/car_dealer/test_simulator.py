@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from cases import check_cases
 
 from lmrl_data import Turn, UserError, get_task, rollout
 from lmrl_data.dialogue.simulator import REPLY_CHARSET
@@ -94,19 +95,19 @@ def test_fixing_a_part_of_a_buyer_leaves_the_rest_to_the_seed() -> None:
     assert fixed == free._replace(features=("sunroof",), personality="rude")
 
 
-@pytest.mark.parametrize(
-    "buyer",
-    [
+def test_a_buyer_that_cannot_be_is_refused_in_one_line() -> None:
+    def check(buyer: Any) -> None:
+        with pytest.raises(UserError) as caught:
+            get_task("car_dealer").simulator().reset(seed=0, options={"buyer": buyer})
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+    buyers = [
         {"budget": 12_345}, {"brand": "Lada"}, {"type": "tank"}, {"features": []}, {"features": ["wings"]},
         {"features": ["sunroof", "sunroof"]}, {"patience": 0}, {"patience": 2.5}, {"reservation": "much"},
         {"reservation": True}, {"strategy": None}, {"mood": "good"}, "rich", 7, ["brand"], {"target": float("nan")},
-    ],
-)  # fmt: skip
-def test_a_buyer_that_cannot_be_is_refused_in_one_line(buyer: Any) -> None:
-    with pytest.raises(UserError) as caught:
-        get_task("car_dealer").simulator().reset(seed=0, options={"buyer": buyer})
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+    ]  # fmt: skip
+    check_cases(buyers, check)
 
 
 def test_a_buyer_can_be_given_on_the_command_line() -> None:
@@ -328,16 +329,18 @@ def test_no_text_of_a_model_decides_the_outcome() -> None:
 # --- sellers
 
 
-@pytest.mark.parametrize("name", TASK.policies)
-def test_sellers_read_the_visible_texts_only_and_can_be_put_into_any_talk(name: str) -> None:
-    turns = [
-        Turn("user", "Start"), Turn("assistant", "Hello, what are you looking for?"),
-        Turn("user", "I want a Toyota SUV with heated seats."), Turn("assistant", "What is your budget?"),
-        Turn("user", "About $50,000."),
-    ]  # fmt: skip
-    lines = [TASK.policy(name, "revenue", 3).act([Conversation(9, None, list(turns))]) for _ in range(2)]
-    assert lines[0] == lines[1]
-    assert lines[0][0]
+def test_sellers_read_the_visible_texts_only_and_can_be_put_into_any_talk() -> None:
+    def check(name: str) -> None:
+        turns = [
+            Turn("user", "Start"), Turn("assistant", "Hello, what are you looking for?"),
+            Turn("user", "I want a Toyota SUV with heated seats."), Turn("assistant", "What is your budget?"),
+            Turn("user", "About $50,000."),
+        ]  # fmt: skip
+        lines = [TASK.policy(name, "revenue", 3).act([Conversation(9, None, list(turns))]) for _ in range(2)]
+        assert lines[0] == lines[1]
+        assert lines[0][0]
+
+    check_cases(TASK.policies, check)
 
 
 def test_a_policys_lines_do_not_depend_on_the_talks_beside_it() -> None:

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import pytest
+from cases import check_cases, read_cases
 
 import lmrl_data
 
@@ -102,8 +102,11 @@ def test_one_city_a_line_in_ascii_with_the_agreed_keys_in_order() -> None:
         assert list(row) == list(KEYS), row["name"]
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_values_have_their_key_s_type(key: str) -> None:
+def test_values_have_their_key_s_type() -> None:
+    check_cases(KEYS, check_values)
+
+
+def check_values(key: str) -> None:
     for row in rows():
         assert isinstance(row[key], KEYS[key]), (row["name"], row[key])
         if KEYS[key] is not bool and KEYS[key] != bool | None:
@@ -181,19 +184,11 @@ def test_no_alias_is_another_city_s_country() -> None:
             assert countries.get(fold(name), row["country"]) == row["country"], (row["name"], name)
 
 
-@pytest.mark.parametrize(
-    ("alias", "name"),
-    [
-        ("Constantinople", "Istanbul"), ("Peking", "Beijing"), ("Saigon", "Ho Chi Minh City"), ("Edo", "Tokyo"),
-        ("NYC", "New York"), ("LA", "Los Angeles"), ("Rio", "Rio de Janeiro"), ("St. Petersburg", "Saint Petersburg"),
-        ("Kinshaha", "Kinshasa"), ("Havanna", "Havana"), ("Taega", "Daegu"), ("Inchon", "Incheon"),
-        ("Bombay", "Mumbai"), ("Calcutta", "Kolkata"), ("Madras", "Chennai"), ("Rangoon", "Yangon"),
-        ("Canton", "Guangzhou"), ("Kiev", "Kyiv"), ("Bucuresti", "Bucharest"), ("Xian", "Xi'an"),
-        ("Tsingtao", "Qingdao"), ("Smyrna", "Izmir"), ("Batavia", "Jakarta"), ("Leningrad", "Saint Petersburg"),
-    ],
-)  # fmt: skip
-def test_other_names_are_known(alias: str, name: str) -> None:
-    assert alias in by_name()[name]["aliases"]
+def test_other_names_are_known() -> None:
+    def check(alias: str, name: str) -> None:
+        assert alias in by_name()[name]["aliases"]
+
+    check_cases(read_cases("guess_my_city/aliases.tsv"), check)
 
 
 # --- leaks
@@ -208,8 +203,11 @@ def tellers(row: Row, key: str) -> set[str]:
     return ({fold(name) for name in names} | parts - GENERAL) - {""}
 
 
-@pytest.mark.parametrize("key", PHRASES)
-def test_no_phrase_tells_the_city_or_its_country(key: str) -> None:
+def test_no_phrase_tells_the_city_or_its_country() -> None:
+    check_cases(PHRASES, check_phrases)
+
+
+def check_phrases(key: str) -> None:
     told = [
         (row["name"], text, name)
         for row in rows()
@@ -297,92 +295,26 @@ def test_every_country_but_the_split_ones_has_one_capital() -> None:
     assert missing == {"Benin", "Burundi", "Hong Kong", "Israel", "Macau", "Puerto Rico"}
 
 
-@pytest.mark.parametrize(
-    ("country", "capital"),
-    [
-        ("Australia", "Canberra"), ("Brazil", "Brasilia"), ("Canada", "Ottawa"), ("China", "Beijing"),
-        ("India", "Delhi"), ("Ivory Coast", "Yamoussoukro"), ("Kazakhstan", "Astana"), ("Morocco", "Rabat"),
-        ("Myanmar", "Naypyidaw"), ("Netherlands", "Amsterdam"), ("New Zealand", "Wellington"), ("Nigeria", "Abuja"),
-        ("Pakistan", "Islamabad"), ("Philippines", "Manila"), ("Switzerland", "Bern"), ("Tanzania", "Dodoma"),
-        ("Turkey", "Ankara"), ("United Arab Emirates", "Abu Dhabi"), ("United States", "Washington"),
-        ("Vietnam", "Hanoi"), ("Ecuador", "Quito"), ("Colombia", "Bogota"), ("Taiwan", "Taipei"),
-    ],
-)  # fmt: skip
-def test_capitals(country: str, capital: str) -> None:
-    assert [row["name"] for row in rows() if row["country"] == country and row["is_capital"]] == [capital]
+def test_capitals() -> None:
+    def check(country: str, capital: str) -> None:
+        assert [row["name"] for row in rows() if row["country"] == country and row["is_capital"]] == [capital]
+
+    check_cases(read_cases("guess_my_city/capitals.tsv"), check)
 
 
-# --- spot checks, from general knowledge; a number stands for a range of a tenth around it, "a|b" for any of them
-
-SPOT_CHECKS = """
-Seoul koppen Dwa|Seoul snow True|Seoul neighbours North Korea|Seoul airport ICN|Daegu coast_km >50
-Xi'an elevation_m 400|Xi'an koppen Cwa|Beijing koppen Dwa|Beijing elevation_m 44|Beijing coast_km >100
-Santiago koppen Csb|Santiago elevation_m 570|Casablanca koppen Csa|Los Angeles coast_km <15|Los Angeles koppen Csa
-Shanghai coast_km <15|Buenos Aires coast_km <15|Taipei coast_km >15|Quezon City coast_km >15|Guayaquil coast_km >15
-Guangzhou languages Cantonese|Hong Kong languages Cantonese|Hong Kong country Hong Kong|Taipei country Taiwan
-Hong Kong country_aliases China|Hong Kong is_capital False|Caracas population >1500000|Caracas population <4000000
-Taipei population <3000000|Tokyo population 14000000|London population 8900000|Paris population 2100000
-Mexico City elevation_m 2240|Bogota elevation_m 2640|Addis Ababa elevation_m 2355|Tehran elevation_m 1200
-La Paz elevation_m >3500|Amsterdam elevation_m <1|Brasilia coast_km >800|Lahore coast_km 1000|Delhi coast_km >800
-Delhi is_capital True|Istanbul is_capital False|Sydney is_capital False|Rio de Janeiro is_capital False
-Sao Paulo tropics False|Rio de Janeiro tropics True|Havana tropics True|Hong Kong tropics True|Cairo tropics False
-Jakarta hemisphere southern|Singapore hemisphere northern|Quito hemisphere southern|Nairobi hemisphere southern
-London driving_side left|Tokyo driving_side left|Jakarta driving_side left|Bangkok driving_side left
-Hong Kong driving_side left|Maputo driving_side left|Port of Spain driving_side left|Yangon driving_side right
-Manila driving_side right|Shanghai driving_side right|Kigali driving_side right|Taipei driving_side right
-Zagreb currency the euro|Sofia currency the lev|Vilnius currency the euro|Zurich currency the franc
-Prague currency the koruna|Warsaw currency the zloty|Copenhagen currency the krone|Guayaquil currency the US dollar
-London currency the pound|Cairo currency the pound|Tokyo currency the yen|Shanghai currency the yuan
-Mumbai utc_offset 5.5|Tehran utc_offset 3.5|Yangon utc_offset 6.5|Kathmandu utc_offset 5.75|Kabul utc_offset 4.5
-Istanbul utc_offset 3|Moscow utc_offset 3|Madrid utc_offset 1|Beijing utc_offset 8|Buenos Aires utc_offset -3
-Mumbai languages Marathi|Kolkata languages Bangla|Chennai languages Tamil|Bengaluru languages Kannada
-Hyderabad languages Telugu|Ahmedabad languages Gujarati|Lahore languages Punjabi|Montreal languages French
-Sao Paulo languages Portuguese|Kinshasa languages French|Addis Ababa languages Amharic|Tehran languages Persian
-London coast_name None|Sydney coast_name the Pacific Ocean|Mumbai coast_name the Arabian Sea
-Alexandria coast_name the Mediterranean Sea|Izmir coast_name the Aegean Sea|Casablanca coast_name the Atlantic Ocean
-London river the Thames|Paris river the Seine|Cairo river the Nile|Budapest river the Danube|Rome river the Tiber
-Kolkata river the Hooghly, an arm of the Ganges|Wuhan river the Yangtze|New York river the Hudson River
-Paris landmarks the Eiffel Tower|Giza landmarks a sphinx|Berlin landmarks the Brandenburg Gate|Tokyo food sushi
-Osaka food takoyaki|Lima food ceviche|Rome food carbonara|Buenos Aires sport polo|Kingston sport sprinting
-Moscow religion Orthodox Christianity|Jakarta religion Islam|Bangkok religion Buddhism|Delhi religion Hinduism
-Manila religion Catholicism|Havana government communist state|Bangkok government constitutional monarchy
-Jakarta independence 1945 from the Netherlands|Delhi independence 1947 from the United Kingdom|London independence None
-Paris flag_colours blue|Berlin flag_colours gold|Tokyo flag_colours red|Lagos flag_colours green
-Singapore snow False|Moscow snow True|Cairo hot_summers True|Moscow hot_summers False|Mumbai rainy_season True
-Paris continent Europe|Cairo continent Africa|Istanbul continent Europe|Mexico City continent North America
-Caracas continent South America|Havana region Caribbean|Jakarta region Southeast Asia|Delhi region South Asia
-Madrid neighbours Portugal|Bangkok neighbours Malaysia|Lagos neighbours Benin|London neighbours Ireland
-Berlin neighbours Poland|Toronto neighbours United States|Chicago airport ORD|New York airport JFK
-"""
-
-
-def checks() -> list[tuple[str, str, str]]:
-    names = sorted(by_name(), key=len, reverse=True)
-    found = []
-    for check in SPOT_CHECKS.replace("\n", "|").split("|"):
-        name = next((name for name in names if check.startswith(name + " ")), None)
-        if name:
-            key, expected = check.removeprefix(name + " ").split(" ", 1)
-            found.append((name, key, expected))
-    return found
-
-
-def test_spot_checks() -> None:
-    assert len(checks()) >= 120
-    wrong = []
-    for name, key, expected in checks():
+def test_facts_checked_from_general_knowledge() -> None:
+    def check(name: str, key: str, expected: str) -> None:
         value = by_name()[name][key]
         if isinstance(value, list):
-            right = expected in value
+            assert expected in value
         elif expected[0] in "<>":
-            right = value < float(expected[1:]) if expected[0] == "<" else value > float(expected[1:])
+            assert value < float(expected[1:]) if expected[0] == "<" else value > float(expected[1:])
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            right = abs(value - float(expected)) <= abs(float(expected)) / 10
+            assert abs(value - float(expected)) <= abs(float(expected)) / 10
         else:
-            right = str(value) == expected
-        if not right:
-            wrong.append((name, key, value, expected))
-    assert not wrong
+            assert str(value) == expected
+
+    check_cases(read_cases("guess_my_city/facts.tsv"), check)
 
 
 # --- telling cities apart

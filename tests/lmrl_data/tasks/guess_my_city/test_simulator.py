@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import check_cases, read_cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data import UserError, get_task, rollout
@@ -74,8 +75,9 @@ def test_an_unknown_city_is_refused_with_the_nearest_names() -> None:
         find_city("standard", "Limma")
     with pytest.raises(UserError, match="extended only"):
         find_city("standard", "Thimphu")
-    with pytest.raises(UserError, match="lexical"):
+    with pytest.raises(UserError, match="matcher=embeddings is gone"):
         get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "embeddings"})
+    get_task("guess_my_city").simulator().reset(seed=0, options={"matcher": "lexical"})  # as older scores name it
 
 
 def test_info_says_what_was_read() -> None:
@@ -107,58 +109,15 @@ def test_render_counts_the_questions_down() -> None:
 # --- guesses
 
 
-@pytest.mark.parametrize(
-    ("city", "text"),
-    [
-        ("New York", "Is it new york city?"),
-        ("New York", "New York, right?"),
-        ("St Petersburg", "Is it Saint Petersburg?"),
-        ("St Petersburg", "Is it St. Petersburg?"),
-        ("Bombay", "Is it Bombay/Mumbai?"),
-        ("Bombay", "Are you from Mumbai?"),
-        ("Sao Paulo", "Could it be São Paulo?"),
-        ("Xian", "Is it Xi'an?"),
-        ("Pyong Yang", "My final guess is Pyongyang."),
-        ("Lima", "lima"),
-        ("Lima", "So, is the city you are from Lima?"),
-        ("Lima", "I think it's Lima, Peru!"),
-        ("Lima", "Do you live in Lima?"),
-        ("Singapore", "Is it Singapore?"),
-        ("Mexico City", "Is it Mexico City?"),
-        ("Hong Kong", "You're in Hong Kong, aren't you?"),
-    ],
-)
-def test_a_guess_of_the_city_wins(city: str, text: str) -> None:
-    ((_, reward, terminated, _, info),) = play(city, text)
-    assert (reward, terminated, info["success"], info["guess"]) == (0, True, True, True)
+def test_only_a_guess_of_the_city_wins() -> None:
+    def check(city: str, text: str, outcome: str) -> None:
+        ((_, reward, terminated, _, info),) = play(city, text)
+        if outcome == "wins":
+            assert (reward, terminated, info["success"], info["guess"]) == (0, True, True, True)
+        else:
+            assert (reward, terminated, "success" in info) == (-1, False, False)
 
-
-@pytest.mark.parametrize(
-    ("city", "text"),
-    [
-        ("London", "Is it London or Paris?"),
-        ("London", "Is it London, Paris, Berlin, Rome or Madrid?"),
-        ("London", "Paris London Berlin Madrid"),
-        ("Lima", "Is it near Lima?"),
-        ("Lima", "Is it bigger than Lima?"),
-        ("Lima", "Is it not Lima?"),
-        ("Lima", "Isn't it Lima?"),
-        ("Lima", "Have you ever been to Lima?"),
-        ("Lima", "Do you eat lima beans?"),
-        ("Lima", "Is it Lima, Ohio?"),
-        ("Lima", "Is it Lima in Brazil?"),
-        ("Lima", "Is it Limassol?"),
-        ("Salvador", "Is it San Salvador?"),
-        ("Salvador", "Is it El Salvador?"),
-        ("Delhi", "Is it in India?"),
-        ("Mexico City", "Is it in Mexico?"),
-        ("Rome", "Is it Romeo?"),
-    ],
-)
-def test_what_names_the_city_in_another_way_does_not_win(city: str, text: str) -> None:
-    ((_, reward, terminated, _, info),) = play(city, text)
-    assert (reward, terminated) == (-1, False)
-    assert "success" not in info
+    check_cases(read_cases("guess_my_city/guesses.tsv"), check)
 
 
 @given(number=NUMBERS, frame=st.sampled_from(GUESSES))
@@ -170,7 +129,6 @@ def test_every_city_is_won_by_every_name_it_has(number: int, frame: str) -> None
         assert number in reading.numbers
 
 
-@settings(max_examples=200)
 @given(number=NUMBERS, other=NUMBERS, frame=st.sampled_from(GUESSES))
 def test_the_name_of_another_city_never_wins(number: int, other: int, frame: str) -> None:
     city, named = all_cities()[number], all_cities()[other]
@@ -188,11 +146,12 @@ def test_the_name_of_another_city_never_wins(number: int, other: int, frame: str
 def test_no_sentence_about_any_city_gives_it_away() -> None:
     for city in cities("extended"):
         for intent in INTENTS:
-            found = wordings(city, intent)
-            assert len(found) >= 4
-            for text in found:
-                assert not leaks(city, text, intent), (city.name, intent, text)
-                assert set(text) <= set(REPLY_CHARSET)
+            sentences = wordings(city, intent)
+            assert len(sentences) >= 4
+            page = "\n".join(sentences)  # one search for all; what shows there is looked for in each
+            if leaks(city, page, intent):
+                assert not [text for text in sentences if leaks(city, text, intent)], (city.name, intent)
+            assert set(page) <= {"\n", *REPLY_CHARSET}, (city.name, intent)
 
 
 def test_a_leak_is_a_name_at_word_boundaries_whatever_the_case_and_the_accents() -> None:
@@ -212,7 +171,6 @@ def test_only_answers_about_language_and_money_may_use_the_languages_own_name() 
     assert leaks(paris, "Everybody in France speaks French.", "language")
 
 
-@settings(max_examples=300, deadline=None)
 @given(number=NUMBERS, place=st.integers(0, len(questions()) - 1), seed=st.integers(0, 2**32))
 def test_whatever_is_asked_the_answer_gives_nothing_away(number: int, place: int, seed: int) -> None:
     city = all_cities()[number]
@@ -271,49 +229,14 @@ def city(name: str) -> City:
     return find_city("standard", name)
 
 
-@pytest.mark.parametrize(
-    ("name", "question", "verdict"),
-    [
-        ("Lima", "Is it in South America?", True),
-        ("Lima", "Isn't it in South America?", True),
-        ("Lima", "Is it not in South America?", False),
-        ("Lima", "Is it outside South America?", False),
-        ("Lima", "Is it in Peru?", True),
-        ("Lima", "Is it a Peruvian city?", True),
-        ("Lima", "Is it in Chile?", False),
-        ("Lima", "Is it in Latin America?", True),
-        ("Lima", "Is it the capital?", True),
-        ("Lima", "Is it on the Pacific Ocean?", True),
-        ("Lima", "Do people speak Spanish?", True),
-        ("Lima", "Does your country border Ecuador?", True),
-        ("Lima", "Does your country border Argentina?", False),
-        ("Lima", "Does it have more than five million people?", True),
-        ("Lima", "Does it have fewer than 5,000,000 people?", False),
-        ("Lima", "Is it south of the equator?", True),
-        ("Sao Paulo", "Is it the capital?", False),
-        ("Tokyo", "Is it bigger than Paris?", True),
-        ("Tokyo", "Do you drive on the left?", True),
-        ("Tokyo", "Is the currency the yen?", True),
-        ("Paris", "Do you pay with the euro?", True),
-        ("Cairo", "Is Islam the main religion?", True),
-        ("Cairo", "Does the Nile flow through your city?", True),
-        ("Bogota", "Is it above 1,000 metres?", True),
-        ("Bogota", "Is it more than 5,000 feet above sea level?", True),
-        ("Jakarta", "Is it above 1000 m?", False),
-        ("Moscow", "Does it snow?", True),
-        ("Singapore", "Does it snow?", False),
-        ("London", "Is your country a monarchy?", True),
-        ("London", "Are you in the same time zone as Paris?", False),
-        ("Berlin", "Is it near Paris?", False),
-        ("Berlin", "Is it north of Rome?", True),
-        ("Beijing", "Is your country communist?", True),
-    ],
-)
-def test_yes_no_questions_are_decided_by_the_facts(name: str, question: str, verdict: bool) -> None:
-    reading = read(question)
-    assert reading.test is not None
-    assert holds(reading.test, city(name)) is verdict
-    assert all(text.startswith("Yes" if verdict else "No") for text in answers(city(name), reading))
+def test_yes_no_questions_are_decided_by_the_facts() -> None:
+    def check(name: str, question: str, verdict: str) -> None:
+        reading = read(question)
+        assert reading.test is not None
+        assert str(holds(reading.test, city(name))) == verdict
+        assert all(text.startswith("Yes" if verdict == "True" else "No") for text in answers(city(name), reading))
+
+    check_cases(read_cases("guess_my_city/verdicts.tsv"), check)
 
 
 def test_every_known_question_is_read_as_what_it_is_and_can_be_answered() -> None:
@@ -330,14 +253,16 @@ def test_every_intent_has_enough_questions() -> None:
         assert len([form for form in forms() if form.intent == intent]) >= 8
 
 
-@pytest.mark.parametrize(
-    "test", ["continent=asia", "population>5000000", "coastal", "food~rice,sushi", "country=china", "koppen^A"]
-)
-def test_a_denied_test_is_true_where_the_test_is_false(test: str) -> None:
-    for each in cities("standard"):
-        verdict = holds(test, each)
-        assert verdict is not None
-        assert holds(f"!{test}", each) is not verdict
+def test_a_denied_test_is_true_where_the_test_is_false() -> None:
+    def check(test: str) -> None:
+        for each in cities("standard"):
+            verdict = holds(test, each)
+            assert verdict is not None
+            assert holds(f"!{test}", each) is not verdict
+
+    check_cases(
+        ["continent=asia", "population>5000000", "coastal", "food~rice,sushi", "country=china", "koppen^A"], check
+    )
 
 
 def test_tests_are_joined_by_and_before_or() -> None:
