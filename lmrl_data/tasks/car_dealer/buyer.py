@@ -1,7 +1,7 @@
-"""The buyer in a talk: what the talk has done to it, and what it does next; all of it rules, none of it text.
+"""The buyer in a talk: its state, and the rules that choose its next move.
 
-What it would pay now rises from a target towards what the car is worth to it, by a curve of its own; every buyer has
-its way of being brought there.
+During a talk, the price a buyer accepts rises from its target to its reservation value. The curve, and what moves it
+along, depend on the buyer. The rules choose moves only; the simulator puts them into words.
 """
 
 import random
@@ -15,16 +15,16 @@ TOLERANCE = {
     "abusive": 5.0, "angry": 5.0, "insulting": 5.5, "polite": 7.0, "respectful": 7.0, "rude": 5.5, "sarcastic": 6.0,
     "talkative": 7.0, "toxic": 5.0, "uncommunicative": 6.0,
 }  # fmt: skip
-CLOSED = frozenset(["uncommunicative", "rude", "sarcastic", "abusive", "toxic"])  # would rather not tell the budget
+CLOSED = frozenset(["uncommunicative", "rude", "sarcastic", "abusive", "toxic"])  # prefer not to tell the budget
 
 
 class Move(NamedTuple):
-    """What the buyer does: a rule of its grammar with the price it names, if any, and at the end the reason."""
+    """What the buyer does: a rule of its grammar, the price it names, and at the end of the talk its decision."""
 
     rule: str
     price: int | None = None
     feature: str | None = None
-    decision: str | None = None  # accept or reject, where it ends the talk
+    decision: str | None = None  # accept or reject, if the move ends the talk
     reason: str | None = None
 
 
@@ -33,7 +33,7 @@ class Buyer:
 
     Args:
         profile (`Profile`): who it is.
-        rng (`random.Random`): picks among the things it may as well do.
+        rng (`random.Random`): chooses between moves of equal standing.
     """
 
     def __init__(self, profile: Profile, rng: random.Random) -> None:
@@ -41,7 +41,7 @@ class Buyer:
         self.random = rng
         self.turn = 0
         self.car: Car | None = None
-        self.loose = False  # only a brand or type was named: the price tells which car is meant
+        self.loose = False  # the seller named only a brand or type; the price tells which car it means
         self.offer: int | None = None  # what the seller last asked for the car
         self.listed: int | None = None
         self.bid: int | None = None  # what the buyer last said it would pay for the car
@@ -51,22 +51,22 @@ class Buyer:
         self.confirmed: set[str] = set()
         self.missing: set[str] = set()
         self.promised: set[str] = set()
-        self.told: set[str] = set()
+        self.answered: set[str] = set()
         self.refused: set[str] = set()  # cars it said were wrong
         self.pending: Move | None = None  # what it said last
-        self.heard: set[str] = set()
+        self.seller_texts: set[str] = set()
         self.questions = 0
 
     # --- prices
 
     def ceiling(self) -> float:
-        """The most it would ever pay for the car as it knows it."""
+        """The most the buyer would ever pay for the car, by what it knows of it."""
         assert self.car is not None
         known = self.confirmed if self.profile.strategy == "features" else self.car.features
         return self.trust * worth(self.profile, self.car, known)
 
     def acceptable(self) -> float:
-        """What it would pay now."""
+        """The most the buyer would pay at this point of the talk."""
         ceiling = self.ceiling()
         start = ceiling * self.profile.target / self.profile.reservation
         return start + (ceiling - start) * min(1.0, self.progress) ** CONCESSIONS[self.profile.concession]
@@ -74,7 +74,7 @@ class Buyer:
     # --- a turn
 
     def hear(self, act: SellerAct, text: str, valid: bool) -> Move:
-        """What it does about a seller's line."""
+        """The buyer's move after a seller's line."""
         self.turn += 1
         offered, asked = self.offer, self.pending
         substance = self._note_car(act)
@@ -91,7 +91,7 @@ class Buyer:
         return move
 
     def last_word(self) -> Move:
-        """What it does where the talk must end now: buys at the last offer if that will do."""
+        """The move that ends the talk: it buys at the last offer if that is acceptable."""
         if self.offer is not None and self.car is not None and self.offer <= self.acceptable():
             return self._accept(self.offer, "last offer")
         return self._reject("patience" if self.offer is None else "price")
@@ -110,7 +110,7 @@ class Buyer:
             )
             if not matches:
                 self._suppose(act.brand or self.profile.brand, act.type or self.profile.type, act)
-        elif before is None and act.one and speaks and "want" in self.told:
+        elif before is None and act.one and speaks and "want" in self.answered:
             self._suppose(self.profile.brand, self.profile.type, act)
         elif before is not None and self.loose and speaks:
             self._suppose(before.brand, act.type or self.profile.type, act)
@@ -132,14 +132,14 @@ class Buyer:
         return min(cars, key=lambda car: abs(car.price - price)) if price else cars[0]
 
     def _suppose(self, brand: str, kind: str, act: SellerAct) -> None:
-        """Only a brand or a type is named: takes the car of that kind that lists for about as much."""
+        """Assumes the car of a brand and type whose list price is nearest; the seller named no model."""
         price = act.list_price or act.price or self.profile.budget
         cars = [car for car in catalogue() if car.brand == brand and kind in car.types]
         if cars:
             self.car, self.loose = min(cars, key=lambda car: abs(car.price - price)), True
 
     def _note_features(self, act: SellerAct) -> int:
-        """Takes in what is said of features; returns how many the car cannot have."""
+        """Notes the features a line claims; returns how many of them the car cannot have."""
         self.promised.update(act.features)
         pending = self.pending
         if pending is not None and pending.feature and pending.rule in ("ask_feature", "request_feature"):
@@ -157,7 +157,7 @@ class Buyer:
         return len(lies)
 
     def _note_price(self, act: SellerAct) -> int:
-        """Takes in the price; returns 1 for a list price that no such car has."""
+        """Notes the price of a line; returns 1 for a list price that no such car has."""
         if self.car is None:
             return 0
         fraud = 0
@@ -167,7 +167,7 @@ class Buyer:
         if act.price is not None:
             self.offer = act.price
             return fraud
-        # A discount on what was asked before; only what makes the price fall to something sensible counts.
+        # A discount applies to the price asked before. It counts only if the new price is plausible.
         base = self.offer or self.car.price
         price = None
         if act.discount is not None and act.list_price is None:
@@ -201,12 +201,12 @@ class Buyer:
 
     def _annoy(self, act: SellerAct, text: str, valid: bool, raised: bool, asked: Move | None) -> None:
         profile, more = self.profile, 0.0
-        same = text in self.heard
-        self.heard.add(text)
+        same = text in self.seller_texts
+        self.seller_texts.add(text)
         more += 1.0 * same + 1.0 * (not valid) + 1.2 * raised
         if "pressure" in act.acts:
             more += 0.6 if profile.concession == "boulware" else 0.4
-        known = act.asks & self.told
+        known = act.asks & self.answered
         more += 0.3 * len(known)
         ignored = (
             asked is not None
@@ -225,10 +225,10 @@ class Buyer:
         self.annoyance += more
 
     def _decide(self, act: SellerAct, valid: bool, distrust: bool, news: bool) -> Move:
-        profile, said = self.profile, self.pending
+        profile, last = self.profile, self.pending
         if self.car is not None and self.turn >= 2:
             plain = not (act.features or act.missing or act.asks - {"close"} or "present" in act.acts)
-            agreed = plain and (act.agrees or (act.yes and said is not None and said.rule == "counter"))
+            agreed = plain and (act.agrees or (act.yes and last is not None and last.rule == "counter"))
             if agreed and self.bid is not None and act.price in (None, self.bid) and self.bid <= self.ceiling():
                 return self._accept(self.bid, "counter")
             fresh = news or act.price is not None or bool(act.asks) or act.agrees or "firm" in act.acts
@@ -265,23 +265,23 @@ class Buyer:
         return Move(rule, self.offer, decision="reject", reason=reason)
 
     def _answer(self, act: SellerAct) -> Move | None:
-        """To a question about what it wants."""
+        """The answer to a question about what the buyer wants, if the line asks one."""
         profile = self.profile
         topics = [topic for topic in ("budget", "type", "brand", "features", "open") if topic in act.asks]
-        if "want" not in self.told and (topics or not act.cars):
+        if "want" not in self.answered and (topics or not act.cars):
             if topics and topics[0] in ("budget", "type", "brand", "features") and "greet" not in act.acts:
-                self.told.add(topics[0])
+                self.answered.add(topics[0])
                 return self._tell(topics[0])
-            if profile.personality == "uncommunicative" and "type" not in self.told:
-                self.told |= {"type", "open"}
+            if profile.personality == "uncommunicative" and "type" not in self.answered:
+                self.answered |= {"type", "open"}
                 return Move("answer_type")
-            self.told |= {"want", "brand", "type", "open"}
+            self.answered |= {"want", "brand", "type", "open"}
             return Move("open")
         if topics:
             topic = topics[0]
-            if topic in self.told:
+            if topic in self.answered:
                 return Move("already_told")
-            self.told.add(topic)
+            self.answered.add(topic)
             return self._tell(topic)
         if "trade_in" in act.acts and act.price is None and act.asks:
             return Move("no_trade_in")
@@ -294,12 +294,12 @@ class Buyer:
             dodges = 0.3 if self.profile.personality in CLOSED or self.profile.strategy == "discounts" else 0.1
             return Move("answer_budget_dodge" if self.random.random() < dodges else "answer_budget")
         if topic == "open":
-            self.told |= {"want", "brand", "type"}
+            self.answered |= {"want", "brand", "type"}
             return Move("open")
         return Move(f"answer_{topic}")
 
     def _look(self, act: SellerAct) -> Move | None:
-        """At the car that is presented."""
+        """The move about the car that is presented: a wrong car, or features to ask for."""
         car, profile = self.car, self.profile
         if car is None:
             return None
@@ -315,20 +315,20 @@ class Buyer:
         if unsure and self.random.random() < eager:
             rule = "request_feature" if self.offer is not None and self.random.random() < 0.4 else "ask_feature"
             return Move(rule, feature=unsure[0])
-        lost = [name for name in act.missing if name in profile.features and name not in self.told]
+        lost = [name for name in act.missing if name in profile.features and name not in self.answered]
         if lost and profile.strategy == "features":
-            self.told.add(lost[0])
+            self.answered.add(lost[0])
             return Move("request_feature", feature=lost[0])
         return None
 
     def _haggle(self, act: SellerAct) -> Move | None:
-        """Over the price."""
+        """The move about the price."""
         if self.car is None:
             return None
         asked = self.offer if self.offer is not None else self.listed
         if asked is None:
-            if self.car.miles and "mileage" not in self.told and self.random.random() < 0.5:
-                self.told.add("mileage")
+            if self.car.miles and "mileage" not in self.answered and self.random.random() < 0.5:
+                self.answered.add("mileage")
                 return Move("ask_mileage")
             return Move("ask_price")
         if "pressure" in act.acts and self.random.random() < 0.6:
@@ -348,13 +348,13 @@ class Buyer:
         return Move("too_expensive", asked) if chance < 0.9 else Move("no_deal_yet")
 
     def _go_on(self, act: SellerAct) -> Move:
-        """Where nothing is to be decided."""
+        """The move if there is nothing to decide."""
         if self.profile.strategy == "impatient" and self.turn > 4:
             return Move("hurry_up")
         if "smalltalk" in act.acts:
             return Move("smalltalk_reply")
         if "trade_in" in act.acts:
             return Move("no_trade_in")
-        if "budget" not in self.told and self.random.random() < 0.3:
+        if "budget" not in self.answered and self.random.random() < 0.3:
             return Move("ask_more")
         return Move("ask_more" if self.random.random() < 0.7 else "stall")

@@ -138,7 +138,7 @@ def find_models(
         brands (`Sequence[str]`): the brands it names.
     """
     models = _models()
-    found: list[tuple[int, int, tuple[int, ...]]] = []
+    models_named: list[tuple[int, int, tuple[int, ...]]] = []
     done = 0
     for place in places:
         key = keys[place]
@@ -154,7 +154,7 @@ def find_models(
                     continue
             if key in _WITH_BRAND and brand not in brands:
                 continue
-            found.append((place, len(tokens), numbers))
+            models_named.append((place, len(tokens), numbers))
             done = place + len(tokens)
             break
-    return found
+    return models_named

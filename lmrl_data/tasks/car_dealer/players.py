@@ -1,4 +1,4 @@
-"""Scripted sellers: each reads what the buyer says, from the visible texts alone, and sells in a style of its own."""
+"""The scripted sellers, three of which play the dataset's talks. They read only the visible texts."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class SellerPolicy(Policy):
     noise = 0.0  # how often it says something out of place
 
     def _say(self, talk: Talk, rule: str, **slots: str) -> str:
-        talk.said = rule
+        talk.rule = rule
         return load("seller").say(rule, talk.draw, self.tag, **slots)
 
     def _ask(self, talk: Talk, topic: str) -> str:
@@ -164,7 +164,7 @@ class SellerPolicy(Policy):
         return self._say(talk, "feature_claim", car=talk.car.name, feature=name)
 
     def _mileage(self, talk: Talk) -> str:
-        talk.said = "mileage"
+        talk.rule = "mileage"
         lines = MILES if talk.car is not None and talk.car.miles else NO_MILES
         return lines[talk.draw(len(lines))].replace("{miles}", f"{talk.car.miles if talk.car else 0:,}")
 

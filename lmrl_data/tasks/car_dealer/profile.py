@@ -1,4 +1,4 @@
-"""Who a buyer is, what a car is worth to it, and what a talk with it is worth to a seller."""
+"""A buyer's profile, the worth of a car to the buyer, and the reward of a talk."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -38,10 +38,10 @@ class Profile(NamedTuple):
 
 
 def draw_profile(rng: random.Random, given: object = None) -> Profile:
-    """A buyer; what is `given` takes the place of what is drawn, and changes nothing else.
+    """Draws a buyer. The parts in `given` replace the drawn ones and change nothing else.
 
     Raises:
-        UserError: for a part that no buyer has, or a value it cannot be.
+        UserError: if `given` names an unknown part or an impossible value.
     """
     fixed = _checked(given)
     personality, brand, kind = rng.choice(PERSONALITIES), rng.choice(BRANDS), rng.choice(TYPES)
@@ -128,7 +128,7 @@ def best_price(profile: Profile) -> float:
 
 
 def revenue(price: int | None) -> float:
-    """What a talk is worth in thousands of dollars; without a sale 0."""
+    """The reward in thousands of dollars; 0 without a sale."""
     return 0.0 if price is None else price / 1000
 
 

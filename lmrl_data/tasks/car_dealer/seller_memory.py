@@ -1,4 +1,4 @@
-"""What a seller takes in of a talk: what each line of the buyer says, and what is remembered of all of them."""
+"""What a scripted seller reads in the buyer's lines, and what it remembers of a talk."""
 
 import random
 import re
@@ -90,7 +90,7 @@ class Talk:
     insisted: int = 0
     shown: int = 0
     last: BuyerLine = NOTHING
-    said: str = ""  # the rule it spoke by last
+    rule: str = ""  # of the grammar, by which it spoke last
     signs: dict[str, int] = field(default_factory=dict)
 
     def draw(self, size: int) -> int:
@@ -103,7 +103,7 @@ class Talk:
         return bounds[0] + (bounds[1] - bounds[0]) * self.rng.random()
 
     def hear(self, text: str) -> None:
-        """Takes in what the buyer said."""
+        """Notes what a line of the buyer says."""
         line = self.last = listen(text)
         self.brand = line.brand if line.brand and "price" not in line.does else self.brand or line.brand
         self.type = line.type if line.type and "price" not in line.does else self.type or line.type
@@ -114,13 +114,13 @@ class Talk:
             self.signs["features"] = self.signs.get("features", 0) + 1
         if line.amounts:
             amount = line.amounts[-1]
-            if self.said == "ask_budget" and amount in BUDGETS:
+            if self.rule == "ask_budget" and amount in BUDGETS:
                 self.budget = amount
             elif self.car is not None and amount != self.price:
                 self.bids.append(amount)
 
     def recall(self, text: str) -> None:
-        """Takes in a seller's line that this seller did not write."""
+        """Notes a seller's line that another policy wrote."""
         act = read(text)
         if act.cars:
             self.car = catalogue()[act.cars[0]]

@@ -1,7 +1,7 @@
 """Car Dealer: sell a car to a customer whose wishes, budget and way of bargaining have to be found out by talking.
 
-The policy is the seller and speaks first. The buyer, drawn by the seed, is a model of rules: what it does depends on
-what the seller's lines say, and never on what they claim has happened. A sale is worth its price. Paper section 4.
+The policy is the seller and speaks first. The seed draws the buyer, which follows rules: its moves depend on what the
+seller's lines offer and ask, never on what they claim has happened. A sale is worth its price. Paper section 4.
 """
 
 import random

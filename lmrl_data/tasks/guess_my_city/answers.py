@@ -27,14 +27,14 @@ class Template(NamedTuple):
 
 @cache
 def templates() -> dict[str, tuple[Template, ...]]:
-    found: dict[str, list[Template]] = {}
+    by_intent: dict[str, list[Template]] = {}
     for line in lines("guess_my_city", "answers.txt"):
         if line.startswith("@"):
-            listed = found.setdefault(line[1:].strip(), [])
+            listed = by_intent.setdefault(line[1:].strip(), [])
         else:
             test, mark, text = line.rpartition(" :: ")
             listed.append(Template(test if mark else None, text))
-    return {intent: tuple(listed) for intent, listed in found.items()}
+    return {intent: tuple(listed) for intent, listed in by_intent.items()}
 
 
 @cache
@@ -172,10 +172,10 @@ def _single_values(city: City) -> dict[str, list[Any]]:
 @cache
 def wordings(city: City, intent: str) -> tuple[str, ...]:
     """Every sentence that answers an open question about a city, as it follows `Yes, `."""
-    found = list(dict.fromkeys(text for text, _ in _written(city, intent)))
-    if len(found) < FEWEST:
-        found += fixed("unknown")
-    return tuple(found)
+    clauses = list(dict.fromkeys(text for text, _ in _written(city, intent)))
+    if len(clauses) < FEWEST:
+        clauses += fixed("unknown")
+    return tuple(clauses)
 
 
 def _written(city: City, intent: str) -> Iterable[tuple[str, tuple[str, ...]]]:
@@ -185,11 +185,11 @@ def _written(city: City, intent: str) -> Iterable[tuple[str, tuple[str, ...]]]:
             continue
         names = re.findall(r"\{(\w+)\}", text)
         for values in product(*(slots(city, intent).get(name, ()) for name in names)):
-            said = text
+            filled = text
             for name, value in zip(names, values, strict=True):
-                said = said.replace(f"{{{name}}}", value, 1)
-            if not leaks(city, said, intent):
-                yield said, values
+                filled = filled.replace(f"{{{name}}}", value, 1)
+            if not leaks(city, filled, intent):
+                yield filled, values
 
 
 def sentence(clause: str) -> str:
@@ -208,8 +208,8 @@ def _openings(city: City, reading: Reading) -> tuple[str, ...]:
 @cache
 def _clauses(city: City, intent: str, words: tuple[str, ...]) -> tuple[str, ...]:
     """The wordings that name one of the words, if there are any: who says yes to football speaks of football."""
-    found = wordings(city, intent)
-    return tuple(text for text in found if any(has_word(f" {fold(text)} ", word) for word in words)) or found
+    clauses = wordings(city, intent)
+    return tuple(text for text in clauses if any(has_word(f" {fold(text)} ", word) for word in words)) or clauses
 
 
 def _sayings(city: City, reading: Reading) -> tuple[str, ...]:
@@ -245,10 +245,10 @@ def answers(city: City, reading: Reading) -> tuple[str, ...]:
 @cache
 def phrases(city: City, intent: str) -> frozenset[str]:
     """What an answer about an intent may have in it if it is about this city: values of slots, or whole sentences."""
-    found = {value for said, values in _written(city, intent) for value in values or (said,)}
+    spoken = {value for filled, values in _written(city, intent) for value in values or (filled,)}
     for slot in used_slots(intent) & _LISTS.keys():
-        found.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])
-    return frozenset(found)
+        spoken.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])
+    return frozenset(spoken)
 
 
 def pick(choices: Sequence[str], number: int) -> str:

@@ -105,9 +105,9 @@ def find_city(config: str, name: str) -> City:
     from difflib import get_close_matches
 
     folded = _saint(fold(name[:200]))
-    found = [city for city in cities(config) if folded in spellings(city)]
-    if found:
-        return found[0]
+    matches = [city for city in cities(config) if folded in spellings(city)]
+    if matches:
+        return matches[0]
     names = {city.name.lower(): city.name for city in cities(config)}
     close = get_close_matches(folded, names, n=5, cutoff=0.5) or list(names)[:5]
     if any(folded in spellings(city) for city in all_cities()):
@@ -219,13 +219,13 @@ def country_names() -> dict[str, tuple[str, ...]]:
 @cache
 def word_list(kind: str) -> frozenset[str]:
     """A list of `words.txt`."""
-    found: dict[str, set[str]] = {}
+    lists: dict[str, set[str]] = {}
     for line in lines("guess_my_city", "words.txt"):
         if line.startswith("@"):
-            listed = found.setdefault(line[1:].strip(), set())
+            listed = lists.setdefault(line[1:].strip(), set())
         else:
             listed.update(line.split())
-    return frozenset(found[kind])
+    return frozenset(lists[kind])
 
 
 class Mention(NamedTuple):
@@ -244,16 +244,16 @@ class Mention(NamedTuple):
 def mentions(words: Sequence[str]) -> list[Mention]:
     """The names in the words of a folded text, the longest first where they overlap."""
     index = place_index()
-    found, start = [], 0
+    mentioned, start = [], 0
     while start < len(words):
         for end in range(min(start + 6, len(words)), start, -1):
             places = index.get(" ".join(words[start:end]))
             if places:
-                found.append(Mention(" ".join(words[start:end]), start, end, places))
+                mentioned.append(Mention(" ".join(words[start:end]), start, end, places))
                 start = end - 1
                 break
         start += 1
-    return found
+    return mentioned
 
 
 # --- what may not be said

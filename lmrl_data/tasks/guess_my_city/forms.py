@@ -1,4 +1,4 @@
-"""The questions Guess My City knows by heart: word for word, and the nearest one to a text that is none of them."""
+"""The known questions of Guess My City, and a look-up of the one nearest to a text."""
 
 import math
 import re
@@ -23,7 +23,7 @@ class Form(NamedTuple):
     """A question of `questions.txt`.
 
     Args:
-        intent (`str`): what it asks for; `name` or `none`, if for nothing that is answered.
+        intent (`str`): what it asks for; `name` or `none` for a question without an answer.
         test (`str`, *optional*): the test that a yes/no question asks for.
         text (`str`): the question; it may have one slot.
     """
@@ -34,7 +34,7 @@ class Form(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a text was taken for.
+    """What a text means.
 
     Args:
         act (`str`): `ask` (a question in scope), `guess`, `name` (asks for the name), `several` (offers more than one
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
         intent (`str`, *optional*): what is asked for.
         test (`str`, *optional*): the test that a yes/no question asks for; `None` for an open question.
         polar (`bool`): whether the question can be answered with yes or no.
-        numbers (`frozenset[int]`): the cities that a guess names; none, if they are never hidden.
+        numbers (`frozenset[int]`): the cities that a guess names; empty if they are never hidden.
         country (`str`, *optional*): the country that a guess names beside the city.
     """
 
@@ -56,19 +56,19 @@ class Reading(NamedTuple):
 
 @cache
 def forms() -> tuple[Form, ...]:
-    intent, found = "", []
+    intent, known_forms = "", []
     for line in lines("guess_my_city", "questions.txt"):
         if line.startswith("@"):
             intent = line[1:].strip()
         else:
             test, mark, text = line.rpartition(" :: ")
-            found.append(Form(intent, test if mark else None, text))
-    return tuple(found)
+            known_forms.append(Form(intent, test if mark else None, text))
+    return tuple(known_forms)
 
 
 @cache
 def slot_values() -> dict[str, tuple[tuple[str, str], ...]]:
-    """What each slot of a question can be: the words, and how a test writes it."""
+    """The values of each slot of a question: the words, and how a test writes them."""
     places: dict[str, list[tuple[str, str]]] = {}
     for kind, value, names in listed_places():
         if names and kind not in ("demonym", "town"):
@@ -130,16 +130,16 @@ _SLOT = re.compile(r"\{(\w+)\}")
 @cache
 def questions() -> tuple[Form, ...]:
     """The known questions, each written out once for every value of its slot."""
-    found = []
+    written = []
     for form in forms():
         slot = _SLOT.search(form.text)
         if slot is None:
-            found.append(form)
+            written.append(form)
             continue
         for words, value in slot_values()[slot[1]]:
             test = (form.test or "").replace(slot[0], value)
-            found.append(Form(form.intent, test, form.text.replace(slot[0], words)))
-    return tuple(found)
+            written.append(Form(form.intent, test, form.text.replace(slot[0], words)))
+    return tuple(written)
 
 
 @cache

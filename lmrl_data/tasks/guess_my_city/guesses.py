@@ -1,4 +1,4 @@
-"""Tells whether a text guesses a city, or asks for its name outright."""
+"""Tells whether a text guesses a city or asks for its name."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lmrl_data.tasks.guess_my_city.facts import Mention, word_list
 from lmrl_data.tasks.guess_my_city.forms import Reading
 
-# A name is written @; what a guess may be made of, apart from it.
+# The words of a guess around the name, which is written @.
 _HOME = (
     r"(?:(?:the|your|this|that|my|our) )?(?:(?:hidden|secret|mystery|mysterious|home|unknown|correct|right) )?"
     r"(?:city|town|hometown|home|place|answer|name|location|metropolis|home town|birthplace)(?: name)?"
@@ -73,13 +73,13 @@ def asks_name(words: Sequence[str]) -> bool:
     return False
 
 
-def guess(words: Sequence[str], found: Sequence[Mention]) -> Reading | None:
-    """A reading of a text that names cities, as far as it is not a question about something else."""
-    named = [mention for mention in found if mention.one("city", "town")]
+def guess(words: Sequence[str], mentioned: Sequence[Mention]) -> Reading | None:
+    """The reading of a text that names cities; `None` if it is a question about something else."""
+    named = [mention for mention in mentioned if mention.one("city", "town")]
     if not named:
         return None
     shortened, country, place = [], None, 0
-    for mention in found:
+    for mention in mentioned:
         if mention in named:
             shortened += [*words[place : mention.start], "@"]
         elif mention.one("country"):

@@ -1,7 +1,7 @@
-"""Players of Guess My City: what they may ask, what they learn from an answer, and whom they suspect.
+"""Players of Guess My City: the scripted policies, and the behavior policies that play the dataset's games.
 
-What is still possible is a whole number whose bits are the cities. An answer is read by the same facts that it was
-made from: a yes or no by the test of the question, everything else by the phrases that it has in it.
+A set of cities is a whole number, one bit a city. Players read an answer by the facts that it was made from: a yes or
+no by the test of the question, everything else by the phrases in the answer.
 """
 
 import random
@@ -34,7 +34,7 @@ HOMES = ("your city", "your city", "your city", "your town", "your hometown", "y
 
 
 class Knowledge:
-    """What a player knows of the cities of a config."""
+    """The cities of a config, and what questions and answers tell about them."""
 
     def __init__(self, config: str) -> None:
         self.cities = cities(config)
@@ -61,7 +61,7 @@ class Knowledge:
         return self.sides[test]
 
     def phrases(self, intent: str) -> list[tuple[str, int]]:
-        """What answers about an intent are made of, and the cities it is true of; the longest first."""
+        """The phrases of answers about an intent, the longest first, each with the cities it is true of."""
         if intent not in self.owners:
             owners: dict[str, int] = {}
             for city in self.cities:
@@ -89,24 +89,24 @@ class Knowledge:
         if test is not None:
             yes, no = self.split(test)
             allowed = yes if answer.startswith("Yes") else no if answer.startswith("No") else allowed
-        return self.heard(intent, answer) & allowed or allowed
+        return self.cities_fitting(intent, answer) & allowed or allowed
 
-    def heard(self, intent: str, answer: str) -> int:
-        """The cities of which everything is true that an answer says."""
-        found: list[str] = []
-        said, allowed = answer.lower(), self.all
+    def cities_fitting(self, intent: str, answer: str) -> int:
+        """The cities for which everything in an answer is true."""
+        matched: list[str] = []
+        text, allowed = answer.lower(), self.all
         for phrase, owners in self.phrases(intent):
-            if phrase in said and not any(phrase in longer for longer in found):
-                place = said.index(phrase)
+            if phrase in text and not any(phrase in longer for longer in matched):
+                place = text.index(phrase)
                 # Whole words: 230 metres are not 1,230.
-                before, after = said[place - 1 : place], said[place + len(phrase) : place + len(phrase) + 1]
+                before, after = text[place - 1 : place], text[place + len(phrase) : place + len(phrase) + 1]
                 if (
                     before.isalnum()
                     or after.isalnum()
-                    or (before in (",", ".") and place > 1 and said[place - 2].isdigit())
+                    or (before in (",", ".") and place > 1 and text[place - 2].isdigit())
                 ):
                     continue
-                found.append(phrase)
+                matched.append(phrase)
                 allowed &= owners
         return allowed or self.all
 
@@ -120,13 +120,13 @@ def knowledge(config: str) -> Knowledge:
 
 
 def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str]]:
-    """The cities that agree with what is visible, and the questions that were asked."""
+    """The cities that agree with the visible texts, and the questions asked so far."""
     possible, asked = known.all, set()
     turns = conversation.visible
-    for said, heard in pairwise(turns):
-        if said.role == "assistant" and heard.role == "user":
-            asked.add(said.content)
-            possible = possible & known.learn(read(said.content), heard.content) or possible
+    for turn, reply in pairwise(turns):
+        if turn.role == "assistant" and reply.role == "user":
+            asked.add(turn.content)
+            possible = possible & known.learn(read(turn.content), reply.content) or possible
     return possible, asked
 
 
@@ -135,19 +135,21 @@ def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str
 
 @cache
 def _outcomes(config: str, intent: str) -> tuple[tuple[int, int], ...]:
-    """For a sample of the answers to an open question: the bit of the city that gives it, and what it allows."""
+    """A sample of answers to an open question: the bit of the city that gives each, and the cities it allows."""
     known = knowledge(config)
-    found = []
+    outcomes = []
     for city in known.cities:
-        said = wordings(city, intent)
-        step = max(len(said) // 4, 1)
-        found += [(known.bit[city.number], known.heard(intent, sentence(clause))) for clause in said[::step][:4]]
-    return tuple(found)
+        clauses = wordings(city, intent)
+        step = max(len(clauses) // 4, 1)
+        outcomes += [
+            (known.bit[city.number], known.cities_fitting(intent, sentence(clause))) for clause in clauses[::step][:4]
+        ]
+    return tuple(outcomes)
 
 
 @lru_cache(4096)
 def best_question(config: str, possible: int) -> tuple[str, str | None]:
-    """The intent and test of the question that leaves the fewest cities, by expectation."""
+    """The intent and test of the question that leaves the fewest cities on average."""
     known = knowledge(config)
     count = possible.bit_count()
     best: tuple[str, str | None] = "continent", None
@@ -170,7 +172,7 @@ def best_question(config: str, possible: int) -> tuple[str, str | None]:
 
 
 class CityPolicy(Policy):
-    """A policy that knows the cities, and reads the visible texts only.
+    """A policy that knows the cities and reads only the visible texts.
 
     Args:
         config (`str`): whose cities may be hidden.
@@ -217,7 +219,7 @@ class RandomPolicy(CityPolicy):
 
 
 class ExpertPolicy(CityPolicy):
-    """The question that leaves the fewest cities, until a guess is worth as much."""
+    """Asks the question that leaves the fewest cities; guesses once two or fewer are left."""
 
     name = "scripted:expert"
 
@@ -229,13 +231,13 @@ class ExpertPolicy(CityPolicy):
         listed = (self.known.open if test is None else self.known.closed)[intent]
         texts = [form.text for form in listed if form.test == test]
         fresh = [text for text in texts if text not in asked]
-        if not fresh:  # everything has been asked: what is left cannot be told apart
+        if not fresh:  # no question is left that could tell the remaining cities apart
             return self._guess(conversation, possible)
         return fresh[self._draw(conversation, len(fresh))]
 
 
 class NoisyPolicy(ExpertPolicy):
-    """As `expert`, but every second question is any question."""
+    """As `expert`, but asks a random question every second time."""
 
     name = "scripted:noisy"
 
@@ -246,7 +248,7 @@ class NoisyPolicy(ExpertPolicy):
 
 
 class PoorPolicy(CityPolicy):
-    """Asks anything for a while, then guesses cities of the right continent or hemisphere at best."""
+    """Asks random questions for a while, then guesses cities of the right continent or hemisphere at best."""
 
     name = "scripted:poor"
 
@@ -255,11 +257,11 @@ class PoorPolicy(CityPolicy):
         if len(turns) < 2 * 8 or self._draw(conversation, 3) == 0:
             return self._any_question(conversation)
         possible = self.known.all
-        for said, heard in pairwise(turns):
-            if said.role == "assistant":
-                reading = read(said.content)
+        for turn, reply in pairwise(turns):
+            if turn.role == "assistant":
+                reading = read(turn.content)
                 if reading.intent in ("continent", "hemisphere", "region") or reading.act == "guess":
-                    possible = possible & self.known.learn(reading, heard.content) or possible
+                    possible = possible & self.known.learn(reading, reply.content) or possible
         return self._guess(conversation, possible)
 
 
@@ -276,11 +278,11 @@ class Habit:
     Args:
         name (`str`): fills the `policy` column.
         open_share (`float`): how many of the questions are open.
-        notice (`float`): how many of the answers are understood; the others are forgotten.
+        notice (`float`): the share of answers that the player understands; it forgets the others.
         patience (`tuple[int, int]`): the first and last turn of the first serious guess, drawn uniformly.
         hurry (`float`): the chance of a guess at each turn before that.
         doubt (`float`): the chance of one more question in place of a guess after that.
-        look (`int`): of so many yes/no questions, the one that splits best what is still possible.
+        look (`int`): how many yes/no questions it considers; it asks the one that splits the possible cities best.
     """
 
     name: str
@@ -297,20 +299,20 @@ def play(habit: Habit, simulator: Simulator, seed: int) -> Episode:
     known = knowledge(simulator.config)
     chance = random.Random(seed * 7919 + len(habit.name))
     patience = chance.randint(*habit.patience)
-    possible, last, turn, told = known.all, "", 0, 0
+    possible, last, turn, guessed = known.all, "", 0, False
     asked: set[str] = set()
 
     def act(observation: str) -> str:
-        nonlocal possible, last, turn, told
-        # A guess is always remembered, an answer only if it was understood.
-        if last and (told == 0 or chance.random() < habit.notice):
+        nonlocal possible, last, turn, guessed
+        # The player remembers the answer to a guess always, any other only if it understood it.
+        if last and (guessed or chance.random() < habit.notice):
             possible = possible & known.learn(read(last), observation) or possible
         turn += 1
         if (turn >= patience and chance.random() >= habit.doubt) or (turn > 2 and chance.random() < habit.hurry):
             places = [place for place in range(len(known.cities)) if possible >> place & 1]
-            last, told = guess(known.cities[chance.choice(places)], chance.randrange(len(GUESSES))), 0
+            last, guessed = guess(known.cities[chance.choice(places)], chance.randrange(len(GUESSES))), True
             return last
-        told = 1
+        guessed = False
         for _ in range(3):
             form = _question(known, chance, habit, possible)
             if form.text not in asked:
@@ -323,7 +325,7 @@ def play(habit: Habit, simulator: Simulator, seed: int) -> Episode:
 
 
 def _varied(text: str, chance: random.Random, turn: int) -> str:
-    """A known question, not always in the same words."""
+    """A known question in varying words."""
     text = text.replace("your city", chance.choice(HOMES))
     opening = chance.choice(OPENINGS) if turn > 1 else ""
     return f"{opening}{text[0].lower()}{text[1:]}" if opening.endswith(", ") else f"{opening} {text}".strip()

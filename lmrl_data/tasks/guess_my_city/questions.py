@@ -1,8 +1,8 @@
-"""Reads a question of Guess My City: what it is about, and, for yes/no, which test of the facts it asks for.
+"""Reads a question of Guess My City: its topic, and for a yes/no question the test of the facts.
 
-In this order: guesses and questions for the name; the questions of `questions.txt` word for word; names of places,
-languages and so on with the rules of `rules.txt`; the nearest of the known questions. Reading never looks at the
-hidden city, so each text is read once.
+The reader tries, in this order: guesses and questions for the name; the questions of `questions.txt` word for word;
+names of places, languages and so on with the rules of `rules.txt`; the nearest known question. It never looks at the
+hidden city, so it reads each text once.
 """
 
 import re
@@ -26,7 +26,7 @@ from lmrl_data.tasks.guess_my_city.facts import (
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Reading, known, nearest, stem
 from lmrl_data.tasks.guess_my_city.guesses import asks_name, guess
 
-MAX_TEXT = 500  # what is longer is no question
+MAX_TEXT = 500  # characters; a longer text is no question
 
 
 # --- the rules
@@ -39,14 +39,14 @@ class Rules(NamedTuple):
 
 @cache
 def rules() -> dict[str, Rules]:
-    found: dict[str, Rules] = {}
+    by_intent: dict[str, Rules] = {}
     intent = ""
     points: list[tuple[int, re.Pattern[str]]] = []
     tests: list[tuple[str, re.Pattern[str]]] = []
     for line in [*lines("guess_my_city", "rules.txt"), "@"]:
         if line.startswith("@"):
             if points:
-                found[intent] = Rules(tuple(points), tuple(tests))
+                by_intent[intent] = Rules(tuple(points), tuple(tests))
             intent, points, tests = line[1:].strip(), [], []
         elif line[0].isdigit():
             number, _, pattern = line.partition(" ")
@@ -56,10 +56,10 @@ def rules() -> dict[str, Rules]:
             _, mark, pattern = rest.partition(" :: ")
             if mark:
                 tests.append((name, re.compile(pattern)))
-    return found
+    return by_intent
 
 
-# What a name of this kind says a question is about, and with how many points.
+# The topic that a name of each kind speaks for, and with how many points.
 ENTITY_POINTS = {
     "continent": ("continent", 6), "area": ("region", 5), "country": ("region", 5), "demonym": ("region", 5),
     "city": ("region", 1), "town": ("region", 1), "language": ("language", 4), "currency": ("currency", 5),
@@ -81,14 +81,14 @@ _NUMBER_FIELDS = {
 }  # fmt: skip
 
 
-def points(text: str, found: Sequence[Mention]) -> Counter[str]:
-    """How much each intent has for it."""
+def points(text: str, mentioned: Sequence[Mention]) -> Counter[str]:
+    """The points of each intent."""
     score: Counter[str] = Counter()
     for intent, (patterns, _) in rules().items():
         for worth, pattern in patterns:
             if pattern.search(text):
                 score[intent] += worth
-    for mention in found:
+    for mention in mentioned:
         kinds = {place.kind for place in mention.places}
         for kind in kinds:
             intent, worth = ENTITY_POINTS.get(kind, ("", 0))
@@ -113,7 +113,7 @@ _NUMBER = re.compile(
 
 def _numbers(text: str, lengths: bool) -> list[float]:
     """The numbers in a text; `lengths` takes 1500 m for metres, not for millions."""
-    found: list[float] = []
+    numbers: list[float] = []
     for match in _NUMBER.finditer(text):
         sign, digits, scale = match.groups()
         if digits == "a" and not scale:
@@ -123,8 +123,8 @@ def _numbers(text: str, lengths: bool) -> list[float]:
             if word == "m" and lengths:
                 continue
             number *= _SCALES[word]
-        found.append(-number if sign else number)
-    return found
+        numbers.append(-number if sign else number)
+    return numbers
 
 
 _MORE = re.compile(
@@ -199,8 +199,8 @@ def _city_test(intent: str, text: str, numbers: frozenset[int]) -> tuple[str, st
     return None
 
 
-def _entity_test(intent: str, found: Sequence[Mention]) -> str | None:
-    for mention in found:
+def _entity_test(intent: str, mentioned: Sequence[Mention]) -> str | None:
+    for mention in mentioned:
         if intent == "continent" and (place := mention.one("continent")):
             return f"continent={place.value}"
         if intent == "region":
@@ -220,12 +220,12 @@ def _entity_test(intent: str, found: Sequence[Mention]) -> str | None:
         if intent == "independence" and mention.name in ("britain", "great britain"):
             return "independence~britain,british,united kingdom,uk,england"
         if intent == "flag" and mention.one("colour"):
-            colours = [place.value for each in found if (place := each.one("colour"))]
+            colours = [place.value for each in mentioned if (place := each.one("colour"))]
             return f"flag_colours={'+'.join(colours)}"
     return None
 
 
-SURE = 4  # points, with which no known question is looked for
+SURE = 4  # points from which no known question is looked up
 
 
 _CONCRETE = (
@@ -235,13 +235,13 @@ _CONCRETE = (
 
 def _known_words(words: Sequence[str]) -> Counter[str]:
     """Points for the intents in whose facts the words of a question are found: `Do you know churrasco?`"""
-    found: Counter[str] = Counter()
+    score: Counter[str] = Counter()
     asked = [word for word in words if word not in word_list("common") and len(word) > 3 and not word.isdigit()]
     for intent in _CONCRETE:
         vocabulary = _vocabulary(FIELDS[intent].split("+")[0])
         if any({word, stem(word)} & vocabulary for word in asked):
-            found[intent] += 3 if intent in ("food", "river", "landmarks") else 2
-    return found
+            score[intent] += 3 if intent in ("food", "river", "landmarks") else 2
+    return score
 
 
 @cache
@@ -259,7 +259,7 @@ def _word_test(intent: str, words: Sequence[str]) -> str | None:
     fields = FIELDS[intent].split("+")
     known = [word for word in asked if _commonness(FIELDS[intent], stem(word))]
     if known:
-        # The rarest of them is what is asked for: of "lantern festival" it is the lantern.
+        # The rarest word is asked for: "lantern" in "lantern festival".
         return f"{'+'.join(fields)}~{stem(min(known, key=lambda word: _commonness(FIELDS[intent], stem(word))))}"
     if (
         intent == "food"
@@ -267,7 +267,7 @@ def _word_test(intent: str, words: Sequence[str]) -> str | None:
         and re.search(r"\b(eat|drink|dish|dishes|popular|specialt\w*|cook)\b", " ".join(words))
     ):
         return f"food~{stem(asked[-1])}"
-    return None  # no city's facts have these words: that does not make them untrue
+    return None  # no city's facts have these words, which does not make them untrue
 
 
 @cache
@@ -275,8 +275,8 @@ def _commonness(fields: str, word: str) -> int:
     return sum(holds(f"{fields}~{word}", city) is True for city in all_cities())
 
 
-def _test(intent: str, text: str, words: Sequence[str], found: Sequence[Mention], code: str | None) -> str | None:
-    test = _entity_test(intent, found) or _number_test(intent, text)
+def _test(intent: str, text: str, words: Sequence[str], mentioned: Sequence[Mention], code: str | None) -> str | None:
+    test = _entity_test(intent, mentioned) or _number_test(intent, text)
     if test is None and intent == "airport" and code:
         test = f"airport={code.lower()}"
     if test is None:
@@ -355,7 +355,7 @@ def _is_polar(text: str) -> tuple[str, bool]:
 
 @lru_cache(32768)
 def read(text: str) -> Reading:
-    """What a text asks."""
+    """The reading of a text."""
     if len(text) > MAX_TEXT:
         return Reading("invalid")
     question = _simplified(text)
@@ -367,27 +367,27 @@ def read(text: str) -> Reading:
         return Reading("invalid")
     if form is not None and form.intent == "none":
         return Reading("none")
-    found = mentions(words)
-    guessed = guess(words, found)
+    mentioned = mentions(words)
+    guessed = guess(words, mentioned)
     if guessed is not None:
         return guessed
     if asks_name(words):
         return Reading("name")
-    return _ask(text, question, found)
+    return _ask(text, question, mentioned)
 
 
-def _ask(text: str, question: str, found: list[Mention]) -> Reading:
+def _ask(text: str, question: str, mentioned: list[Mention]) -> Reading:
     question, polar = _is_polar(question)
     words = question.split()
-    for mention in found:
+    for mention in mentioned:
         if mention.one("city", "town"):
             question = re.sub(f"\\b{re.escape(mention.name)}\\b", "@city", question)
         elif mention.one("country"):  # so that the Ivory Coast is no coast
             question = re.sub(f"\\b{re.escape(mention.name)}\\b", "@realm", question)
-    city = next((place for mention in found if (place := mention.one("city", "town"))), None)
+    city = next((place for mention in mentioned if (place := mention.one("city", "town"))), None)
     if polar and city is not None and (compared := _city_test("", question, city.numbers)):
         return Reading("ask", compared[0], _signed(compared[1], question), True)
-    score = points(question, found)
+    score = points(question, mentioned)
     ranked = score.most_common()
     if polar and (not ranked or ranked[0][1] < SURE):
         score.update(_known_words(words))
@@ -411,7 +411,7 @@ def _ask(text: str, question: str, found: list[Mention]) -> Reading:
     if not polar or _CHOICE.search(question):
         return Reading("ask", intent)
     code = re.search(r"\b[A-Z]{3}\b", text)
-    test = _test(intent, question, words, found, code[0] if code else None)
+    test = _test(intent, question, words, mentioned, code[0] if code else None)
     if test is None and near is not None and near.intent == intent and near.test and "{" not in near.test:
         test = near.test
     if test is not None:

@@ -56,7 +56,7 @@ class GuessMyCitySimulator(GroundedSimulator):
     Args:
         config (`Config`): `"standard"` (the paper's 100 cities) or
             `"extended"` (500).
-        oracle (`Oracle`, *optional*): who says the answers; the rules themselves by default.
+        oracle (`Oracle`, *optional*): gives the answers; the rules themselves by default.
         render_mode (`str`, *optional*): `"ansi"`, the questions and answers so far.
         options (`Mapping`, *optional*): reset options that hold for every reset.
 
@@ -75,7 +75,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(config, oracle, render_mode, options)
-        self.said: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str]] = []
 
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         check_options("guess_my_city", without_matcher(options), ("city",))
@@ -83,11 +83,11 @@ class GuessMyCitySimulator(GroundedSimulator):
         number, self._salt = map(int, self.np_random.integers(0, (len(listed), 2**32)))
         name = options.get("city")
         self.city = listed[number] if name is None else find_city(self.config, str(name))
-        self.said = []
+        self.asked = []
         return FIRST, {"city": self.city.name, "country": self.city.country}
 
     def _consider(self, action: str) -> Answer:
-        self._asked = action
+        self._action = action
         self._reading = reading = read(action) if len(action) <= MAX_TEXT else Reading("invalid")
         self._right = is_right(self.city, reading)
         reply = self._grounded(reading, crc32(action[:MAX_TEXT].encode("utf-8", "replace").lower()) ^ self._salt)
@@ -98,22 +98,22 @@ class GuessMyCitySimulator(GroundedSimulator):
         if self._right:
             return pick(fixed("right"), number).replace("{city}", self.city.name)
         if reading.act == "ask":
-            said = answer(self.city, reading, number)
+            reply = answer(self.city, reading, number)
         elif reading.act != "guess":
-            said = pick(fixed(reading.act), number)
+            reply = pick(fixed(reading.act), number)
         elif reading.numbers and self.city.number not in reading.numbers:
-            said = pick(fixed("wrong_named"), number).replace("{guess}", all_cities()[min(reading.numbers)].name)
+            reply = pick(fixed("wrong_named"), number).replace("{guess}", all_cities()[min(reading.numbers)].name)
         else:
-            said = pick(fixed("wrong"), number)
-        if not leaks(self.city, said, reading.intent):
-            return said
+            reply = pick(fixed("wrong"), number)
+        if not leaks(self.city, reply, reading.intent):
+            return reply
         return pick(fixed("wrong"), number) if reading.act == "guess" else FALLBACK
 
     def _conclude(self, reply: str) -> Step:
         reading = self._reading
         if not self._right and leaks(self.city, reply, reading.intent):
-            reply = FALLBACK  # whoever spoke: the name is not for them to say
-        self.said.append((self._asked, reply))
+            reply = FALLBACK  # neither rules nor oracle may reveal the name
+        self.asked.append((self._action, reply))
         info = {
             "valid": reading.act != "invalid",
             "intent": reading.intent,
@@ -122,9 +122,9 @@ class GuessMyCitySimulator(GroundedSimulator):
         }
         if self._right:
             return reply, 0.0, True, False, {**info, "success": True}
-        if len(self.said) < MAX_QUESTIONS:
+        if len(self.asked) < MAX_QUESTIONS:
             return reply, -1.0, False, False, info
-        # Twenty questions are the game: what ends here is lost, not cut short.
+        # The game is twenty questions long, so running out of them loses it: terminated, not truncated.
         return reply, -1.0, True, False, {**info, "success": False}
 
     def topic(self, info: Mapping[str, Any]) -> str:
@@ -139,7 +139,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         )
 
     def _parse(self, text: str) -> str | None:
-        """A model's reply, unless it is long, says what must not be said, or is not what the facts say."""
+        """A model's reply, or `None` if it is too long, reveals the city, or contradicts the facts."""
         line = reply_line(text, self.roles)
         reading = self._reading
         if line is None or len(line.split()) > MAX_REPLY_WORDS or leaks(self.city, line, reading.intent):
@@ -157,7 +157,7 @@ class GuessMyCitySimulator(GroundedSimulator):
         """The questions and answers so far, and how many questions are left."""
         rows = [
             f"{number:2}. {to_ascii(question[:100])}\n    {answer}"
-            for number, (question, answer) in enumerate(self.said, 1)
+            for number, (question, answer) in enumerate(self.asked, 1)
         ]
-        left = MAX_QUESTIONS - len(self.said)
+        left = MAX_QUESTIONS - len(self.asked)
         return "\n".join([*rows, f"{left} question{'' if left == 1 else 's'} left"])

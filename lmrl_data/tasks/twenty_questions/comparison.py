@@ -104,9 +104,9 @@ def quantity(words: list[str]) -> tuple[str, float] | None:
 
 def _reference(words: list[str], dimension: str) -> tuple[str, float] | None:
     """The measure of a thing or a quantity that is compared with."""
-    found = quantity(words)
-    if found is not None:
-        return found
+    measure = quantity(words)
+    if measure is not None:
+        return measure
     while words:
         values = knowledge().references.get(noun_key(word for word in words if word != "s"))
         if values is not None:
@@ -148,19 +148,19 @@ def compare(clause: str) -> Comparison | None:
     if match := _AMOUNT.search(clause):
         return _amount(clause, match[1] == "more", match[2], match[3])
     if match := _LIMIT.search(clause):
-        found = _measured(match[2])
-        if found is not None:
-            return _bounds(found, match[1] in ("over", "above", "at least", "exceed", "exceeds"), "at " in match[1])
+        measure = _measured(match[2])
+        if measure is not None:
+            return _bounds(measure, match[1] in ("over", "above", "at least", "exceed", "exceeds"), "at " in match[1])
     if match := _EQUAL.search(clause):
         dimension, sign = _ADJECTIVES[match[1]] if match[1] else ("mass" if "weigh" in clause else "price", 1)
         return _range(dimension, sign > 0, match[2], equal=True)
     if match := _SAME.search(clause):
         dimension = {"weight": "mass", "price": "price", "cost": "price"}.get(match[1], "size")
-        found = _reference(match[2].split(), dimension)
-        return UNKNOWN if found is None else Comparison(found[0], found[1] / _ABOUT, found[1] * _ABOUT)
+        measure = _reference(match[2].split(), dimension)
+        return UNKNOWN if measure is None else Comparison(measure[0], measure[1] / _ABOUT, measure[1] * _ABOUT)
     if match := _FIT.search(clause):
-        found = _reference(match[1].split(), "size")
-        return UNKNOWN if found is None else Comparison("size", 0.0, found[1])
+        measure = _reference(match[1].split(), "size")
+        return UNKNOWN if measure is None else Comparison("size", 0.0, measure[1])
     if match := _LIFT.match(clause):
         return Comparison("mass", 0.0, _LIFTED_BY_HAND if match[1] else _LIFTED)
     return None
@@ -177,8 +177,8 @@ def _amount(clause: str, more: bool, word: str | None, rest: str) -> Comparison 
     if verb is not None:
         dimension = "mass" if verb[1].startswith("weigh") else "size" if verb[1] == "measure" else "price"
         return _range(dimension, more, rest)
-    found = _measured(rest)
-    return None if found is None else _bounds(found, more, False)
+    measure = _measured(rest)
+    return None if measure is None else _bounds(measure, more, False)
 
 
 def _measured(rest: str) -> tuple[str, float] | None:
@@ -189,12 +189,12 @@ def _range(dimension: str, more: bool, rest: str, equal: bool = False) -> Compar
     words = [word for word in rest.split() if word not in _NO_THING]
     if {"me", "you"} & set(words):
         words = ["person"]
-    found = None if "than" in words else _reference(words, dimension)
-    return UNKNOWN if found is None else _bounds(found, more, equal)
+    measure = None if "than" in words else _reference(words, dimension)
+    return UNKNOWN if measure is None else _bounds(measure, more, equal)
 
 
-def _bounds(found: tuple[str, float], more: bool, equal: bool) -> Comparison:
-    dimension, value = found
+def _bounds(measure: tuple[str, float], more: bool, equal: bool) -> Comparison:
+    dimension, value = measure
     if more:
         return Comparison(dimension, value * (1 - 1e-6) if equal else value, INFINITE)
     return Comparison(dimension, 0.0, value * (1 + 1e-6) if equal else value)

@@ -186,15 +186,15 @@ class Lexical:
             else:
                 shares[word] = max(shares.get(word, 0.0), weight)
             norm += weight**2
-        found: dict[int, float] = defaultdict(float)
+        products: dict[int, float] = defaultdict(float)
         for word, weight in shares.items():
             for number in self.places[word]:
-                found[number] += weight * self.weights[word]
+                products[number] += weight * self.weights[word]
         length = math.sqrt(norm)
         same, part = counts(words), role(" ".join(words))
         return {
             number: value / (length * self.lengths[number]) * (1.0 if self.roles[number] == part else OTHER_ROLE)
-            for number, value in found.items()
+            for number, value in products.items()
             if value and self.counts[number] == same
         }
 

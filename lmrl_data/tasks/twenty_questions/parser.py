@@ -198,9 +198,9 @@ class Reader:
         positive = opposite(words[0]) if len(words) == 1 else None
         if positive is not None and text not in self.forms.levels[0]:  # "dead" is no other word for "deadly"
             return self._flip(self._strict(f"is it {positive}"))
-        found = self.forms.find(text)
-        if found is not None:
-            return self._attribute(found)
+        attribute = self.forms.find(text)
+        if attribute is not None:
+            return self._attribute(attribute)
         name = noun_key(words)
         yes = self.facts.kinds.get(name, 0) | (1 << number if number is not None else 0)
         if not words or not (yes or name in self.facts.references):
@@ -241,7 +241,7 @@ class Reader:
             return self._flip(self._clauses(_possible(match[1]), depth + 1))
         if match := _ENOUGH.match(text):
             return self._clauses(_possible(match[1]), depth + 1)
-        found = _NEGATION.findall(text)
+        negations = _NEGATION.findall(text)
         first = _NEGATION.search(text)
         # What "and" and "but" bring together is denied one by one.
         if first is None or re.search(r" (?:and|but) ", text[: first.start()]):
@@ -253,10 +253,10 @@ class Reader:
         rest = text.replace("neither ", "not ").replace(" nor ", " or ")
         rest = re.sub(r"\b(?:either|any) ", "", rest)
         if " or " in rest or " , " in rest:
-            found = found[:1]  # neither A nor B: not (A or B)
+            negations = negations[:1]  # neither A nor B: not (A or B)
         rest = _NEGATION.sub(lambda match: "with " if _WITHOUT.match(match[0]) else "", rest)
         reading = self._clauses(" ".join(rest.split()), depth + 1)
-        return self._flip(reading) if len(found) % 2 else reading or OUT_OF_SCOPE
+        return self._flip(reading) if len(negations) % 2 else reading or OUT_OF_SCOPE
 
     def _several(self, text: str, depth: int) -> Reading | None:
         """A or B, A and B: each part is read with the beginning of the first."""

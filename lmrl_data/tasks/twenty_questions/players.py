@@ -56,7 +56,7 @@ def noun_phrase(variant: str) -> str:
 
 
 class Question(NamedTuple):
-    """One way to ask, and what it asks."""
+    """A question with its meaning and the objects it is true of."""
 
     text: str
     meaning: str
@@ -108,9 +108,9 @@ class RandomPolicy(TwentyQuestionsPolicy):
 
 
 class ExpertPolicy(TwentyQuestionsPolicy):
-    """The question that halves best what may still be it; once two are left, a guess.
+    """Asks the question that halves the possible objects best; guesses once two or fewer are left.
 
-    It believes what it is told as far as that agrees: what may be it are the objects with the fewest contradictions.
+    Answers may contradict each other: the possible objects are those with the fewest contradictions.
     """
 
     name = "scripted:expert"
@@ -132,12 +132,12 @@ class ExpertPolicy(TwentyQuestionsPolicy):
         return guesses()[objects[noise.integers(len(objects))]][0]
 
     def _state(self, conversation: Conversation) -> tuple[int, set[str], int]:
-        """What may be it, what was asked, and how many questions are left."""
+        """The possible objects, the meanings asked so far, and how many questions are left."""
         facts, read = knowledge(), reader().read
         levels = [facts.everything]  # the objects with no contradiction, with one, with two, ...
         named, asked = 0, set[str]()
         pairs = itertools.pairwise(conversation.visible)
-        known = [(said.content, heard.content) for said, heard in pairs if said.role == "assistant"]
+        known = [(turn.content, reply.content) for turn, reply in pairs if turn.role == "assistant"]
         for question, answer in known:
             reading = read(question)
             asked.add(reading.meaning)
@@ -160,10 +160,10 @@ class Player(NamedTuple):
 
     Args:
         name (`str`): fills the `policy` column.
-        looks (`int`): of how many questions it thinks before it asks the one that halves best.
-        careless (`float`): how often it asks any question instead.
-        forgets (`float`): how often it does not use an answer.
-        guesses (`float`): how often it names an object before it knows.
+        looks (`int`): how many questions it considers; it asks the one that halves the possible objects best.
+        careless (`float`): how often it asks a random question instead.
+        forgets (`float`): how often it ignores an answer.
+        guesses (`float`): how often it names an object before it knows which one is hidden.
         leaves (`float`): how often it gives up before the end of the game.
         patience (`tuple[int, int]`): the questions after which it then gives up, from and to.
     """
@@ -187,7 +187,7 @@ _RAW, _LOWER, _OPENED = 0.93, 0.96, 1.0  # shares of texts as they are, in small
 
 @functools.cache
 def spoken() -> tuple[Question, ...]:
-    """What the dataset's players ask: the table's questions, and others that only the rules can read."""
+    """The questions of the dataset's players: the table's, and others that only the rules can read."""
     facts, read = knowledge(), reader().read
     made = [*forms()] * 3
     texts = []
@@ -212,7 +212,7 @@ def spoken() -> tuple[Question, ...]:
     known = {question.text for question in forms()}
     for text in dict.fromkeys(texts):
         reading = read(text)
-        # What is true of all but one, or of one, nobody asks.
+        # Players ask no question that is true of one object only, or of all but one.
         apart = min(reading.yes.bit_count(), facts.everything.bit_count() - reading.yes.bit_count())
         if text not in known and reading.match and reading.guess is None and apart > 1:
             made.append(Question(text, reading.meaning, reading.yes))
@@ -234,7 +234,7 @@ def play(player: Player, simulator: Simulator, seed: int) -> Episode:
         nonlocal possible, pending, asked
         if pending is not None and pending[1]:
             possible &= pending[0] if observation == YES else everything & ~pending[0]
-            possible = possible or everything  # it forgot an answer it needed, and starts anew
+            possible = possible or everything  # a forgotten answer left nothing possible: start anew
         asked += 1
         count = possible.bit_count()
         if count <= 2 or asked >= MAX_QUESTIONS or draw() < player.guesses:

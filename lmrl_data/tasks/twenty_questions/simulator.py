@@ -33,9 +33,9 @@ class TwentyQuestionsSimulator(GroundedSimulator):
 
     Args:
         config (`Config`): the only one.
-        oracle (`Oracle`, *optional*): who answers; the tables of facts by default. A model is asked each question by
-            itself. Whether a guess is right, the rules decide.
-        render_mode (`str`, *optional*): `"ansi"`, what was asked so far.
+        oracle (`Oracle`, *optional*): gives the answers; the tables of facts by default. A model sees one question at
+            a time. The rules decide whether a guess is right.
+        render_mode (`str`, *optional*): `"ansi"`, the questions and answers so far.
         options (`Mapping`, *optional*): reset options that hold for every reset.
 
     Reset options: `object` (a name such as `Lion`; by default the seed's) and `strict` (`True`: a question out of
@@ -92,7 +92,7 @@ class TwentyQuestionsSimulator(GroundedSimulator):
             return reply, 0.0, True, False, {**info, "success": True}
         if len(self.asked) < MAX_QUESTIONS:
             return reply, -1.0, False, False, info
-        # Twenty questions are the game: what ends here is lost, not cut short.
+        # The game is twenty questions long, so running out of them loses it: terminated, not truncated.
         return reply, -1.0, True, False, {**info, "success": False}
 
     def topic(self, info: Mapping[str, Any]) -> str:

@@ -95,8 +95,8 @@ def sentence(text: str) -> Sentence | None:
     if len(asked) > 1 or not parts:
         return None
     chosen = asked.pop() if asked else parts[-1]
-    found = _words(chosen)
-    return Sentence(found, "?" in chosen) if found else None
+    words = _words(chosen)
+    return Sentence(words, "?" in chosen) if words else None
 
 
 def _words(text: str) -> str:

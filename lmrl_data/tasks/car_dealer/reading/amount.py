@@ -1,4 +1,4 @@
-"""What each number of a seller's line is, by the words around it: the offer, a list price, a discount, the mileage."""
+"""Classes the numbers of a seller's line by the words around them: offer, list price, discount, mileage, and so on."""
 
 import re
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ FORMS = frozenset("#N@%~X")
 
 
 def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
-    """What the numbers are."""
+    """The kind of each number."""
     amounts = []
     index = first = 0
     for place, word in enumerate(words):
@@ -61,7 +61,7 @@ def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
 
 @lru_cache(maxsize=10_000)
 def _kind(before: str, right: str, form: str, size: str) -> str:
-    """What a number is, by the words of its sentence before it and the first ones after it."""
+    """The kind of a number, by the words before it in its sentence and the first ones after it. The order decides."""
     stripped = before.rstrip(" ,:-")
     whole = BREAK.split(f" {stripped} ")[-1].strip()
     left = AFTER_NUMBER.split(whole)[-1].strip()

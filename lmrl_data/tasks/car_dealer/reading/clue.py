@@ -1,4 +1,4 @@
-"""The words around a number of a seller's line that tell what it is: an offer, a list price, what others paid."""
+"""Clues: the words around a number that tell whether it is an offer, a list price, or what others paid."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""When a seller only says the buyer's amount again, to wonder or to scoff: $25,000? You must be joking."""
+"""Tells whether a seller only repeats the buyer's amount, in wonder or scorn: $25,000? You must be joking."""
 
 import re
 
@@ -74,16 +74,16 @@ _DERISION = re.compile(
 )
 
 
-def is_echo(said: str, after: str, before: str) -> bool:
-    """Whether a sentence only says the buyer's amount again: $25,000? You must be joking."""
-    if not _ECHO.fullmatch(said):
-        return bool(_MOCKED.search(said))
-    if "?" not in said:
+def is_echo(sentence: str, after: str, before: str) -> bool:
+    """Whether a sentence only repeats the buyer's amount, given the sentences after and before it."""
+    if not _ECHO.fullmatch(sentence):
+        return bool(_MOCKED.search(sentence))
+    if "?" not in sentence:
         return bool(_DERISION.search(after) or _LAUGH.fullmatch(before))
     if _SCORN.search(after):
         return True
     return (
         (not before or bool(_WONDER.fullmatch(before)))
-        and bool(_BARE_ECHO.fullmatch(said))
+        and bool(_BARE_ECHO.fullmatch(sentence))
         and not _PRESSED.search(after)
     )

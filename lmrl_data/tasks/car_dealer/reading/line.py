@@ -1,7 +1,8 @@
-"""What a seller's line says: which price it offers among all its numbers, for which car, and what it does.
+"""Reads a seller's line: the price it offers, the car it speaks of, and what it does.
 
-A line has list prices, discounts, monthly rates, years and miles beside the price that is offered; each number is
-classed by the words around it. A text is untrusted: it is cut to `LIMIT` characters, and no text decides a sale.
+A line may name list prices, discounts, monthly rates, years and miles beside the offered price; the words around a
+number tell what it is. A text is untrusted: the reader looks at its first `LIMIT` characters only, and no text decides
+a sale.
 """
 
 import re
@@ -28,16 +29,16 @@ class SellerAct(NamedTuple):
         act (`str`): the most important of `acts`.
         acts (`frozenset[str]`): greet, ask, present, offer, discount, feature, answer, trade_in, pressure, firm,
             refuse, goodbye, smalltalk; empty if it is none.
-        price (`int`, *optional*): what is asked for the car.
-        list_price (`int`, *optional*), discount (`int`, *optional*), percent (`float`, *optional*): as named.
-        features, missing (`tuple[str, ...]`): what the car is said to have, and not to have.
-        cars (`tuple[int, ...]`): the numbers in the catalogue that the last model named may be.
+        price (`int`, *optional*): the price it asks for the car.
+        list_price (`int`, *optional*), discount (`int`, *optional*), percent (`float`, *optional*): as it names them.
+        features, missing (`tuple[str, ...]`): the features it says the car has, and those it says the car lacks.
+        cars (`tuple[int, ...]`): the numbers in the catalogue of the cars that the last model name may mean.
         brand, type (`str`, *optional*): the last ones named.
         year (`int`, *optional*): of the car.
-        asks (`frozenset[str]`): what is asked: type, brand, features, budget, open, close.
-        agrees, yes, no (`bool`): whether it accepts what the buyer said; whether it begins with a yes or no.
-        one (`bool`): whether it speaks of a car without a name: I have just the one.
-        words (`int`): how long it is.
+        asks (`frozenset[str]`): what it asks about: type, brand, features, budget, open, close.
+        agrees, yes, no (`bool`): whether it accepts the buyer's words; whether it begins with a yes or a no.
+        one (`bool`): whether it speaks of a car without naming it: I have just the one.
+        words (`int`): its length in words.
     """
 
     act: str
@@ -80,7 +81,7 @@ _PLAIN |= {0x20AC: "$", 0xA3: "$"}  # a price is a number, whatever the currency
 
 
 def simplified(text: str) -> str:
-    """A text as it is read: its first characters, in lower case and in ASCII."""
+    """The first characters of a text, in lower case and ASCII."""
     text = text[:LIMIT].lower()
     if not text.isascii():
         text = text.translate(_PLAIN).encode("ascii", "replace").decode()
@@ -108,18 +109,18 @@ class Sentence(NamedTuple):
     length: int  # in words
 
 
-# Where a sentence ends. Lines differ, but their sentences return: what is known of one is kept.
+# Where a sentence ends. Few lines are said twice, but many sentences are, so readings are cached by sentence.
 _ENDS = re.compile(r"(?<=[.!?;]) +")
 
 
-# Sentences that differ in their prices only are read once: this amount stands for all of five or six digits.
+# One amount stands for all of five or six digits, so that sentences that differ only in prices share a cache entry.
 _PRICE = re.compile(r"\$([1-9][0-9]{1,2},[0-9]{3})(?![0-9])")
 _STAND_IN = "$99,999"
 _STOOD_IN = 99_999
 
 
 def _amounts_of(sentence: str, numbers: Sequence[Number | Amount]) -> list[float] | None:
-    """The amounts of a sentence, given the numbers of the one with stand-ins; `None` if they cannot be told."""
+    """The amounts of a sentence, given the numbers of the one with stand-ins; `None` if they do not match up."""
     values = [float(digits.replace(",", "")) for digits in _PRICE.findall(sentence)]
     if sum([number[0] == _STOOD_IN for number in numbers]) != len(values):
         return None
@@ -131,12 +132,12 @@ Part = TypeVar("Part")
 
 
 def _by_shape(sentence: str, read: Callable[[str], Part], field: str) -> Part:
-    """What `read` makes of a sentence; sentences that differ in their prices only are read once.
+    """What `read` returns for a sentence; sentences that differ only in prices are read once.
 
     Args:
         sentence (`str`): with its own prices.
         read (`Callable`): gives a named tuple.
-        field (`str`): which of its fields has the numbers of the sentence, in order.
+        field (`str`): the field of the named tuple that holds the sentence's numbers, in order.
     """
     if "$" in sentence:
         shape = _PRICE.sub(_STAND_IN, sentence)
@@ -222,16 +223,18 @@ def read(text: str) -> SellerAct:
     named: tuple[str, ...] = ()
     brand = kind = before = None
     length = 0
-    for index, (part, said, manners, has, lacks) in enumerate(meanings):
+    for index, (part, part_amounts, manners, has, lacks) in enumerate(meanings):
         after = meanings[index + 1].sentence.masked if index + 1 < len(meanings) else ""
-        if said and is_echo(part.masked, after, meanings[index - 1].sentence.masked if index else ""):
-            said = [amount._replace(kind="theirs") for amount in said]
+        if part_amounts and is_echo(part.masked, after, meanings[index - 1].sentence.masked if index else ""):
+            part_amounts = [amount._replace(kind="theirs") for amount in part_amounts]
         if before is not None and before.asks:
-            if said and "budget" in before.asks and GUESS.fullmatch(part.masked):
-                said = [amount._replace(kind="theirs") for amount in said]  # What is your budget? About $30,000?
+            if part_amounts and "budget" in before.asks and GUESS.fullmatch(part.masked):
+                part_amounts = [
+                    amount._replace(kind="theirs") for amount in part_amounts
+                ]  # What is your budget? About $30,000?
             if named and (manners.yes or manners.no):  # Heated seats? Yes, it has them.
                 (features if manners.yes else missing).extend(named)
-        amounts += said
+        amounts += part_amounts
         features += has
         missing += lacks
         acts |= manners.acts
@@ -321,7 +324,7 @@ def _whole(price: float | None) -> int | None:
 
 
 def is_readable(act: SellerAct, text: str) -> bool:
-    """Whether a line is language at all: it does something, or has three words and few other marks."""
+    """Whether a line is language: it does something, or has three words and consists mostly of letters."""
     if act.acts:
         return True
     text = text[:LIMIT]
@@ -330,7 +333,7 @@ def is_readable(act: SellerAct, text: str) -> bool:
 
 
 class Heard(NamedTuple):
-    """What a line of any speaker names, whatever it says of it."""
+    """The amounts, brand, type and features a line names, of either speaker."""
 
     masked: list[str]  # sentence by sentence
     amounts: list[int]  # of money, from 1,000 on
@@ -340,7 +343,7 @@ class Heard(NamedTuple):
 
 
 def hear(text: str) -> Heard:
-    """What a line of any speaker names."""
+    """The names and amounts in a line of either speaker."""
     parts = [cut(sentence) for sentence in _ENDS.split(simplified(text))]
     amounts: list[int] = []
     features: list[str] = []

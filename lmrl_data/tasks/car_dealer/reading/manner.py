@@ -1,4 +1,4 @@
-"""What a seller's line does beside naming prices: greeting, asking, agreeing, pressing, and the features it claims."""
+"""What a sentence of a seller does beside naming prices: it greets, asks, agrees, presses, or claims features."""
 
 import re
 from functools import lru_cache
@@ -44,14 +44,16 @@ _HAS = re.compile(
 
 @lru_cache(maxsize=10_000)
 def _claims(clause: str, asks: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    found = dict.fromkeys(FEATURES[int(match.lastgroup[1:])] for match in _FEATURE.finditer(clause) if match.lastgroup)
-    if not found or (asks and not _TAG.search(clause)):
+    features = dict.fromkeys(
+        FEATURES[int(match.lastgroup[1:])] for match in _FEATURE.finditer(clause) if match.lastgroup
+    )
+    if not features or (asks and not _TAG.search(clause)):
         return (), ()
     if _WISH.search(clause) and not _HAS.search(clause):
         return (), ()
     if _NOT.search(_NO_HARM.sub("", clause)):
-        return (), tuple(found)
-    return tuple(found), ()
+        return (), tuple(features)
+    return tuple(features), ()
 
 
 _TAG = re.compile(
@@ -78,7 +80,7 @@ def features_of(masked: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @lru_cache(maxsize=10_000)
 def named_features(masked: str) -> tuple[str, ...]:
-    """The features a text names, whatever it says of them."""
+    """The features a text names, claimed or not."""
     if not _TRIGGERS.search(masked):
         return ()
     return tuple(dict.fromkeys(FEATURES[int((match.lastgroup or "f0")[1:])] for match in _FEATURE.finditer(masked)))
@@ -89,9 +91,9 @@ class Manners(NamedTuple):
 
     Args:
         acts, asks (`frozenset[str]`), agrees (`bool`): as in a seller's act.
-        yes, no (`bool`): whether it says so plainly.
-        sure (`bool`), weak (`str`): whether it says so in other words, and how it begins: yes, no or okay.
-        one (`bool`): whether it speaks of a car without a name.
+        yes, no (`bool`): whether it says yes or no in plain words.
+        sure (`bool`), weak (`str`): whether it says yes in other words, and whether it begins with yes, no or okay.
+        one (`bool`): whether it speaks of a car without naming it.
     """
 
     acts: frozenset[str]
@@ -214,7 +216,7 @@ def manners_of(masked: str) -> Manners:
     if question:
         topics = frozenset(topic for topic, pattern in _TOPICS.items() if pattern.search(masked))
         asks = topics or frozenset(["other"])
-    said = _SAYS.search(masked)
+    verdict = _SAYS.search(masked)
     start = masked.lstrip(" .,!-")
     if start.startswith(("ok ", "okay ", "alright ", "fine ")):
         weak = "okay"
@@ -224,8 +226,8 @@ def manners_of(masked: str) -> Manners:
         acts,
         asks,
         not question and bool(_AGREE.search(masked)) and not _NO_AGREEMENT.search(masked),
-        bool(said and said["yes"]),
-        bool(said and said["no"]),
+        bool(verdict and verdict["yes"]),
+        bool(verdict and verdict["no"]),
         bool(_SURE.search(masked)),
         weak,
         bool(_ONE.search(masked)),

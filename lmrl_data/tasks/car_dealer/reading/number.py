@@ -1,4 +1,4 @@
-"""The numbers of a seller's line, in digits or in words, found and masked."""
+"""Finds the numbers of a seller's line, in digits or in words, and masks them."""
 
 import re
 from collections.abc import Mapping, Sequence
