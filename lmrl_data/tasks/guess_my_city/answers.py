@@ -1,7 +1,7 @@
-"""What a person from a city says: sentences made from its facts, in several wordings, none of which gives it away.
+"""The answers of Guess My City: sentences made from a city's facts, in several wordings that do not give it away.
 
-`answers.txt` has the sentences. A sentence with a slot is written out once for each value that the slot can take, and
-dropped where it would name the city or its country.
+`answers.txt` holds the sentences. A sentence with a slot is written out once for each value of the slot; one that would
+name the city or its country is dropped.
 """
 
 import re
@@ -17,7 +17,7 @@ from lmrl_data.tasks.guess_my_city.forms import Reading
 YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
 NO = ("No, ", "No, not really: ", "No, I'm afraid not: ")
 UNSURE = ("I'm not sure, but ", "Hard to say; ", "I can't tell for certain, but ")
-FEWEST = 4  # wordings of anything
+FEWEST = 4  # wordings of an answer
 
 
 class Template(NamedTuple):
@@ -47,7 +47,7 @@ def fixed(kind: str) -> tuple[str, ...]:
 
 
 def count_words(number: float) -> str:
-    """A number of people as one would say it."""
+    """A number of people in round numbers."""
     if number >= 1e6:
         return f"{number / 1e6:.1f}".removesuffix(".0") + " million"
     return f"{round(number, -4 if number >= 1e5 else -3):,.0f}"
@@ -207,7 +207,7 @@ def _openings(city: City, reading: Reading) -> tuple[str, ...]:
 
 @cache
 def _clauses(city: City, intent: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    """The wordings that name one of the words, if there are any: who says yes to football speaks of football."""
+    """The wordings that name one of the words, if any do: a yes about football is followed by football."""
     clauses = wordings(city, intent)
     return tuple(text for text in clauses if any(has_word(f" {fold(text)} ", word) for word in words)) or clauses
 
@@ -219,7 +219,7 @@ def _sayings(city: City, reading: Reading) -> tuple[str, ...]:
 
 
 def _is_named_country(city: City, reading: Reading) -> bool:
-    """Whether a question names the city's country: then there is nothing to add that would not give it away."""
+    """Whether a question names the city's country; any fact added to the yes would give the city away."""
     test = reading.test or ""
     return test.startswith(("country=", "same_country=")) and holds(test, city) is True
 
@@ -244,7 +244,7 @@ def answers(city: City, reading: Reading) -> tuple[str, ...]:
 
 @cache
 def phrases(city: City, intent: str) -> frozenset[str]:
-    """What an answer about an intent may have in it if it is about this city: values of slots, or whole sentences."""
+    """The phrases that an answer about an intent may contain for this city: slot values, or whole sentences."""
     spoken = {value for filled, values in _written(city, intent) for value in values or (filled,)}
     for slot in used_slots(intent) & _LISTS.keys():
         spoken.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])

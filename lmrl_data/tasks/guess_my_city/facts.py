@@ -1,7 +1,7 @@
-"""The cities of Guess My City: what is known of each, what may not be said of it, and which of them a text names.
+"""The cities of Guess My City: their facts, the words that would give one away, and the cities a text names.
 
-A test is a short text such as `continent=asia`, `population>5000000`, `food~sushi` or `coastal`; `holds` says whether
-it is true of a city. A yes/no question is a test, and so is what a player asks of the cities that are left.
+A test is a short text such as `continent=asia`, `population>5000000`, `food~sushi` or `coastal`; `holds` tells whether
+it is true of a city. A yes/no question asks for a test.
 """
 
 import json
@@ -24,7 +24,7 @@ TEXT_FIELDS = (
     "transport", "known_for", "culture", "holiday", "religion", "government", "independence", "climate", "languages",
     "currency",
 )  # fmt: skip
-# Letters that do not fall apart into a plain one and an accent, and what is only a way of writing.
+# Letters that Unicode does not decompose into a plain letter and an accent; apostrophes are dropped.
 _LETTERS = str.maketrans("łŁøØđĐıħæœßþð", "lLoOdDihaostd") | dict.fromkeys(map(ord, "'\u2019\u2018`\u02bb\u02bc"))
 
 
@@ -256,7 +256,7 @@ def mentions(words: Sequence[str]) -> list[Mention]:
     return mentioned
 
 
-# --- what may not be said
+# --- words that give a city away
 
 _HARMLESS = re.compile(r"\b(?:north|south|central|latin) america(?:n|s)?\b|\bsouth east\b")
 
@@ -291,12 +291,12 @@ def _own_words(city: City) -> re.Pattern[str]:
 
 @lru_cache(65536)
 def leaks(city: City, text: str, intent: str | None = None) -> bool:
-    """Whether a text gives away the city: its name, its country's, or what only they are called by.
+    """Whether a text gives the city away: by its name, its country's name, or words that belong to nothing else.
 
     Args:
-        city (`City`): what is hidden.
-        text (`str`): what would be said.
-        intent (`str`, *optional*): what it answers; `language` and `currency` may name the language or the money.
+        city (`City`): the hidden city.
+        text (`str`): the reply.
+        intent (`str`, *optional*): the topic of the reply; `language` and `currency` may name the language or the money.
     """
     folded = _HARMLESS.sub("", fold(text))
     if intent in ("language", "currency"):

@@ -1,4 +1,4 @@
-"""Questions that compare: bigger than a breadbox, over ten pounds, small enough for a shoebox."""
+"""Reads comparisons: bigger than a breadbox, over ten pounds, small enough for a shoebox."""
 
 import re
 from typing import NamedTuple
@@ -46,7 +46,7 @@ _NUMBERS: dict[str, float] = {
 }  # fmt: skip
 _SCALES = {**SCALES, "k": 1_000}
 
-# Comparatives and what they speak of; those of the second table mean less.
+# The dimension of each comparative; the second table holds those that mean less.
 _MORE = {
     "bigger": "size", "larger": "size", "taller": "size", "longer": "size", "wider": "size", "greater": "size",
     "broader": "size", "higher": "size", "huger": "size", "heavier": "mass", "costlier": "price", "pricier":
@@ -103,7 +103,7 @@ def quantity(words: list[str]) -> tuple[str, float] | None:
 
 
 def _reference(words: list[str], dimension: str) -> tuple[str, float] | None:
-    """The measure of a thing or a quantity that is compared with."""
+    """The measure of the thing or quantity on the other side of a comparison."""
     measure = quantity(words)
     if measure is not None:
         return measure
@@ -140,7 +140,7 @@ _NO_THING = frozenset(("about", "roughly", "average", "typical", "normal"))
 
 
 def compare(clause: str) -> Comparison | None:
-    """What a clause compares; `None` if it compares nothing."""
+    """The comparison in a clause; `None` if there is none."""
     while match := _TAIL.search(clause):
         clause = clause[: match.start()]
     if match := _COMPARATIVE.search(clause):

@@ -1,7 +1,7 @@
-"""What is true of the 158 objects of Twenty Questions: their names, attributes, kinds, sizes, masses and prices.
+"""The facts of Twenty Questions: names, attributes, kinds, sizes, masses and prices of the 158 objects.
 
-The tables lie in `assets/twenty_questions`. A set of objects is a whole number here, one bit an object, so that "and",
-"or" and "not" of answers are the operators of whole numbers.
+The tables lie in `assets/`. A set of objects is a whole number, one bit an object, so that the operators `&`, `|` and
+`~` of whole numbers are "and", "or" and "not" of answers.
 """
 
 import functools
@@ -25,7 +25,7 @@ class Thing(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """Something that is true or false of every object, and the questions that ask for it."""
+    """A property that each object has or lacks, with the questions that ask for it."""
 
     id: str
     forms: tuple[str, ...]
@@ -60,7 +60,7 @@ def singular(word: str) -> str:
 
 
 def noun_key(words: Iterable[str]) -> str:
-    """A noun phrase so that spaces and plurals make no difference: `lawn mowers` and `lawnmower` are one."""
+    """A key for a noun phrase that ignores spaces and plurals: `lawn mowers` and `lawnmower` share one."""
     return "".join(map(singular, words))
 
 
@@ -88,7 +88,7 @@ class Knowledge:
                 key = _key(kind)
                 self.kinds[key] = self.kinds.get(key, 0) | 1 << number
         self.measures = {name: [_number(row[_COLUMNS[name]]) for row in rows] for name in DIMENSIONS}
-        # What objects are compared with: other things, and each other.
+        # The things that questions compare objects with: references, and the objects themselves.
         self.references: dict[str, dict[str, float | None]] = {}
         self.reference_names: dict[str, dict[str, float | None]] = {}
         for row in table("twenty_questions", "references.tsv"):
@@ -108,7 +108,7 @@ class Knowledge:
         for name in _items(row["yes"]):
             yes |= 1 << self.number[name]
         for name in _items(row["sometimes"]):
-            # True of some, false of others: decided once for each object, the same in every game.
+            # True of some such objects and false of others: decided once, so every game agrees.
             if zlib.crc32(f"{name}/{row['attribute']}".encode()) & 1:
                 yes |= 1 << self.number[name]
         return Attribute(row["attribute"], tuple(filter(None, row["question_forms"].split("|"))), yes)
@@ -130,7 +130,7 @@ class Knowledge:
         return number
 
     def compared(self, dimension: str, low: float = 0.0, high: float = float("inf")) -> int:
-        """The objects whose measure lies between two values, both left out; those without a measure never do."""
+        """The objects whose measure lies between two values, exclusively; never those without a measure."""
         return sum(
             1 << number
             for number, value in enumerate(self.measures[dimension])

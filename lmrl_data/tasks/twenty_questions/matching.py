@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lmrl_data.dialogue.asset import table
 from lmrl_data.tasks.twenty_questions.knowledge import IRREGULAR
 
-# Stems that many questions have, but that alone may be all there is of one.
+# Weights of stems that many questions share; above 0, because a question may have no other stem.
 WEAK = {
     "mak": 0.55, "use": 0.35, "find": 0.25, "under": 0.5, "over": 0.5, "up": 0.4, "out": 0.4, "off": 0.4,
     "around": 0.4, "into": 0.3, "onto": 0.3, "inside": 0.4,
@@ -22,8 +22,8 @@ WEAK = {
 def _words(part: str) -> dict[str, str]:
     """The words of one part in `words.tsv`, each with the word that stands for it.
 
-    `same` are words of one meaning, `opposite` those that deny another, `stop` tell nothing of what is asked, and
-    `count` must be the same in two questions that are near each other: two wheels are not four.
+    `same` words share a meaning, `opposite` words deny another, `stop` words do not tell what is asked, and `count`
+    words must be the same in two questions that are near each other: two wheels are not four.
     """
     heads = dict[str, str]()
     for row in table("twenty_questions", "words.tsv"):
@@ -45,7 +45,7 @@ def opposite(word: str) -> str | None:
 
 @functools.lru_cache(20_000)
 def stem(word: str) -> str:
-    """A word without its endings, brought to the one that stands for its meaning.
+    """A word without its endings, replaced by the word that stands for its meaning.
 
     Examples:
         >>> stem("wearing") == stem("worn") == stem("wearable")
@@ -68,36 +68,36 @@ def _bare(word: str) -> str:
 
 
 def content(words: Iterable[str], *, same: bool = True) -> tuple[str, ...]:
-    """The stems of the words that tell what is asked, in order; with `same`, one stem for words of one meaning."""
+    """The stems of all words but stop words, in order; with `same`, words of one meaning have one stem."""
     stemmed = stem if same else _bare
     stop = _words("stop")
     return tuple(stemmed(word) for word in words if word not in stop)
 
 
 def role(text: str) -> str:
-    """What a thing does in a question: "does it eat" is not "do you eat it", and not "do you eat with it"."""
+    """The role of the object in a question: "does it eat", "do you eat it" and "do you eat with it" differ."""
     if re.search(r" with (?:it|this)$|\bused? (?:to|for) ", text):
         return "with"
     return "it" if re.match(r"(?:does|can|will) it (?!have|come|get|need|use|contain|fit)", text) else ""
 
 
 def counts(words: Iterable[str]) -> frozenset[str]:
-    """The numbers in a question, and words that change what they say."""
+    """The numbers in a question, and the words that change their meaning."""
     count = _words("count")
     return frozenset(word for word in words if word in count or word[0].isdigit())
 
 
 def asked(words: Sequence[str], *, same: bool = True) -> tuple[str, ...]:
-    """The stems of a question; that a thing is used with which something is done need not be said."""
+    """The stems of a question; "use" is left out where the role already says that the object is a means."""
     used = role(" ".join(words)) == "with"
     return content((word for word in words if not (used and word in ("use", "used"))), same=same)
 
 
-OTHER_ROLE = 0.85  # what a likeness is worth where the roles differ
+OTHER_ROLE = 0.85  # factor on the score of questions with different roles
 
 
 class Match(NamedTuple):
-    """What the nearest known questions ask for."""
+    """The attribute of the nearest known question, and the score."""
 
     attribute: str
     score: float
@@ -112,9 +112,9 @@ def _best(attributes: Sequence[str], scores: Mapping[int, float]) -> Match | Non
 
 
 def spelled(word: str, known: Container[str]) -> str:
-    """A word without its slip of the pen: two letters changed round, one missing, or one doubled.
+    """A word with one typing error corrected: two letters swapped, one missing, or one doubled.
 
-    Short words are left alone, and so is a first or last letter: a planet is no misspelt plane, haunted is not hunted.
+    Short words stay as they are, and so do first and last letters: planet is no misspelling of plane.
     """
     if len(word) < 6 or word in known:
         return word
@@ -131,14 +131,14 @@ def _grams(word: str) -> set[str]:
 
 
 class Lexical:
-    """Cosine of TF-IDF vectors of stems; a word no form has is read as the known one with the most common pieces.
+    """Cosine of TF-IDF vectors of stems; an unknown word counts as the known word it shares most letter groups with.
 
     Args:
         forms (`Sequence[tuple[str, Sequence[str]]]`): the known questions, as the attribute and the words.
     """
 
     threshold = 0.57
-    unknown = 0.9  # how heavy a word is that no form has, beside the rarest that some have
+    unknown = 0.9  # weight of an unknown word, relative to the rarest known one
 
     def __init__(self, forms: Sequence[tuple[str, Sequence[str]]]) -> None:
         self.attributes = [attribute for attribute, _ in forms]
@@ -161,7 +161,7 @@ class Lexical:
         return stem(word) in self.weights
 
     def _alike(self, word: str) -> tuple[str, float]:
-        """The known word that is spelled most like it, and how much (Dice), or the word itself and 0."""
+        """The known word with the most similar spelling and the similarity (Dice), or the word itself and 0."""
         if len(word) < 5:
             return word, 0.0
         pieces = _grams(word)

@@ -1,8 +1,8 @@
 """From a question in free text to its answer for every object of Twenty Questions, by rules and nothing else.
 
-A question is read once and has one answer an object, so that it can never be answered in two ways. In this order: a
+A question has one answer for each object, so the game can never contradict itself. The reader tries, in this order: a
 guess, a question of the table, negation, comparison, "or" and "and", kinds and modifiers, and the nearest question of
-the table. What none of them reads is out of scope.
+the table. A question that none of these reads is out of scope.
 """
 
 import functools
@@ -37,11 +37,11 @@ class Reading(NamedTuple):
 
     Args:
         match (`str`, *optional*): an attribute's id, `size`, `mass`, `price`, `kind` or `guess`, several joined by
-            `and` or `or`; `None` if the text asks nothing that is known.
+            `and` or `or`; `None` if the tables do not answer the text.
         yes (`int`): the objects for which the answer is yes, one bit each.
-        guess (`int`, *optional*): the object that is named, and no other.
-        valid (`bool`): whether the text is one question at all.
-        meaning (`str`): what is asked, without the words: equal meanings have equal answers.
+        guess (`int`, *optional*): the object that the text guesses.
+        valid (`bool`): whether the text is one question.
+        meaning (`str`): the meaning, whatever the wording; equal meanings have equal answers.
     """
 
     match: str | None
@@ -97,7 +97,7 @@ _TOO = re.compile(rf"(?:is it|does it \w+) too \w+(?: (?:and|or) \w+)? {_SOMEONE
 _ENOUGH = re.compile(rf"(?:is it|does it \w+) \w+ enough {_SOMEONE}(?:to|that you can) (.*)$")
 _WHICH = "that|which|with|without|used|made|found|worn|you|people|for|where|in|on|of|powered|played|eaten|kept|grown"
 _CLAUSE = re.compile(rf"is it ((?:a|an|the|some|any) .+?) ((?:{_WHICH})\b.*)$")
-# What a player asks about its opponent, not about the object.
+# Questions about the other player, not about the object.
 _PERSONAL = re.compile(
     r"(?:do|did|would|have|has|had) (?:you|i|we) (?:ever |personally )?"
     r"(?:own|like|love|want|prefer|believe|seen|hate|enjoy|have it|have one|think)\b"
@@ -106,7 +106,7 @@ _MORPHEMES = ("non", "un", "in", "im", "dis")
 
 
 class Reader:
-    """Reads questions; one that was read before costs nothing."""
+    """Reads questions; readings are cached."""
 
     def __init__(self) -> None:
         self.facts = knowledge()
@@ -125,7 +125,7 @@ class Reader:
                     self.comparisons.setdefault(comparison.meaning, attribute.id)
                     compared.add(text)
         self.forms = Forms(rows)
-        # What compares is near no other question: it says with what.
+        # Comparisons are left out: questions near them differ in the thing compared with.
         words = [(attribute, text.split()) for attribute, text in rows if text not in compared]
         self.lexical = Lexical(words)
         phrases = [text for _, text in rows] + [*self.facts.kind_names, *self.facts.reference_names]
@@ -133,8 +133,8 @@ class Reader:
         self.vocabulary = {word for phrase in phrases for word in phrase.lower().split()} | meant()
 
     def read(self, text: str) -> Reading:
-        """What a text asks, and the answers."""
-        # Nothing long is kept: what an agent says decides how much is.
+        """The reading of a text."""
+        # Long texts are not cached: the agent decides how long its texts are.
         return self._read(text) if len(text) <= MAX_LENGTH else INVALID
 
     @functools.lru_cache(100_000)  # noqa: B019 (a reader lives as long as the process)
@@ -159,7 +159,7 @@ class Reader:
         return self._clauses(as_question(corrected), 0) or OUT_OF_SCOPE
 
     def _guess(self, text: str) -> int | None:
-        """The object a text names and does nothing but name."""
+        """The object that a text guesses, if it is a guess."""
         plain = clause(text)
         if re.match(r"is it \w+$", plain) and plain in self.forms.levels[0]:
             return None  # "Is it orange?" asks for the colour, "Is it an orange?" for the fruit
@@ -172,7 +172,7 @@ class Reader:
         return number
 
     def _clauses(self, text: str, depth: int) -> Reading | None:
-        """A question in any words, which may hold others; `None` if it is out of scope."""
+        """The reading of a question in any words, with its parts; `None` if it is out of scope."""
         plain, listed = clause(text.replace(" ,", "")), clause(text)
         strict = self._strict(plain)
         if strict is not None or depth > 4:
@@ -187,7 +187,7 @@ class Reader:
         return self._nearest(plain) or self._either(listed, depth)
 
     def _strict(self, text: str) -> Reading | None:
-        """A question of the table, of kinds, or of a name, in so many words."""
+        """The reading of a question of the table, a kind or a name, in these very words."""
         match = re.match(r"is it (?:in )?(kindof )?(?:(?:a|an|the|some|any) )?(?:kindof )?(.+)$", text)
         kind = " kindof " in text
         words = match[2].split() if match else []
@@ -226,7 +226,7 @@ class Reader:
         return Reading(match, yes, None, True, f" {word} ".join(f"({reading.meaning})" for reading in readings))
 
     def _relative(self, text: str, depth: int) -> Reading | None:
-        """An animal that has no legs: both must hold."""
+        """A noun with a clause, as "an animal that has no legs": both must hold."""
         match = _CLAUSE.match(text)
         if match is None:
             return None
@@ -236,14 +236,14 @@ class Reader:
         return self._join([head, rest], "and") if head and rest and rest.match else None
 
     def _negated(self, text: str, depth: int) -> Reading | None:
-        """What is not so is so of all others; so is what is too big for something."""
+        """A negation, which is true of all other objects; "too big to" is one."""
         if match := _TOO.match(text):
             return self._flip(self._clauses(_possible(match[1]), depth + 1))
         if match := _ENOUGH.match(text):
             return self._clauses(_possible(match[1]), depth + 1)
         negations = _NEGATION.findall(text)
         first = _NEGATION.search(text)
-        # What "and" and "but" bring together is denied one by one.
+        # Parts joined by "and" and "but" are negated one by one.
         if first is None or re.search(r" (?:and|but) ", text[: first.start()]):
             return None
         # A question of the table may hold a negation of its own.
@@ -259,7 +259,7 @@ class Reader:
         return self._flip(reading) if len(negations) % 2 else reading or OUT_OF_SCOPE
 
     def _several(self, text: str, depth: int) -> Reading | None:
-        """A or B, A and B: each part is read with the beginning of the first."""
+        """Parts joined by "or" or "and"; each is read with the beginning of the first."""
         parts = [part for part in _JOINT.split(text) if part]
         if not 1 < len(parts) <= 20:
             return None
@@ -292,12 +292,12 @@ class Reader:
         yield self._clauses(" ".join([*beginning[:2], *words]), depth + 1)
 
     def _either(self, text: str, depth: int) -> Reading | None:
-        """A or B, of which one alone is known."""
+        """Parts joined by "or", of which only the first can be read."""
         parts = _JOINT.split(text) if " or " in text else []
         return next(filter(None, (self._clauses(part, 4) for part in parts[:1])), None)
 
     def _compared(self, text: str, depth: int) -> Reading | None:
-        """Bigger than a breadbox."""
+        """A comparison: bigger than a breadbox."""
         comparison = compare(text)
         if comparison is None or comparison.dimension is None:
             return None if comparison is None else OUT_OF_SCOPE
@@ -308,7 +308,7 @@ class Reader:
         return Reading(comparison.dimension, yes, None, True, comparison.meaning)
 
     def _modified(self, text: str, depth: int) -> Reading | None:
-        """A large animal: an animal, and large."""
+        """A noun with adjectives, as "a large animal": all must hold."""
         match = re.match(r"is it (?:kindof )?(?:a|an|the|some|any) (?:kindof )?(.+)$", text)
         words = match[1].split() if match else []
         for start in range(1, min(len(words), 4)):
@@ -326,7 +326,7 @@ class Reader:
         return None
 
     def _opposed(self, text: str, depth: int) -> Reading | None:
-        """Dead is not alive, unnatural not natural, wireless without wire."""
+        """A word that denies another: dead is not alive, unnatural not natural, wireless without wire."""
         words = text.split()
         for place, word in enumerate(words):
             before, after = words[:place], words[place + 1 :]
@@ -346,7 +346,7 @@ class Reader:
         return None
 
     def _near(self, text: str, depth: int) -> Reading | None:
-        """All but the same words as a question of the table."""
+        """A question in nearly the same words as one of the table."""
         match = self.lexical.nearest(text.split())
         return self._attribute(match.attribute) if match and match.score > 0.9 else None
 
@@ -363,7 +363,7 @@ def _known(reading: Reading | None) -> bool:
 
 
 def _possible(rest: str) -> str:
-    """What a thing is too big, or small enough, for."""
+    """The question behind "too big to" or "small enough to"."""
     if re.match(r"(?:fit|float|fly|be|go|stand|break)\b", rest):
         return f"can it {rest}"
     return f"can you {rest}" if re.search(r"\b(?:it|in|on|with)\b", rest) else f"can you {rest} it"

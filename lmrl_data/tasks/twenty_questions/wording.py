@@ -1,7 +1,7 @@
-"""From free text to one question in a plain form: `is it ...`, `does it ...`, `can it ...` or `do you ...`.
+"""Brings a free text to one question in a plain form: `is it ...`, `does it ...`, `can it ...` or `do you ...`.
 
-The patterns are in `assets/twenty_questions/rewrites.tsv`, in the order in which they are used. A name between `<` and
-`>` in a pattern is one of those that `let` lines define.
+The patterns are in `assets/rewrites.tsv`, in the order in which they apply. A name between `<` and `>` in a pattern
+stands for the pattern that a `let` line gives it.
 """
 
 import functools
@@ -57,7 +57,7 @@ _CONTRACTIONS = [
 
 @functools.cache
 def _patterns(step: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """The patterns of a step; one that does not say how it ends takes the blank after it with it."""
+    """The patterns of a step. A pattern without an end of its own also matches the space behind it."""
     names = dict[str, str]()
     rules = []
     for row in table("twenty_questions", "rewrites.tsv"):
@@ -125,7 +125,7 @@ def clause(text: str) -> str:
     text = " ".join(text.split())
     for pattern, _ in _patterns("adverb"):
         text = pattern.sub("", text)
-    # What one rule makes may be what an earlier one is for.
+    # The result of one rule may be the input of an earlier one.
     for _ in range(2):
         before = text
         for beginning, pattern, replacement in _clause_patterns():
@@ -147,7 +147,7 @@ def _clause_patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
 
 
 def named(text: str) -> list[str]:
-    """The words that are left of a text without those in which a name is put: all of them, unless it is a guess."""
+    """The words of a text without the frame of a guess: of a guess, the name; of another text, all words."""
     text = text.replace(",", " ")
     text = " ".join(text.split())
     for _ in range(3):
