@@ -1,7 +1,7 @@
 """The answers of Guess My City: sentences made from a city's facts, in several wordings that do not give it away.
 
-`answers.txt` holds the sentences. A sentence with a slot is written out once for each value of the slot; one that would
-name the city or its country is dropped.
+`answers.txt` holds the sentences. A sentence with a slot is written out once for each value of the slot; one that
+would name the city or its country is dropped.
 """
 
 import re

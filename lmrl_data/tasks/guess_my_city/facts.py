@@ -296,7 +296,7 @@ def leaks(city: City, text: str, intent: str | None = None) -> bool:
     Args:
         city (`City`): the hidden city.
         text (`str`): the reply.
-        intent (`str`, *optional*): the topic of the reply; `language` and `currency` may name the language or the money.
+        intent (`str`, *optional*): the topic of the reply; with `language` and `currency` it may name these.
     """
     folded = _HARMLESS.sub("", fold(text))
     if intent in ("language", "currency"):
