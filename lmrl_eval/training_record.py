@@ -202,7 +202,7 @@ def record_of_foreign_run(
     task = task or str(settings.get("task") or PurePath(str(dataset)).name)
     if task not in TASKS:
         known = ", ".join(TASKS)
-        raise UserError(f"it is not said what is played: {task[:80]!r} is no task; give --task, one of: {known}")
+        raise UserError(f"the task is not known: {task[:80]!r} is no task; give --task, one of: {known}")
     config = config or settings.get("dataset_config") or settings.get("task_config") or get_task(task).default_config
     seed = settings.get("seed")
     base = settings.get("model_name_or_path")

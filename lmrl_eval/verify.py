@@ -147,7 +147,7 @@ def contradictions(score: Score, episodes: Sequence[Episode]) -> list[str]:
         return ["no protocol is named, so it is unknown which starts should have been played"]
     problems = []
     if score.strategy not in STRATEGIES or score.n_resamples < 1 or not 0 < score.confidence_level < 1:
-        problems.append("no interval is made like that (strategy, n_resamples or confidence_level)")
+        problems.append("the interval has an impossible strategy, n_resamples or confidence_level")
     if not 0 <= score.seed < 2**62:
         problems.append(f"no evaluation begins with the seed {score.seed}; episodes of converted data have none")
     if score.n_episodes != len(episodes) or len(episodes) < 2:
@@ -213,7 +213,7 @@ def replay_episode(
     if len(texts) % 2 or not ended:
         return [f"{where} stops before its end, after {episode.num_turns} turns"]
     if episode.terminated != recorder.terminated:
-        return [f"{where} is told as {'terminated' if episode.terminated else 'truncated'}, and it is not"]
+        return [f"{where} claims to be {'terminated' if episode.terminated else 'truncated'}, and it is not"]
     return [
         f"{where}: {problem}" for problem in _info_problems(episode.info, recorder.info, replies if oracle else None)
     ]
@@ -243,12 +243,12 @@ class _Replies:
     def problems(self, counts: Any) -> list[str]:
         """Contradictions in the episode's own counts."""
         if not isinstance(counts, Mapping) or any(type(counts.get(name)) is not int for name in ORACLE_COUNTS):
-            return ["how often the oracle was asked is not told"]
+            return ["the counts of the oracle are missing"]
         asked, regenerated, replaced = (counts[name] for name in ORACLE_COUNTS)
         if asked != self.asked:
             return [f"the oracle was asked {self.asked} times, not {asked}"]
         if not 0 <= replaced <= min(self.fallback, regenerated) or regenerated > asked:
-            return [f"of {asked} replies {regenerated} asked for again and {replaced} replaced cannot be"]
+            return [f"of {asked} replies, {regenerated} regenerated and {replaced} replaced are impossible"]
         return []
 
 
