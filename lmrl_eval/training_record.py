@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
@@ -73,41 +73,6 @@ class TrainingRecord(Record):
         if fields.get("kind") == "simulator":  # the old name
             fields["kind"] = "oracle"
         return cls(**fields)
-
-    def card(self, *, recipe: bool = False, repo: str | None = None, figures: Sequence[str] = ()) -> str:
-        """The README of the checkpoint.
-
-        Args:
-            recipe (`bool`, *optional*, defaults to `False`): whether its `recipe.yaml` lies beside it.
-            repo (`str`, *optional*): where it will be found.
-            figures (`Sequence[str]`, *optional*): paths of pictures beside it.
-        """
-        from lmrl_data.dataset.card import render_model_card, render_simulator_card
-
-        facts: dict[str, Any] = {
-            "base_model": self.base_model or "not recorded",
-            "dataset": self.dataset,
-            "dataset_revision": self.dataset_revision,
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "seed": self.seed,
-            "versions": self.versions,
-            "recipe": RECIPE if recipe else None,
-            "repo": repo,
-            "figures": figures,
-        }
-        task, settings = get_task(self.task), dict(self.settings)
-        if self.kind == "oracle":
-            return render_simulator_card(
-                task, config=self.config, n_examples=self.n_examples or 0, hyperparameters=settings, **facts
-            )
-        return render_model_card(
-            task,
-            algorithm=self.algorithm,
-            hyperparameters={"dataset_config": self.config, **settings},
-            scores=[],
-            limitations=self.limitations,
-            **facts,
-        )
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:

@@ -1,10 +1,9 @@
-"""The cards: what a reader sees of a dataset or a checkpoint, rendered from the data and the scores themselves."""
+"""The cards: what a reader sees of a dataset, rendered from the data themselves."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -145,7 +144,7 @@ def templates(folder: str = ".") -> "Environment":
     return environment
 
 
-def _front_matter(**values: Any) -> str:
+def front_matter(**values: Any) -> str:
     import yaml
 
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
@@ -198,7 +197,7 @@ def _dataset_head(
 
     described = DatasetCardData()
     DatasetInfosDict(infos or {}).to_dataset_card_data(described)
-    return _front_matter(
+    return front_matter(
         language=["en"],
         license=licence,
         pretty_name=title,
@@ -321,135 +320,3 @@ def render_eval_yaml(task: Task) -> str:
     """The file by which the Hub knows a dataset as a benchmark."""
     tasks = [{"id": leaderboard_id(task, config), "config": config} for config in task.configs]
     return templates().get_template("eval.yaml.jinja").render(task=task, title=task_page(task).title, tasks=tasks)
-
-
-class Origin(NamedTuple):
-    """What a checkpoint's card tells of where it comes from and where it is.
-
-    Args:
-        dataset_revision (`str`, *optional*): the commit or tag of its dataset.
-        dataset_fingerprint (`str`, *optional*): a checksum of the dataset's files.
-        seed (`int`, *optional*): of the run.
-        versions (`Mapping[str, str]`, *optional*): of the libraries that trained it.
-        recipe (`str`, *optional*): the YAML of the run, a file beside the card.
-        figures (`Sequence[str]`, *optional*): pictures of the run, files beside the card.
-        repo (`str`, *optional*): the repository the card is published in.
-    """
-
-    dataset_revision: str | None = None
-    dataset_fingerprint: str | None = None
-    seed: int | None = None
-    versions: Mapping[str, str] = MappingProxyType({})
-    recipe: str | None = None
-    figures: Sequence[str] = ()
-    repo: str | None = None
-
-
-def _hub_ids(name: str) -> list[str]:
-    """The name if it is a repository `owner/name` and no folder here: the Hub refuses a card that links another."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return []
-    return [name] if "/" in name and not Path(name).exists() else []
-
-
-def _described(base_model: str) -> str:
-    """The base model as the text names it."""
-    local = "/" in base_model and not _hub_ids(base_model)
-    return f"{base_model}, a folder of whoever trained it" if local else base_model
-
-
-def _model_head(
-    task: Task, base_model: str, dataset: str, tags: Sequence[str], model_index: Sequence[Mapping[str, Any]]
-) -> str:
-    base = _hub_ids(base_model)
-    # A build in the folder `lmrl` is byte for byte the dataset of that name.
-    datasets = [dataset] if dataset == f"lmrl/{task.id}" else _hub_ids(dataset)
-    return _front_matter(
-        license="apache-2.0",
-        library_name="transformers",
-        **({"base_model": base[0]} if base else {}),
-        **({"datasets": datasets} if datasets else {}),
-        pipeline_tag="text-generation",
-        tags=["lmrl-gym", *tags],
-        **({"model-index": [dict(each) for each in model_index]} if model_index else {}),
-    )
-
-
-def render_model_card(
-    task: Task,
-    *,
-    algorithm: str,
-    base_model: str,
-    dataset: str,
-    dataset_revision: str | None,
-    hyperparameters: Mapping[str, object],
-    scores: Sequence[Mapping[str, Any]],
-    limitations: str,
-    model_index: Sequence[Mapping[str, Any]] = (),
-    **origin: Any,
-) -> str:
-    """The README of a checkpoint.
-
-    Args:
-        task (`Task`): what the policy plays.
-        algorithm (`str`): the recipe, e.g. `"ilql"`.
-        base_model (`str`), dataset (`str`), dataset_revision (`str`, *optional*): what it was trained from.
-        hyperparameters (`Mapping[str, object]`): the run's settings, one row each.
-        scores (`Sequence[Mapping]`): contents of `score.json` files; may be empty before evaluation.
-        limitations (`str`): Markdown of our own; never empty.
-        model_index (`Sequence[Mapping]`, *optional*): the scores as the Hub's older cards have them.
-        origin: what else is known of it; see `Origin`.
-
-    Raises:
-        ValueError: without limitations.
-    """
-    if not limitations.strip():
-        raise ValueError("a model card says what the policy cannot do: limitations is empty")
-    head = _model_head(task, base_model, dataset, ["reinforcement-learning", task.id, algorithm], model_index)
-    return head + templates().get_template("model.md.jinja").render(
-        task=task,
-        title=task_page(task).title,
-        algorithm=algorithm,
-        base_model=_described(base_model),
-        dataset=dataset,
-        hyperparameters=hyperparameters,
-        scores=scores,
-        limitations=limitations,
-        origin=Origin(dataset_revision, **origin),
-    )
-
-
-def render_simulator_card(
-    task: Task,
-    *,
-    config: str,
-    base_model: str,
-    dataset: str,
-    n_examples: int,
-    hyperparameters: Mapping[str, object],
-    **origin: Any,
-) -> str:
-    """The README of a model that speaks for a task's simulator.
-
-    Args:
-        task (`Task`), config (`str`): what it answers in.
-        base_model (`str`), dataset (`str`), n_examples (`int`): what it was trained from.
-        hyperparameters (`Mapping[str, object]`): the run's settings, one row each.
-        origin: what else is known of it; see `Origin`.
-    """
-    head = _model_head(task, base_model, dataset, ["simulator", task.id], ())
-    return head + templates().get_template("simulator.md.jinja").render(
-        task=task,
-        title=task_page(task).title,
-        config=config,
-        base_model=_described(base_model),
-        dataset=dataset,
-        n_examples=n_examples,
-        hyperparameters=hyperparameters,
-        origin=Origin(**origin),
-    )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
+from lmrl_eval.model_card import render_model_card
 from lmrl_eval.policies import HUB_ID
 from lmrl_eval.training_record import (
     RECIPE,
@@ -91,11 +92,11 @@ def push_checkpoint(
     if (curves := _curves(folder)) is not None:
         files[CURVES] = curves
     recorded = RECIPE in files
-    if card is None or card == record.card(recipe=recorded):
+    if card is None or card == render_model_card(record, recipe=recorded):
         # Now the repository and the figures are known, so the card is rendered anew. A card that its author changed is
         # sent as it is.
         figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
-        card = record.card(recipe=recorded, repo=repo_id, figures=figures)
+        card = render_model_card(record, recipe=recorded, repo=repo_id, figures=figures)
     files[CARD] = card.encode()
     check_no_token(files)
     api = connect()

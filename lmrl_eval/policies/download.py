@@ -25,7 +25,7 @@ def download_checkpoint(repo_id: str) -> Path:
         UserError: if there is no such model, the token may not read it, or the server sends impossible names.
     """
     import httpx2
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -43,11 +43,12 @@ def download_checkpoint(repo_id: str) -> Path:
             paths = [entry.path for entry in api.list_repo_tree(repo_id, revision=revision, recursive=True)]
         except (OfflineModeIsEnabled, httpx2.TransportError):
             return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
-        # Whole names, not patterns: in the client's patterns a `*` also matches a slash.
         names = [path for path in paths if CHECKPOINT_FILES.fullmatch(path)]
         if not names:
             raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=names, endpoint=constants.ENDPOINT))
+        # One by one: `snapshot_download` would note the whole listing, and offline miss the files that are not wanted.
+        files = [hf_hub_download(repo_id, name, revision=revision, endpoint=constants.ENDPOINT) for name in names]
+        return Path(files[0]).parents[names[0].count("/")]
     except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError) as error:
         why = ""
         if constants.HF_HUB_OFFLINE:

@@ -11,6 +11,7 @@ from datasets import Dataset
 from lmrl_data import UserError, get_task
 from lmrl_data.dataset.folder import read_manifest
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
+from lmrl_eval.model_card import render_model_card
 from lmrl_eval.record import installed_versions
 from lmrl_eval.training_record import (
     LIBRARIES,
@@ -159,7 +160,7 @@ def finish(
 def write_about(folder: Path, provenance: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:
     """Writes `training.json`, the card made from it, and the recipe, if there is one."""
     (folder / TRAINING).write_text(provenance.to_json(), encoding="utf-8")
-    (folder / "README.md").write_text(provenance.card(recipe=recipe is not None), encoding="utf-8")
+    (folder / "README.md").write_text(render_model_card(provenance, recipe=recipe is not None), encoding="utf-8")
     (folder / RECIPE).unlink(missing_ok=True)
     if recipe is not None:
         script = f"accelerate launch recipes/{provenance.algorithm}.py"

@@ -187,7 +187,7 @@ def test_a_trained_model_answers_better_than_by_chance(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lmrl_recipes.oracle.load_rows", lambda *_: rows("closed", 200))
     monkeypatch.setattr(
-        "lmrl_data.dataset.card.render_simulator_card", lambda task, **facts: f"{task.id} {facts['n_examples']}"
+        "lmrl_recipes.training.finish.render_model_card", lambda record, **facts: f"{record.task} {record.n_examples}"
     )
     make_model(tokenizer, "tiny", seed=0).save_pretrained("base")
     tokenizer.save_pretrained("base")
@@ -216,21 +216,6 @@ def test_a_tiny_model_for_an_oracle_knows_the_words_an_oracle_reads(
         counts[name] = len(tokenizer("The fruit is banana.")["input_ids"])
     assert counts["oracle"] == 5
     assert counts["policy"] > 5
-
-
-def test_a_card_of_a_simulator_warns_and_names_its_data() -> None:
-    from lmrl_data import get_task
-    from lmrl_data.dataset.card import render_simulator_card
-
-    text = render_simulator_card(
-        get_task("maze"),
-        config="c", base_model="b | <b>", dataset="lmrl/d", n_examples=1234, hyperparameters={"seed": 1},
-    )  # fmt: skip
-    assert "1,234" in text
-    assert "| b \\| &lt;b> |" in text
-    assert "not comparable" in text
-    assert text.startswith("---\nlicense: apache-2.0\n")
-    assert "- simulator\n" in text
 
 
 def test_settings_out_of_range_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import matplotlib
 import pytest
 import yaml
 from datasets import load_dataset, load_dataset_builder
-from huggingface_hub import DatasetCard, ModelCard
+from huggingface_hub import DatasetCard
 
 from lmrl_data import TASKS, Episode, Turn, UserError, get_task
 from lmrl_data.dataset import card as cards
@@ -32,22 +32,6 @@ def render(episodes, task=MAZE):
     return cards.render_dataset_card(
         task, {"partially_observed": {"train": lambda: episodes, "test": lambda: episodes[:1]}}, LIBRARIES, CHECKSUMS
     )
-
-
-def score(**changes):
-    return {
-        "config": "fully_observed", "policy": "p", "n_episodes": 800, "mean_return": -7.123, "interval": [-8.5, -6.25],
-        "confidence_level": 0.95, "normalized": 99.81, "success_rate": 1.0, "mean_turns": 8.1, "invalid_rate": 0.0,
-        "seed": 2_000_000, "task_version": "1.0.0", **changes,
-    }  # fmt: skip
-
-
-def render_model(**changes):
-    arguments = {
-        "algorithm": "ilql", "base_model": "me/tiny", "dataset": "lmrl/maze", "dataset_revision": None,
-        "hyperparameters": {"beta": 16.0}, "scores": [score()], "limitations": "It knows one maze.", **changes,
-    }  # fmt: skip
-    return cards.render_model_card(MAZE, **arguments)
 
 
 def test_statistics_are_computed_from_the_episodes():
@@ -144,76 +128,6 @@ def test_eval_yaml_names_the_tasks_of_a_benchmark():
 def test_a_leaderboard_id_is_the_tasks_where_there_is_one_config():
     single = dataclasses.replace(MAZE, configs={"only": MAZE.configs["fully_observed"]})
     assert cards.leaderboard_id(single, "only") == "maze"
-
-
-def test_the_model_card_shows_scores_with_intervals_and_seeds():
-    text = render_model(dataset_revision="abc123", hyperparameters={"learning_rate": 1e-4, "a|b": "x\ny"})
-    assert "| -7.12 | -8.50 to -6.25 (95 %) | 99.8 | 1.000 | 8.1 | 0.000 | 2000000 |" in text
-    assert "| dataset revision | abc123 |" in text
-    assert "| learning_rate | 0.0001 |" in text
-    assert "| a\\|b | x y |" in text
-    head = ModelCard(text).data.to_dict()
-    assert head["base_model"] == "me/tiny"
-    assert head["datasets"] == ["lmrl/maze"]
-
-
-@pytest.mark.parametrize(
-    "name", ["runs/maze/base", "/models/tiny", "../tiny", "tiny", "me/here", "not recorded", "a/b c"]
-)
-def test_a_model_card_links_no_folder_as_if_it_were_on_the_hub(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "me" / "here").mkdir(parents=True)
-    text = render_model(base_model=name, dataset=name)
-    head = ModelCard(text).data.to_dict()
-    assert "base_model" not in head
-    assert "datasets" not in head
-    assert f"| base model | {name}" in text
-
-
-def test_a_dataset_that_was_built_here_is_still_the_one_of_that_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "lmrl" / "maze").mkdir(parents=True)
-    assert ModelCard(render_model()).data.to_dict()["datasets"] == ["lmrl/maze"]
-
-
-def test_a_model_card_tells_where_it_comes_from_and_how_to_use_it():
-    index = [{"name": "x", "results": []}]
-    text = render_model(
-        dataset_revision="v1.0.0", dataset_fingerprint="0123abcd", seed=0, versions={"torch": "2.1", "trl": "1.0"},
-        recipe="recipe.yaml", figures=["figures/loss (1).png"], repo="me/maze-ilql", model_index=index,
-    )  # fmt: skip
-    for row in ("| dataset revision | v1.0.0 |", "| dataset's files | 0123abcd |", "| seed | 0 |",
-                "| trained with | torch 2.1, trl 1.0 |", "| recipe | [recipe.yaml](recipe.yaml) |"):  # fmt: skip
-        assert f"\n{row}\n" in text
-    assert "](figures/loss%20%281%29.png)\n" in text
-    assert 'AutoModelForCausalLM.from_pretrained("me/maze-ilql")' in text
-    assert "lmrl-eval run --task maze --policy me/maze-ilql\n" in text
-    head = yaml.safe_load(text.split("---\n")[1])
-    assert (head["model-index"], head["library_name"]) == (index, "transformers")
-
-
-def test_what_is_told_of_a_checkpoint_can_neither_link_nor_leave_its_cell():
-    nasty = "a | b ![x](http://y) <img src=x>\n# title `\x1b"
-    safe = "a \\| b !\\[x\\]\\(http\\://y) &lt;img src=x&gt; \\# title \\`\\\\x1b"
-    text = render_model(
-        base_model=nasty, dataset=nasty, dataset_revision=nasty, dataset_fingerprint=nasty, recipe=nasty,
-        versions={nasty: nasty}, hyperparameters={nasty: nasty}, figures=[nasty], scores=[score(policy=nasty)],
-    )  # fmt: skip
-    assert text.count(safe) >= 9
-    assert not re.search(r"\]\(http|<img|\x1b|^# title", text.split("---\n", 2)[2], flags=re.MULTILINE)
-
-
-def test_a_model_card_without_scores_says_so():
-    assert "Not evaluated yet" in render_model(scores=[])
-    # Of a card on the Hub that would be wrong once a score is pushed: its text stays.
-    published = render_model(scores=[], repo="me/model")
-    assert "Not evaluated yet" not in published
-    assert "lmrl-eval verify me/model" in published
-
-
-def test_a_model_card_without_limitations_is_refused():
-    with pytest.raises(ValueError, match="limitations is empty"):
-        render_model(limitations=" ")
 
 
 # --- of a folder
