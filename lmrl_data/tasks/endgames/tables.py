@@ -23,7 +23,7 @@ CHECKSUMS = {
 }  # of the shipped files
 
 ILLEGAL = 0  # in a table: no such position with White to move
-DRAW = 255  # to whoever compares: longer than any mate
+DRAW = 255  # compares as longer than any mate
 
 STRAIGHT = ((1, 0), (-1, 0), (0, 1), (0, -1))
 DIAGONAL = ((1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -80,11 +80,13 @@ PLACES = tuple(TRIANGLE.index(FOLDS[square][square]) for square in range(64))
 
 
 class Geometry(NamedTuple):
-    """What holds of a piece set without looking ahead. Arrays of shape [10, 64, 64] or [10, 64, 64, 64], by Black's
-    king in the triangle, White's king, White's pieces."""
+    """Facts about the positions of a piece set that need no search.
+
+    Arrays of shape [10, 64, 64] or [10, 64, 64, 64], by Black's king in the triangle, White's king, White's pieces.
+    """
 
     distinct: np.ndarray  # no two men on a square
-    apart: np.ndarray  # and the kings do not touch: all that Black to move needs
+    apart: np.ndarray  # and the kings do not touch; with Black to move the position is then legal
     check: np.ndarray  # Black's king is attacked
 
     @property
@@ -153,8 +155,8 @@ def _reach(targets: np.ndarray, distinct: np.ndarray, pieces: str) -> np.ndarray
 def solve(pieces: str) -> np.ndarray:
     """The table of a set of White's pieces: White's moves to mate under best play by both.
 
-    Each round finds the positions one move further from mate: with Black to move, those where every reply is lost by
-    now (or Black is mated); with White to move, those from which one of these is reached.
+    Each round finds the positions one move further from mate: with Black to move, those where Black is mated or every
+    reply is known to lose; with White to move, those with a move into one of these.
 
     Args:
         pieces (`str`): `"Q"`, `"R"`, `"QR"` or `"RR"`.
@@ -165,7 +167,7 @@ def solve(pieces: str) -> np.ndarray:
     """
     facts = geometry(pieces)
     table = np.where(facts.legal, DRAW, ILLEGAL).astype(np.uint8)
-    # After a capture a smaller table knows, or the bare kings draw.
+    # After a capture a smaller table has the value, or the bare kings draw.
     smaller = [pieces[:i] + pieces[i + 1 :] for i in range(len(pieces))]
     captures = [solve(left) if left else _kings() for left in smaller]
     longest = max(int(each[each < DRAW].max(initial=0)) for each in captures)
@@ -216,7 +218,7 @@ def pack(pieces: str, table: np.ndarray) -> bytes:
 
 
 def unpack(pieces: str, packed: bytes) -> np.ndarray:
-    """What `pack` was given."""
+    """The inverse of `pack`."""
     legal = geometry(pieces).legal
     table = np.zeros(legal.shape, np.uint8)
     table[legal] = np.frombuffer(lzma.decompress(packed), np.uint8)
@@ -227,7 +229,7 @@ def read(pieces: str) -> np.ndarray:
     """The shipped table of a set of White's pieces.
 
     Raises:
-        OSError: if the file is not the one that was shipped.
+        OSError: if the file differs from the shipped one.
     """
     if not pieces:
         return _kings()

@@ -1,15 +1,15 @@
 """The house of Text-Nav: eight rooms, seven things, the commands that move them, and what the game answers.
 
-It does what a game compiled by TextWorld does (PyPI `textworld` 1.7.0; its `test_parity.py` plays both).
-Fixed replies are TextWorld's to the letter. What its grammar would draw anew for every game, the descriptions of rooms
-and things, is our own wording and never changes.
+It behaves as a game compiled by TextWorld (PyPI `textworld` 1.7.0; `test_parity.py` plays both). Fixed replies are
+TextWorld's to the letter. TextWorld's grammar would draw the descriptions of rooms and things anew for every game;
+ours are written by hand and never change.
 """
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-# Every link leads back the other way.
+# Every link also leads back.
 LINKS = (
     ("bedroom", "west", "living room"),
     ("living room", "west", "dining room"),
@@ -22,7 +22,7 @@ LINKS = (
 )
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
-# The paragraph that tells a fully observed player where they are.
+# The paragraph that names the room, for the fully observed config.
 ROOMS = {
     "bedroom": "You are in the bedroom. The curtains are half drawn.",
     "living room": "You are in the living room. A clock ticks.",
@@ -36,10 +36,10 @@ ROOMS = {
 
 
 class Furniture(NamedTuple):
-    """What cannot be carried, and holds things."""
+    """A thing that cannot be carried and holds other things."""
 
     name: str
-    container: bool  # can be opened and closed, and hides what is in it while closed; else things lie on it
+    container: bool  # opens and closes, and hides its contents while closed; otherwise things lie on it
     contents: tuple[str, ...]  # at the start
 
 
@@ -53,7 +53,7 @@ FURNITURE = {
 THINGS = tuple(thing for furniture in FURNITURE.values() for thing in furniture.contents)
 NAMES = frozenset(THINGS) | {furniture.name for furniture in FURNITURE.values()}
 FOOD = frozenset({"stale food", "fresh food", "fruit"})
-GOAL, GOAL_ROOM = "stale food", "kitchen"  # the thing whose place is the closed fridge; whoever eats it has lost
+GOAL, GOAL_ROOM = "stale food", "kitchen"  # the thing that belongs in the closed fridge; eating it loses the game
 
 
 def _exits() -> dict[str, dict[str, str]]:
@@ -81,7 +81,7 @@ QUESTION = "Would you like to RESTART, RESTORE a saved game, QUIT or UNDO the la
 
 
 class Command(NamedTuple):
-    """What a line means, whatever there is to see. `error` is the answer to a line that means nothing."""
+    """The meaning of a line, independent of the room. `error` is the answer to a line without meaning."""
 
     verb: str
     noun: str = ""
@@ -158,11 +158,11 @@ def _name(words: list[str]) -> str:
 
 
 def parse(line: str) -> Command:
-    """What a line of text means to the game: one command, with things called by their full names.
+    """Parses a line of text: one command, with things called by their full names.
 
-    Unlike TextWorld this neither reads shortened names (`cup`), pronouns, `all` and several commands in a line, nor
-    guesses what a lone verb means (`open` for `open fridge`), nor knows the verbs of Inform's library that do nothing
-    here (`wait`, `jump`).
+    Unlike TextWorld it does not parse shortened names (`cup`), pronouns, `all` or several commands in a line. It does
+    not complete a lone verb (`open` for `open fridge`), and it does not know verbs of Inform's library without an
+    effect here (`wait`, `jump`).
     """
     if len(line) > MAX_COMMAND or not line.isascii():
         return Command("", error=NO_VERB)
@@ -188,7 +188,7 @@ def join_words(words: list[str], last: str) -> str:
 
 
 class View(NamedTuple):
-    """All that depends on what the player has before their eyes and in their hands."""
+    """Everything that depends on the things in sight and in the player's hands."""
 
     scope: frozenset[str]  # what a command may name
     commands: tuple[str, ...]  # the admissible ones, sorted, without examine, look and inventory
@@ -199,7 +199,7 @@ class View(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def view(room: str, is_open: bool, held: tuple[str, ...], floor: tuple[str, ...], carried: tuple[str, ...]) -> View:
-    """What there is to see and to do.
+    """The view of a room in a given state.
 
     Args:
         room (`str`): where the player is.
@@ -247,7 +247,7 @@ def describe_furniture(furniture: Furniture, is_open: bool, held: tuple[str, ...
 
 
 class Answer(NamedTuple):
-    """What the game says, and whether it did what it was told."""
+    """The game's answer, and whether it obeyed the command."""
 
     text: str
     done: bool

@@ -1,4 +1,4 @@
-"""Wordle's words: the lists, and a list under a feedback rule as look-up tables for simulators, policies and data."""
+"""Wordle's words: the lists, and look-up tables of a list under a feedback rule."""
 
 import functools
 import itertools
@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 # As many words as the original's lists of these names have; the files' other words are drawn anew by `sample`.
 SIZES = {"words_200": 236, "words_400": 431, "words_800": 826}
 MAX_FILE_BYTES = 10_000_000
-MAX_WORDS = 20_000  # the table of all pairs has so many bytes squared
+MAX_WORDS = 20_000  # the table of all pairs takes this number squared in bytes
 
 WORD = re.compile(rf"[a-z]{{{LENGTH}}}")
 FEEDBACKS = tuple(" ".join(marks) for marks in itertools.product("byg", repeat=LENGTH))
@@ -62,7 +62,7 @@ def feedback(guess: str, target: str, rules: str = "paper") -> str:
 
 
 def read_words(text: str) -> tuple[str, ...]:
-    """The five-letter words of a list, one a line, each once; other lines are passed over, as in the original."""
+    """The five-letter words of a list, one a line, each once; other lines are skipped, as in the original."""
     return tuple(dict.fromkeys(word for line in text.splitlines() if WORD.fullmatch(word := line.strip())))
 
 
@@ -128,7 +128,7 @@ class WordGame:
         self.rules = rules
         self.actions = tuple(" ".join(word) for word in words)
         self.letters = np.array([[ord(letter) - ord("a") for letter in word] for word in words], dtype=np.uint8)
-        # The texts that are said most are found without being taken apart.
+        # The most frequent texts are looked up whole.
         self._numbers = {text: number for number, word in enumerate(words) for text in (word, self.actions[number])}
         self._informative: dict[bytes, int] = {}
 
@@ -136,7 +136,7 @@ class WordGame:
         return word_game, (self.words, self.rules)
 
     def number(self, action: str) -> int | None:
-        """The place in the list of the word that `action` says, with or without spaces; `None` for anything else."""
+        """Index of the word in `action`, which may have spaces between its letters; `None` for any other text."""
         number = self._numbers.get(action)
         if number is None and (word := spoken_word(action)):
             number = self._numbers.get(word)
@@ -145,12 +145,12 @@ class WordGame:
     @functools.cached_property
     def codes(self) -> np.ndarray:
         """The feedback of every guess on every target: indices of `FEEDBACKS`, `uint8` of shape [words, words]."""
-        # In pieces, so that what is computed on the way stays small beside the result.
+        # In pieces, so that intermediate arrays stay small.
         size = max(1, 2_000_000 // len(self.words))
         return np.concatenate([self._codes(self.letters[i : i + size]) for i in range(0, len(self.words), size)])
 
     def row(self, action: str) -> np.ndarray | None:
-        """The feedback of a guess, in the list or not, on every target; `None` for what is no five letters.
+        """The feedback of a guess, in the list or not, on every target; `None` if it is not five letters.
 
         Returns:
             `np.ndarray` of `uint8`, shape [words]: indices of `FEEDBACKS`.
@@ -181,7 +181,7 @@ class WordGame:
         return code
 
     def consistent(self, known: Iterable[tuple[str, str]]) -> np.ndarray:
-        """Which targets agree with what is known.
+        """The targets that agree with all answers so far, as a mask.
 
         Args:
             known (`Iterable[tuple[str, str]]`): actions with the texts that followed. What is no guess, or no feedback
@@ -198,7 +198,7 @@ class WordGame:
         return possible
 
     def most_informative(self, possible: np.ndarray) -> int:
-        """The possible word whose feedback tells most about the target; the first in the list, if there are several.
+        """The possible word whose feedback is the most informative; the first in the list among equals.
 
         Args:
             possible (`np.ndarray` of `int`, shape [possible words]): which words may be the target; at least one.
@@ -228,7 +228,7 @@ class WordGame:
 
 
 def spoken_word(action: str) -> str | None:
-    """The five letters that a text says, with or without spaces between them, or `None`.
+    """The five letters of a text, with or without spaces between them, or `None`.
 
     Examples:
         >>> spoken_word("s h i r e"), spoken_word("shire"), spoken_word("Shire")
