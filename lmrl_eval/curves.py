@@ -242,6 +242,9 @@ def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> t
         names = one_line(", ".join(sorted({name for run in logged for name in run.series})), 100)
         raise UserError(f"nothing to draw: the runs log only {names}; expected e.g. loss, {SCORE} or return/mean")
     text = curves_table(logged) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
-    files = {"curves.png": curves_figure(logged), "curves.md": f"{text}\n![learning curves](curves.png)\n"}
+    files: dict[str, Any] = {
+        "curves.png": curves_figure(logged),
+        "curves.md": f"{text}\n![learning curves](curves.png)\n",
+    }
     save_report(out, files, "curves")
     return text, skipped

@@ -281,7 +281,7 @@ def write_agreement(agreement: Agreement, folder: str | Path) -> str:
         UserError: if Matplotlib is missing, or the folder cannot be written.
     """
     text = markdown(agreement)
-    files = {
+    files: dict[str, Any] = {
         "agreement.json": agreement.to_json(),
         "agreement.md": f"{text}\n![agreement](agreement.png)\n",
         "agreement.png": figure(agreement),
