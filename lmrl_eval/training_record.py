@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.text import one_line
 from lmrl_eval.record import Record
 
 TRAINING, RECIPE = "training.json", "recipe.yaml"
@@ -57,8 +58,8 @@ class TrainingRecord(Record):
 
     def check(self) -> None:
         for name, value in vars(self).items():
-            short = name == "limitations" or not isinstance(value, str) or (len(value) <= 200 and value.isprintable())
-            if not short:
+            long = isinstance(value, str) and (len(value) > 200 or not value.isprintable())
+            if long and name != "limitations":
                 raise ValueError(f"{name} must be a short text on one line, got {value!r}")
         get_task(self.task).config(self.config)
 
@@ -89,8 +90,6 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
             raise ValueError("it is too large")
         return TrainingRecord.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        from lmrl_data.text import one_line
-
         raise UserError(f"{path} is damaged ({one_line(str(error), 100)}); restore or remove it") from None
 
 
