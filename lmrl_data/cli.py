@@ -9,7 +9,8 @@ import typer
 
 from lmrl_data import __version__
 from lmrl_data.command import run_app
-from lmrl_data.dataset.card import Summary, task_page
+from lmrl_data.dataset.page import task_page
+from lmrl_data.dataset.statistics import Summary
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
@@ -102,7 +103,7 @@ def show(
 
 
 def _read_episode(folder: Path, config: str, split: str, index: int) -> Episode:
-    from lmrl_data.dataset.build import read_episodes
+    from lmrl_data.dataset.folder import read_episodes
 
     number = -1
     for number, episode in enumerate(read_episodes(folder, config, split)):
@@ -264,9 +265,8 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
       lmrl-data stats maze
     """
     task = get_task(task_id)
-    from lmrl_data.dataset.build import read_manifest
     from lmrl_data.dataset.figure import draw_histograms
-    from lmrl_data.dataset.folder import read_statistics
+    from lmrl_data.dataset.folder import read_manifest, read_statistics
 
     folder = data / task.id
     manifest = read_manifest(folder)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmrl_data.dataset.card import front_matter, task_page, templates
+from lmrl_data.dataset.page import front_matter, task_page, templates
 from lmrl_data.tasks import get_task
 from lmrl_eval.training_record import RECIPE, TrainingRecord
 from lmrl_eval.untrusted import TAG

@@ -1,17 +1,19 @@
-"""What a reader gets beside a dataset's shards: the card, the benchmark file, Croissant, pictures and notices."""
+"""What a reader gets beside a dataset's shards: the card, the benchmark file, pictures and notices."""
 
-import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmrl_data.dataset import card as cards
-from lmrl_data.dataset.card import LICENCES, Statistics, task_page
-from lmrl_data.dataset.croissant import Shard, render_croissant
-from lmrl_data.dataset.folder import SHARD_NAME, dataset_configs, read_episodes, read_manifest, read_statistics
+from lmrl_data.dataset.card import ConfigData, render_dataset_card, render_eval_yaml
+from lmrl_data.dataset.folder import dataset_manifest, read_episodes, shard_entries, shard_names
+from lmrl_data.dataset.page import LICENCES, task_page
+from lmrl_data.dataset.plan import dataset_configs
+from lmrl_data.dataset.statistics import Statistics
+from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
+from lmrl_data.rows import SCHEMA, STEP_SCHEMA
 from lmrl_data.task import Task
 from lmrl_data.tasks import task_files
 
@@ -27,20 +29,13 @@ SPLITS = ("train", "test")  # in the order of every table
 
 def checksums(task: Task, manifest: Mapping[str, Any], configs: Iterable[str]) -> dict[str, str]:
     """For each dataset config, one checksum of all its files."""
-    made = {}
+    sums = {}
     for name in [name for config in configs for name in dataset_configs(task, config)]:
         entries = [
             entry["sha256"] for path, entry in sorted(manifest["shards"].items()) if path.startswith(f"{name}/")
         ]
-        made[name] = hashlib.sha256("".join(entries).encode()).hexdigest()[:16]
-    return made
-
-
-def _shards(manifest: Mapping[str, Any], name: str, split: str) -> list[str]:
-    """The files of a split; none if some are missing."""
-    found = sorted(path for path in manifest["shards"] if path.startswith(f"{name}/{split}-"))
-    of = SHARD_NAME.fullmatch(found[0]) if found else None
-    return found if of and len(found) == int(of[1]) else []
+        sums[name] = hashlib.sha256("".join(entries).encode()).hexdigest()[:16]
+    return sums
 
 
 def finished_configs(task: Task, manifest: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -51,76 +46,82 @@ def finished_configs(task: Task, manifest: Mapping[str, Any]) -> dict[str, list[
     return {
         config: splits
         for config, splits in found.items()
-        if splits and all(_shards(manifest, name, split) for name in dataset_configs(task, config) for split in splits)
+        if splits
+        and all(shard_names(manifest, name, split) for name in dataset_configs(task, config) for split in splits)
     }
 
 
 def dataset_infos(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, "DatasetInfo"]:
     """What `datasets` would write of each finished dataset config when it pushes one: columns, splits, sizes."""
-    import pyarrow.parquet as pq
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 
     infos = {}
     for config, splits in finished_configs(task, manifest).items():
         for name in dataset_configs(task, config):
-            found, download_size = SplitDict(), 0
+            sizes, download_size = SplitDict(), 0
             for split in splits:
-                rows = size = 0
-                for path in _shards(manifest, name, split):
-                    file = pq.ParquetFile(folder / path)
-                    rows += file.metadata.num_rows
-                    size += sum(file.read_row_group(i).nbytes for i in range(file.num_row_groups))
-                    download_size += (folder / path).stat().st_size
-                found.add(SplitInfo(split, num_bytes=size, num_examples=rows))
+                entries = shard_entries(folder, manifest, name, split)
+                download_size += sum(entry["bytes"] for entry in entries)
+                memory, rows = (sum(entry[key] for entry in entries) for key in ("bytes_in_memory", "rows"))
+                sizes.add(SplitInfo(split, num_bytes=memory, num_examples=rows))
             infos[name] = DatasetInfo(
-                features=Features.from_arrow_schema(file.schema_arrow), splits=found, download_size=download_size,
-                dataset_size=sum(each.num_bytes for each in found.values()),
-            )  # fmt: skip
+                features=Features.from_arrow_schema(SCHEMA if name == config else STEP_SCHEMA),
+                splits=sizes,
+                download_size=download_size,
+                dataset_size=sum(each.num_bytes for each in sizes.values()),
+            )
     return infos
+
+
+def add_facts(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with what the task has to tell of each finished train split, read from its files once."""
+    facts = dict(manifest.get("facts", {}))
+    for config in finished_configs(task, manifest) if task.data_facts else ():
+        if config not in facts:
+            # Pairs, because the manifest sorts its keys and a card does not.
+            found = task.data_facts(config, read_episodes(folder, config, "train", check=False))
+            facts[config] = [[label, value] for label, value in found.items()]
+    return {**manifest, "facts": facts} if facts else dict(manifest)
+
+
+def config_data(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, ConfigData]:
+    """What the manifest knows of each finished config."""
+    data = {}
+    for config, splits in finished_configs(task, manifest).items():
+        entries = {split: shard_entries(folder, manifest, config, split) for split in splits}
+        data[config] = ConfigData(
+            {
+                split: Statistics.of_counts(count for entry in shards for count in entry["episodes"])
+                for split, shards in entries.items()
+            },
+            Episode.from_row(entries[splits[0]][0]["example"]),
+            dict(manifest.get("facts", {}).get(config, ())),
+        )
+    return data
 
 
 # --- the files
 
 
 def _texts(
-    task: Task,
-    folder: Path,
-    manifest: Mapping[str, Any],
-    statistics: Mapping[str, Mapping[str, Statistics]],
-    url: str | None = None,
-    **publication: Any,
+    task: Task, folder: Path, manifest: Mapping[str, Any], data: Mapping[str, ConfigData], **publication: Any
 ) -> dict[str, str]:
-    """The texts of a folder, or of the repo that `url` and `publication` describe; the card is the last of them."""
-    infos = dataset_infos(task, folder, manifest)
-    paths = [path for name, info in infos.items() for split in info.splits for path in _shards(manifest, name, split)]
-    shards = [Shard(path, (folder / path).stat().st_size, manifest["shards"][path]["sha256"]) for path in paths]
-    card = cards.render_dataset_card(
+    """The texts of a folder, or of the repo that `publication` describes; the card is the last of them."""
+    card = render_dataset_card(
         task,
-        {
-            config: {split: functools.partial(read_episodes, folder, config, split) for split in splits}
-            for config, splits in statistics.items()
-        },
+        data,
         manifest["libraries"],
-        checksums(task, manifest, statistics),
+        checksums(task, manifest, data),
         manifest.get("options", {}),
-        statistics,
-        infos,
+        dataset_infos(task, folder, manifest),
         **publication,
     )
-    croissant = render_croissant(task, infos, shards, url)
-    return {"eval.yaml": cards.render_eval_yaml(task), "croissant.json": croissant, "README.md": card}
-
-
-def _statistics(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, Statistics]]:
-    return {
-        config: {split: read_statistics(folder, config, split) for split in splits}
-        for config, splits in finished_configs(task, manifest).items()
-    }
+    return {"eval.yaml": render_eval_yaml(task), "README.md": card}
 
 
 def folder_files(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """The texts that a build writes into its folder, in the order to write them."""
-    return _texts(task, folder, manifest, _statistics(task, folder, manifest))
+    return _texts(task, folder, manifest, config_data(task, folder, manifest))
 
 
 def notices(task: Task) -> dict[str, bytes]:
@@ -149,18 +150,16 @@ def published_files(task: Task, folder: Path, repo_id: str, revision: str) -> di
     Raises:
         UserError: if there is no build of ours, or without Matplotlib.
     """
-    from huggingface_hub import constants
-
     from lmrl_data.dataset.figure import histograms
 
-    manifest = read_manifest(folder)
-    if manifest is None or "sources" in manifest:
+    manifest = dataset_manifest(folder)
+    if "sources" in manifest:
         raise UserError(f"{folder} holds no dataset to publish; make it with: lmrl-data build {task.id}")
-    statistics = _statistics(task, folder, manifest)
+    manifest = add_facts(task, folder, manifest)  # one of release 1.0 has none yet
+    data = config_data(task, folder, manifest)
     terms = notices(task)
     texts = _texts(
-        task, folder, manifest, statistics, f"{constants.ENDPOINT}/datasets/{repo_id}",
-        repo_id=repo_id, revision=revision, figures=[FIGURE], notices=list(terms),
-    )  # fmt: skip
-    figure = histograms({config: splits["train"] for config, splits in statistics.items()})
+        task, folder, manifest, data, repo_id=repo_id, revision=revision, figures=[FIGURE], notices=list(terms)
+    )
+    figure = histograms({config: each.statistics["train"] for config, each in data.items()})
     return {name: text.encode() for name, text in texts.items()} | {FIGURE: figure} | terms

@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from lmrl_data.dataset.card import Statistics
+from lmrl_data.dataset.statistics import Statistics
 from lmrl_data.errors import UserError
 
 

@@ -1,71 +1,120 @@
 """The dataset folder: its manifest, its shards, and how their episodes are read and checked."""
 
+import errno
 import hashlib
 import json
-import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import datasets
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HfHubHTTPError
 
-from lmrl_data.dataset.card import Statistics
+from lmrl_data.atomic import replace, sha256, write_text
+from lmrl_data.dataset.plan import dataset_configs
+from lmrl_data.dataset.statistics import Statistics, count_episodes
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.rows import SCHEMA
 from lmrl_data.task import Task
 
 MANIFEST = "manifest.json"
+FORMAT = 2  # of the manifest; that of release 1.0 has no number, and nothing of a shard but rows and checksum
+LIBRARIES = ("numpy", "pandas", "pyarrow")  # their versions decide bytes
 SHARD_NAME = re.compile(r"\w+/\w+-\d{5}-of-(\d{5})\.parquet")
+# As `datasets` writes Parquet: chunks that the Hub can share between versions, and groups a viewer can load.
+CHUNKING = {"min_chunk_size": 262_144, "max_chunk_size": 1_048_576, "norm_level": 0}
+ROW_GROUP_BYTES = 100_000_000
 
 
-def dataset_configs(task: Task, config: str) -> list[str]:
-    """The dataset configs that a config of a task fills: its episodes and, where it is Markov, its steps."""
-    return [config, f"{config}_steps"] if task.config(config).markov else [config]
+# --- writing
 
 
-# --- files
+def write_shard(path: Path, parts: Sequence[pa.Table], *, example: bool = False) -> dict[str, Any]:
+    """Writes the Parquet file of a shard and returns its entry in the manifest.
+
+    Args:
+        path (`Path`): where to.
+        parts (`Sequence[pa.Table]`): its rows, in order.
+        example (`bool`, *optional*, defaults to `False`): whether the entry keeps an episode for the card to show.
+    """
+    table = pa.concat_tables(parts).combine_chunks()
+    sink = pa.BufferOutputStream()  # a Parquet writer whose disk is full cannot be closed without noise
+    rows = max(1, table.num_rows * ROW_GROUP_BYTES // max(1, table.nbytes))
+    pq.write_table(table, sink, row_group_size=rows, use_content_defined_chunking=CHUNKING, write_page_index=True)
+    content = sink.getvalue()
+    replace(path, lambda temporary: temporary.write_bytes(content))
+    return _entry(table, content.size, hashlib.sha256(content).hexdigest(), example)
 
 
-def replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file under a temporary name and moves it into place, so that `path` is never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+def _entry(table: pa.Table, size: int, checksum: str, example: bool) -> dict[str, Any]:
+    """What a manifest says of a shard: everything that a card, a figure or a push needs to know of it."""
+    entry = {"rows": table.num_rows, "sha256": checksum, "bytes": size, "bytes_in_memory": table.nbytes}
+    if table.schema.names != SCHEMA.names:
+        return entry
+    return entry | {"episodes": count_episodes(table)} | ({"example": _example(table)} if example else {})
+
+
+def _example(table: pa.Table) -> dict[str, Any]:
+    """The row of the first episode of four to eight actions, or of the first of all."""
+    chosen = 0
+    for index, messages in enumerate(table["messages"]):
+        if 4 <= sum(message["role"].as_py() == "assistant" for message in messages) <= 8:
+            chosen = index
+            break
+    row = table.slice(chosen, 1).to_pylist()[0]
+    return row | {"info": json.loads(row["info"])}
+
+
+@contextmanager
+def write_errors(folder: Path, progress: Callable[[], str] = str) -> Iterator[None]:
+    """Turns a full disk and missing rights into one line.
+
+    Args:
+        folder (`Path`): what is written.
+        progress (`Callable[[], str]`, *optional*): says what is done already, and ends in "; ".
+    """
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically."""
-    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
-    return path.is_file() and sha256(path) == entry["sha256"]
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise UserError(
+                f"no space left for {folder}: {progress()}free some space and run the same command again"
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(
+                f"{error.filename or folder} cannot be used ({error.strerror}); choose another --out"
+            ) from None
+        raise
 
 
 # --- the manifest
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a dataset folder: `task`, `task_version`, `libraries`, `configs` and `shards`; `None` without.
+def made_by(task: Task) -> dict[str, Any]:
+    """What a manifest says of the program that wrote it."""
+    return {
+        "format": FORMAT,
+        "task": task.id,
+        "task_version": task.version,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
 
-    One of converted files also has `sources`.
+
+def is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a shard is as it was written."""
+    return path.is_file() and sha256(path) == entry["sha256"]
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a dataset folder; `None` if it has none.
+
+    It has `format`, `task`, `task_version`, `libraries`, `configs` (the seeds of each split) and `shards`; `options`
+    if there are any, `facts` where the task has some to tell, and `sources` if the files were converted.
 
     Raises:
         UserError: if the file is no manifest.
@@ -89,7 +138,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    """Writes the manifest, with one line for each shard."""
+    head = json.dumps({key: manifest[key] for key in manifest if key != "shards"}, indent=2, sort_keys=True)
+    shards = ",\n".join(
+        f"    {json.dumps(path)}: {json.dumps(entry, sort_keys=True)}"
+        for path, entry in sorted(manifest["shards"].items())
+    )
+    text = f'{head[:-2]},\n  "shards": {{\n{shards}\n  }}\n}}\n'
+    write_text(folder / MANIFEST, text)
 
 
 # --- reading
@@ -108,7 +164,16 @@ def _command(folder: Path, manifest: Mapping[str, Any], config: str) -> str:
     return f"lmrl-data build {manifest['task']} --config {config} --episodes {last - first}{options}{out}"
 
 
-def shard_paths(folder: Path, manifest: Mapping[str, Any], config: str, split: str) -> list[Path]:
+def shard_names(manifest: Mapping[str, Any], config: str, split: str) -> list[str]:
+    """The shards of a split of a dataset config, in order; none if some are missing."""
+    names = sorted(name for name in manifest["shards"] if name.startswith(f"{config}/{split}-"))
+    of = SHARD_NAME.fullmatch(names[0]) if names else None
+    return names if of and len(names) == int(of[1]) else []
+
+
+def shard_paths(
+    folder: Path, manifest: Mapping[str, Any], config: str, split: str, *, check: bool = True
+) -> list[Path]:
     """The files of a split, all there and as they were written.
 
     Args:
@@ -116,6 +181,7 @@ def shard_paths(folder: Path, manifest: Mapping[str, Any], config: str, split: s
         manifest (`dict`): its `read_manifest`.
         config (`str`): a dataset config, `<config>_steps` included.
         split (`str`): `"train"` or `"test"`.
+        check (`bool`, *optional*, defaults to `True`): compares the files' checksums with the manifest's.
 
     Raises:
         UserError: for an unknown config or split, an unfinished build, or a damaged shard.
@@ -125,54 +191,71 @@ def shard_paths(folder: Path, manifest: Mapping[str, Any], config: str, split: s
         raise unknown(f"config of {folder}", config, manifest["configs"])
     if split not in manifest["configs"][base]:
         raise unknown(f"split of {folder}", split, manifest["configs"][base])
-    names = sorted(name for name in manifest["shards"] if name.startswith(f"{config}/{split}-"))
-    of = SHARD_NAME.fullmatch(names[0]) if names else None
-    if of is None or len(names) != int(of[1]):
+    names = shard_names(manifest, config, split)
+    if not names:
         raise UserError(f"{folder} is not finished; `{_command(folder, manifest, base)}` goes on with it")
     for name in names:
-        if not is_whole(folder / name, manifest["shards"][name]):
-            raise UserError(f"{folder / name} is damaged; `{_command(folder, manifest, base)}` makes it again")
+        path, entry = folder / name, manifest["shards"][name]
+        whole = is_whole(path, entry) if check else path.is_file() and path.stat().st_size == entry.get("bytes")
+        # A manifest of release 1.0 does not know the size.
+        if not whole and (check or "bytes" in entry or not is_whole(path, entry)):
+            raise UserError(f"{path} is damaged; `{_command(folder, manifest, base)}` makes it again")
     return [folder / name for name in names]
 
 
-def _split_paths(folder: Path, config: str, split: str) -> list[Path]:
+def dataset_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder that has to be a dataset.
+
+    Raises:
+        UserError: if it is none.
+    """
     manifest = read_manifest(folder)
     if manifest is None:
         raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {folder.name}")
-    return shard_paths(folder, manifest, config, split)
+    return manifest
 
 
-def read_episodes(folder: Path, config: str, split: str) -> Iterator[Episode]:
+def read_episodes(folder: Path, config: str, split: str, *, check: bool = True) -> Iterator[Episode]:
     """The episodes of a local build in order, one shard in memory at a time.
+
+    Args:
+        folder (`Path`), config (`str`), split (`str`), check (`bool`, *optional*): as for `shard_paths`.
 
     Raises:
         UserError: if there is no build, or as `shard_paths` does.
     """
-    for path in _split_paths(folder, config, split):
-        # Without a fingerprint the whole table would be hashed once more; row by row is ten times slower.
-        shard = datasets.Dataset(pq.read_table(path), fingerprint=path.stem)
-        for batch in shard.iter(batch_size=500):
-            for values in zip(*batch.values(), strict=True):
-                yield Episode.from_row(dict(zip(batch, values, strict=True)))
+    for path in shard_paths(folder, dataset_manifest(folder), config, split, check=check):
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=500):
+            columns = batch.to_pydict()
+            columns["info"] = [json.loads(info) for info in columns["info"]]
+            for values in zip(*columns.values(), strict=True):
+                yield Episode.from_row(dict(zip(columns, values, strict=True)))
+
+
+def shard_entries(folder: Path, manifest: Mapping[str, Any], config: str, split: str) -> list[dict[str, Any]]:
+    """What the manifest says of each shard of a split; one of release 1.0 is completed from the files.
+
+    Raises:
+        UserError: as `shard_paths` does.
+    """
+    paths = shard_paths(folder, manifest, config, split, check=False)
+    entries = [manifest["shards"][path.relative_to(folder).as_posix()] for path in paths]
+    return [
+        entry
+        if "bytes" in entry
+        else _entry(pq.read_table(path), path.stat().st_size, entry["sha256"], example=path == paths[0])
+        for path, entry in zip(paths, entries, strict=True)
+    ]
 
 
 def read_statistics(folder: Path, config: str, split: str) -> Statistics:
-    """`Statistics.of(read_episodes(...))`, twenty times as fast: by the column, without making the episodes.
+    """The statistics of a split's episodes, from the manifest.
 
     Raises:
-        UserError: as `read_episodes` does.
+        UserError: if there is no build, or as `shard_paths` does.
     """
-    lengths, returns, successes, policies = [], [], [], []
-    for path in _split_paths(folder, config, split):
-        rows = pq.read_table(path, columns=["messages", "total_reward", "policy", "info"]).combine_chunks()
-        messages, infos = rows["messages"].chunk(0), rows["info"].chunk(0).storage.dictionary_encode()
-        acts = pc.equal(messages.values.field("role"), "assistant").cast(pa.int64()).to_numpy()
-        lengths.append(np.add.reduceat(acts, messages.offsets.to_numpy()[:-1]))
-        returns.append(rows["total_reward"].to_numpy())
-        success = np.array([bool(json.loads(info)["success"]) for info in infos.dictionary.to_pylist()])
-        successes.append(success[infos.indices.to_numpy()])
-        policies.append(np.array(rows["policy"].to_pylist()))
-    return Statistics(*(np.concatenate(column) for column in (lengths, returns, successes, policies)))
+    entries = shard_entries(folder, dataset_manifest(folder), config, split)
+    return Statistics.of_counts(count for entry in entries for count in entry["episodes"])
 
 
 def load_episodes(path_or_repo: str | Path, config: str, split: str = "train") -> list[Episode]:
@@ -227,6 +310,15 @@ def check_dataset(path_or_repo: str | Path, task: Task, config: str | None = Non
 
 
 def _load(path_or_repo: str | Path, config: str, split: str, *, streaming: bool = False) -> Any:
+    """What `load_dataset` finds.
+
+    Raises:
+        UserError: if it finds no dataset.
+    """
+    import datasets
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
         return datasets.load_dataset(str(path_or_repo), config, split=split, streaming=streaming)
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmrl_data.dataset.folder import MANIFEST, dataset_configs, read_manifest, shard_paths
+from lmrl_data.dataset.folder import MANIFEST, dataset_manifest, shard_paths
+from lmrl_data.dataset.plan import dataset_configs
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, fetch, hub_errors, persistently, publish
 from lmrl_data.task import Task
@@ -70,7 +71,8 @@ def push_dataset(
         private=private,
         create_pr=create_pr,
         replaces=[
-            f"{name}/*-?????-of-?????.parquet" for config in task.configs for name in dataset_configs(task, config)
+            "croissant.json",  # of release 1.0; the Hub serves its own
+            *(f"{name}/*-?????-of-?????.parquet" for config in task.configs for name in dataset_configs(task, config)),
         ],
         marker=MANIFEST,
         guard=lambda: _check_version(api, repo_id, tag, Data.of(manifest)),
@@ -82,10 +84,8 @@ def push_dataset(
 
 
 def _finished(task: Task, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The manifest of a build, and its shards by their path; all there and as they were written."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task.id}")
+    """The manifest of a build, and its shards by their path, which are all there."""
+    manifest = dataset_manifest(folder)
     if "sources" in manifest:
         raise UserError(f"{folder} holds converted files of the original release, which states no licence to publish")
     for name, ours in (("task", task.id), ("task_version", task.version)):
@@ -98,7 +98,7 @@ def _finished(task: Task, folder: Path) -> tuple[dict[str, Any], dict[str, Path]
         for config, splits in manifest["configs"].items()
         for name in dataset_configs(task, config)
         for split in splits
-        for path in shard_paths(folder, manifest, name, split)
+        for path in shard_paths(folder, manifest, name, split, check=False)
     ]
     if not paths or not (folder / "README.md").is_file():
         raise UserError(f"{folder} is not finished; `lmrl-data build {task.id}` goes on with it")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lmrl_data.dataset.card import leaderboard_id, task_page, templates
+from lmrl_data.dataset.card import leaderboard_id
+from lmrl_data.dataset.page import task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, hub_errors, persistently, present_text, publish, repo_url
 from lmrl_data.task import Task

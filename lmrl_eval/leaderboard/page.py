@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmrl_data.dataset.card import cards_folder, task_page, templates
+from lmrl_data.dataset.page import cards_folder, task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line

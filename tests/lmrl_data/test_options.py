@@ -6,7 +6,8 @@ import json
 import pytest
 
 from lmrl_data import UserError, cli, get_task
-from lmrl_data.dataset.build import build_dataset, load_episodes
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.folder import load_episodes
 from lmrl_data.options import parse_options
 from lmrl_eval.commands.main import main as evaluate
 from lmrl_eval.evaluator import Evaluator

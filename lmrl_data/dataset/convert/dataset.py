@@ -1,32 +1,25 @@
 """A converted dataset: the episodes of the original release's files, and the folder they are written to."""
 
-import errno
-import functools
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+import pyarrow as pa
 from tqdm import tqdm
 
-from lmrl_data.dataset import card as cards
-from lmrl_data.dataset.build import lock, origin, shard_datasets, write_shard
-from lmrl_data.dataset.contents import checksums
+from lmrl_data.atomic import lock, write_text
+from lmrl_data.dataset.card import render_converted_card
+from lmrl_data.dataset.contents import checksums, config_data
 from lmrl_data.dataset.convert.file import SourceFile
 from lmrl_data.dataset.convert.original import Original
 from lmrl_data.dataset.convert.record import READERS, format_of
-from lmrl_data.dataset.folder import (
-    dataset_configs,
-    read_episodes,
-    read_manifest,
-    read_statistics,
-    write_manifest,
-    write_text,
-)
+from lmrl_data.dataset.folder import made_by, read_manifest, write_errors, write_manifest, write_shard
+from lmrl_data.dataset.plan import dataset_configs
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.rows import tables
 from lmrl_data.task import Task
 
 POLICY = "original"
@@ -101,10 +94,10 @@ def _manifest(task: Task, folder: Path) -> dict[str, Any]:
     if manifest is None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not empty and holds no converted files; choose another --out")
-        return {**origin(task), "configs": {}, "shards": {}, "sources": {}}
+        return {**made_by(task), "configs": {}, "shards": {}, "sources": {}}
     if "sources" not in manifest:
         raise UserError(f"{folder} holds a dataset that `lmrl-data build` made; choose another --out")
-    if any(manifest[key] != value for key, value in origin(task).items()):
+    if any(manifest[key] != value for key, value in made_by(task).items()):
         raise UserError(f"{folder} was converted by another version; remove it, or choose another --out")
     return manifest
 
@@ -118,7 +111,7 @@ class _Shards:
         self.size = 0
         self.config = ""
         self._waiting: list[Episode] = []
-        self._parts: list[tuple[Dataset, ...]] = []
+        self._parts: list[tuple[pa.Table, ...]] = []
 
     def add(self, episode: Episode) -> None:
         self.config = episode.config
@@ -136,14 +129,14 @@ class _Shards:
     def _pack(self) -> None:
         if self._waiting:
             start = self.size - len(self._waiting)
-            self._parts.append(shard_datasets(self.task.config(self.config), self._waiting, start))
+            self._parts.append(tables(self.task.config(self.config), self._waiting, start))
             self._waiting = []
 
     def _write(self) -> None:
         self._pack()
         shard = len(self.entries)
         files = zip(dataset_configs(self.task, self.config), zip(*self._parts, strict=True), strict=True)
-        self.entries.append([write_shard(self.path(name, shard), parts) for name, parts in files])
+        self.entries.append([write_shard(self.path(name, shard), parts, example=shard == 0) for name, parts in files])
         self._parts = []
 
     def path(self, name: str, shard: int) -> Path:
@@ -191,23 +184,16 @@ def convert_dataset(
         aside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
-    try:
-        with lock(aside):
-            try:
-                for left in aside.iterdir():  # by a conversion that was killed
-                    left.unlink()
-                shards, sources = _convert(task, paths, config, aside)
-                folder.mkdir(exist_ok=True)
-                with lock(folder):
-                    _install(task, folder, split, shards, sources)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise UserError(f"no space left for {folder}; free some space and run the same command again") from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise UserError(f"{error.filename or folder} cannot be used ({error.strerror})") from None
-        raise
+    with write_errors(folder), lock(aside):
+        try:
+            for left in aside.iterdir():  # by a conversion that was killed
+                left.unlink()
+            shards, sources = _convert(task, paths, config, aside)
+            folder.mkdir(exist_ok=True)
+            with lock(folder):
+                _install(task, folder, split, shards, sources)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
@@ -254,19 +240,14 @@ def _install(task: Task, folder: Path, split: str, shards: _Shards, sources: Seq
 
 def _card(task: Task, folder: Path, manifest: Mapping[str, Any]) -> str:
     """The card of everything converted so far; the order in which it was converted leaves no trace."""
-    splits = {
-        config: sorted(manifest["configs"][config], reverse=True)
-        for config in task.configs
-        if config in manifest["configs"]
-    }
-    return cards.render_converted_card(
+    data = config_data(task, folder, manifest)
+    return render_converted_card(
         task,
+        data,
+        checksums(task, manifest, data),
         {
-            config: {split: read_statistics(folder, config, split) for split in names}
-            for config, names in splits.items()
+            config: {split: manifest["sources"][config][split] for split in each.statistics}
+            for config, each in data.items()
         },
-        {config: functools.partial(read_episodes, folder, config, names[0]) for config, names in splits.items()},
-        checksums(task, manifest, splits),
-        {config: {split: manifest["sources"][config][split] for split in names} for config, names in splits.items()},
         original_of(task).ends,
     )

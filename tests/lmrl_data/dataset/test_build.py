@@ -18,7 +18,8 @@ from datasets.exceptions import DatasetNotFoundError
 from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.dataset import build as builder
 from lmrl_data.dataset import folder as store
-from lmrl_data.dataset.build import build_dataset, check_dataset, late_interrupt, load_episodes
+from lmrl_data.dataset.build import build_dataset, late_interrupt
+from lmrl_data.dataset.folder import check_dataset, load_episodes
 
 MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60

@@ -79,7 +79,7 @@ def json_info(row: dict) -> dict:
 def test_one_commit_holds_the_data_the_card_the_benchmark_and_the_licence(owner: Hub, built: Path) -> None:
     push_dataset(MAZE, built, "lmrl/maze")
     files = owner.files("dataset", "lmrl/maze")
-    assert {"README.md", "eval.yaml", "croissant.json", "manifest.json", "LICENSE"} <= files.keys()
+    assert {"README.md", "eval.yaml", "manifest.json", "LICENSE"} <= files.keys()
     assert owner.commits("dataset", "lmrl/maze")[:-1] == ["maze v1.0.0"]
     assert b'load_dataset("lmrl/maze"' in files["README.md"]
 

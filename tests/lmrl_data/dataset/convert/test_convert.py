@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, cli, get_task
 from lmrl_data.dataset import build as builder
-from lmrl_data.dataset.build import build_dataset, check_dataset, load_episodes
+from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.convert import dataset, file, record
 from lmrl_data.dataset.convert.dataset import convert_dataset, read_original
 from lmrl_data.dataset.convert.file import SourceFile
+from lmrl_data.dataset.folder import check_dataset, load_episodes
 from lmrl_data.rollout import play_episode
 
 MAZE = get_task("maze")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmrl_data import Episode, UserError, get_task, rollout
-from lmrl_data.dataset.card import Statistics
+from lmrl_data.dataset.statistics import Statistics
 from lmrl_data.episode import Turn
 from lmrl_data.policy import Conversation
 from lmrl_data.task import EVALUATION_SEED

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, get_task, rollout
 from lmrl_data.cli import main
-from lmrl_data.dataset.card import Statistics, task_page
+from lmrl_data.dataset.page import task_page
+from lmrl_data.dataset.statistics import Statistics
 from lmrl_data.dialogue.diversity import Diversity
 from lmrl_data.dialogue.simulator import REPLY_CHARSET, Prompt
 from lmrl_data.policy import Conversation

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from lmrl_data import Episode, Policy, Turn, UserError, get_task, rollout
 from lmrl_data.cli import main
-from lmrl_data.dataset.card import Statistics, task_page
+from lmrl_data.dataset.page import task_page
+from lmrl_data.dataset.statistics import Statistics
 from lmrl_data.policy import Conversation
 from lmrl_data.tasks.wordle import words as wordle_words
 from lmrl_data.tasks.wordle.columns import table
@@ -433,8 +434,8 @@ def test_the_scripted_mixture_plays_as_the_data_does() -> None:
 
 
 def test_a_build_is_made_of_the_columns_and_its_statistics_are_those_of_its_episodes(tmp_path: Path) -> None:
-    from lmrl_data.dataset.build import build_dataset, read_episodes
-    from lmrl_data.dataset.folder import read_statistics
+    from lmrl_data.dataset.build import build_dataset
+    from lmrl_data.dataset.folder import read_episodes, read_statistics
 
     task = replace(WORDLE, shard_episodes=120)
     folder = build_dataset(task, "words_200", 300, output_dir=tmp_path)
