@@ -76,8 +76,8 @@ def dataset_infos(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict
 def add_facts(task: Task, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with what the task has to tell of each finished train split, read from its files once."""
     facts = dict(manifest.get("facts", {}))
-    for config in finished_configs(task, manifest) if task.data_facts else ():
-        if config not in facts:
+    for config in finished_configs(task, manifest):
+        if task.data_facts is not None and config not in facts:
             # Pairs, because the manifest sorts its keys and a card does not.
             found = task.data_facts(config, read_episodes(folder, config, "train", check=False))
             facts[config] = [[label, value] for label, value in found.items()]

@@ -48,12 +48,14 @@ def write_shard(path: Path, parts: Sequence[pa.Table], *, example: bool = False)
     pq.write_table(table, sink, row_group_size=rows, use_content_defined_chunking=CHUNKING, write_page_index=True)
     content = sink.getvalue()
     replace(path, lambda temporary: temporary.write_bytes(content))
-    return _entry(table, content.size, hashlib.sha256(content).hexdigest(), example)
+    return _entry(table, content, hashlib.sha256(content).hexdigest(), example)
 
 
-def _entry(table: pa.Table, size: int, checksum: str, example: bool) -> dict[str, Any]:
+def _entry(table: pa.Table, content: pa.Buffer, checksum: str, example: bool) -> dict[str, Any]:
     """What a manifest says of a shard: everything that a card, a figure or a push needs to know of it."""
-    entry = {"rows": table.num_rows, "sha256": checksum, "bytes": size, "bytes_in_memory": table.nbytes}
+    file = pq.ParquetFile(pa.BufferReader(content))
+    memory = sum(file.read_row_group(index).nbytes for index in range(file.num_row_groups))  # as a reader has it
+    entry = {"rows": table.num_rows, "sha256": checksum, "bytes": content.size, "bytes_in_memory": memory}
     if table.schema.names != SCHEMA.names:
         return entry
     return entry | {"episodes": count_episodes(table)} | ({"example": _example(table)} if example else {})
@@ -243,7 +245,7 @@ def shard_entries(folder: Path, manifest: Mapping[str, Any], config: str, split:
     return [
         entry
         if "bytes" in entry
-        else _entry(pq.read_table(path), path.stat().st_size, entry["sha256"], example=path == paths[0])
+        else _entry(pq.read_table(path), pa.py_buffer(path.read_bytes()), entry["sha256"], example=path == paths[0])
         for path, entry in zip(paths, entries, strict=True)
     ]
 

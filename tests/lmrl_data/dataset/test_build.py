@@ -12,24 +12,28 @@ import time
 from pathlib import Path
 
 import pytest
-from datasets import load_dataset
+from datasets import Features, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
-from lmrl_data import Episode, Turn, UserError, get_task
+from lmrl_data import Episode, UserError, get_task
+from lmrl_data.atomic import lock
 from lmrl_data.dataset import build as builder
-from lmrl_data.dataset import folder as store
-from lmrl_data.dataset.build import build_dataset, late_interrupt
-from lmrl_data.dataset.folder import check_dataset, load_episodes
+from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.contents import published_files
+from lmrl_data.dataset.folder import check_dataset, load_episodes, read_statistics
+from lmrl_data.dataset.statistics import Statistics
+from lmrl_data.rows import SCHEMA, STEP_SCHEMA
 
 MAZE = dataclasses.replace(get_task("maze"), shard_episodes=25)
 EPISODES = 60
 # The command with shards small enough for a test; the arguments follow.
 COMMAND = """
 import dataclasses, os, signal, sys, time
-from lmrl_data import builder, store
-from lmrl_data.tasks.maze import simulator as maze
+from multiprocessing.context import SpawnProcess
+from lmrl_data.dataset import build, plan
+from lmrl_data.tasks import maze
 maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=25)
-builder.CHUNKS = 3
+plan.CHUNKS = 3
 {patch}
 from lmrl_data.cli import main
 main(sys.argv[1:])
@@ -101,7 +105,7 @@ def test_load_dataset_reads_every_config_from_the_folder_above(built, monkeypatc
     assert Episode.from_row(episodes["train"][7]) == MAZE.generate(MAZE.simulator(config="partially_observed"), 7)
     default = load_dataset("lmrl/maze", split="test", cache_dir=tmp_path)
     assert set(default["config"]) == {"fully_observed"}
-    assert default.features == builder.FEATURES
+    assert default.features == Features.from_arrow_schema(SCHEMA)
 
 
 def test_load_dataset_does_not_read_an_older_build_from_its_cache(tmp_path, monkeypatch):
@@ -120,7 +124,7 @@ def test_load_dataset_streams(built, monkeypatch, tmp_path):
 def test_steps_show_what_the_policy_sees_before_and_after_an_action(built, monkeypatch, tmp_path):
     monkeypatch.chdir(built.parent.parent)
     steps = load_dataset("lmrl/maze", "fully_observed_steps", split="train", cache_dir=tmp_path)
-    assert steps.features == builder.STEP_FEATURES
+    assert steps.features == Features.from_arrow_schema(STEP_SCHEMA)
     rows = iter(steps)
     for index, episode in enumerate(load_episodes(built, "fully_observed")):
         for turn in range(episode.num_turns):
@@ -137,20 +141,6 @@ def test_steps_show_what_the_policy_sees_before_and_after_an_action(built, monke
                 "next_prompt": [{"role": "user", "content": after.content}],
             }
     assert next(rows, None) is None
-
-
-def test_an_episode_that_ends_on_an_action_has_no_next_prompt():
-    turns = (Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
-    first, last = builder.step_rows(Episode("x", "y", turns, True, False, 0, "p"), 3, history=1)
-    assert [message["content"] for message in first["next_prompt"]] == ["s", "c"]
-    assert (last["prompt"], last["next_prompt"], last["episode"]) == (first["next_prompt"], [], 3)
-
-
-def test_info_keeps_texts_that_look_like_numbers(built, tmp_path):
-    odd = dataclasses.replace(load_episodes(built, "fully_observed")[0], info={"success": False, "word": "5"})
-    builder.write_shard(tmp_path / "x.parquet", [builder.Dataset.from_list([odd.to_row()], builder.FEATURES)])
-    row = next(iter(store.datasets.Dataset(store.pq.read_table(tmp_path / "x.parquet"))))
-    assert Episode.from_row(row) == odd
 
 
 # --- the same bytes
@@ -172,7 +162,7 @@ KILLS = {
     "    before(a, b)\n"
     "    if 'train-00001' in str(b): os.kill(os.getpid(), signal.SIGKILL)\n"
     "os.replace = replace",
-    "before the card": "builder.folder_files = lambda *a: os.kill(os.getpid(), signal.SIGKILL)",
+    "before the card": "build.folder_files = lambda *a: os.kill(os.getpid(), signal.SIGKILL)",
 }
 
 
@@ -225,14 +215,13 @@ def test_ctrl_c_ends_a_build_with_one_line_and_a_rerun_goes_on(tmp_path, process
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_of_a_message_ends_the_build_with_one_line(built, tmp_path):
-    patch = "maze.TASK = dataclasses.replace(maze.TASK, shard_episodes=400)\nbuilder.CHUNKS = 2"
-    process = command("--episodes", "100000", "--num-proc", "2", "--out", str(tmp_path), patch=patch)
+def test_workers_that_are_killed_end_the_build_with_one_line(built, tmp_path):
+    process = command("--episodes", "100000", "--num-proc", "2", "--out", str(tmp_path))
     manifest = tmp_path / "maze" / "manifest.json"
     while not (manifest.is_file() and json.loads(manifest.read_text())["shards"]):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
-    # A command that does not read: its workers play on to a message larger than a pipe, and wait in the middle of it.
+    # A command that does not read: its workers play what is in the queue, and wait.
     process.send_signal(signal.SIGSTOP)
     workers = [child for child in children(process) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
     assert len(workers) == 2
@@ -256,53 +245,25 @@ def test_a_worker_killed_in_the_middle_of_a_message_ends_the_build_with_one_line
 @pytest.mark.slow
 def test_ctrl_c_while_the_workers_start_is_one_line(tmp_path):
     patch = (
-        "start = builder.SpawnProcess.start\n"
+        "start = SpawnProcess.start\n"
         "def press(worker):\n"
         "    start(worker)\n"
         "    for _ in range(20):\n"
         "        time.sleep(0.02)\n"
         "        os.killpg(0, signal.SIGINT)\n"
-        "builder.SpawnProcess.start = press"
+        "SpawnProcess.start = press"
     )
     process = command("--num-proc", "2", "--out", str(tmp_path), patch=patch, start_new_session=True)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "interrupted; run the same command again to go on\n")
 
 
-def test_ctrl_c_while_a_dataset_is_freed_is_not_lost(tmp_path, monkeypatch):
-    freed = []
-
-    def press(dataset):
-        # An exception in a `__del__` goes nowhere. The datasets of whole shards have other fingerprints.
-        if dataset._fingerprint == "episodes" and not freed:
-            freed.append(dataset._fingerprint)
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(builder.Dataset, "__del__", press)
-    with pytest.raises(KeyboardInterrupt):
-        rebuild(tmp_path / "maze")
-    assert freed
-
-
 @pytest.mark.slow
-def test_what_goes_wrong_in_a_worker_is_what_the_build_raises(tmp_path):
+def test_what_goes_wrong_in_a_worker_is_what_the_build_raises(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder, "task_page", lambda task: None)
     with pytest.raises(UserError, match="unknown task 'nowhere'") as raised:  # here it is not looked up
         build_dataset(dataclasses.replace(MAZE, id="nowhere"), num_episodes=60, num_proc=2, output_dir=tmp_path)
-    assert "in _work" in raised.value.__notes__[0]
-
-
-def test_an_interrupt_is_put_off_and_not_lost():
-    done = []
-
-    @late_interrupt()
-    def work():
-        signal.raise_signal(signal.SIGINT)
-        done.append("the block")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert done == ["the block"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "in _play_to_files" in str(raised.value.__cause__)
 
 
 # --- going on
@@ -365,6 +326,41 @@ def test_configs_can_be_built_one_after_the_other(built, tmp_path):
     assert contents(rebuild(folder, config="fully_observed")) == contents(built)
 
 
+def test_the_manifest_knows_what_a_card_says(built, monkeypatch):
+    from lmrl_data.dataset import contents as files
+    from lmrl_data.dataset import folder as store
+
+    expected = (built / "README.md").read_text()
+    for name in ("sha256", "read_episodes"):
+        monkeypatch.setattr(store, name, None)
+    monkeypatch.setattr(files, "read_episodes", None)
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", None)
+    assert files.folder_files(MAZE, built, store.dataset_manifest(built))["README.md"] == expected
+
+
+def test_statistics_of_the_manifest_are_those_of_the_episodes(built):
+    for config in MAZE.configs:
+        ours, theirs = (
+            sorted(zip(*(column.tolist() for column in statistics), strict=True))
+            for statistics in (read_statistics(built, config, "train"), Statistics.of(load_episodes(built, config)))
+        )
+        assert ours == theirs
+
+
+def test_a_folder_of_release_1_0_is_read_as_before(built, tmp_path):
+    folder = copy(built, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["shards"] = {
+        name: {"rows": entry["rows"], "sha256": entry["sha256"]} for name, entry in manifest["shards"].items()
+    }
+    del manifest["format"], manifest["facts"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    check_dataset(folder, MAZE)
+    assert load_episodes(folder, "fully_observed") == load_episodes(built, "fully_observed")
+    ours, theirs = (published_files(MAZE, each, "me/maze", "v1.0.0") for each in (built, folder))
+    assert ours == theirs
+
+
 # --- what goes wrong
 
 
@@ -398,7 +394,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path):
 
 
 def test_a_second_build_of_the_same_folder_is_refused(built):
-    with builder.lock(built), pytest.raises(UserError, match="another build is writing"):
+    with lock(built), pytest.raises(UserError, match="another build is writing"):
         rebuild(built)
 
 
@@ -471,7 +467,7 @@ def test_a_dataset_that_is_nowhere_is_one_line(tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match="lmrl-data build maze"):
         load_episodes(tmp_path / "maze", "fully_observed")
-    monkeypatch.setattr(store.datasets, "load_dataset", refuse)
+    monkeypatch.setattr("datasets.load_dataset", refuse)
     with pytest.raises(UserError, match=r"^cannot load .*doesn't exist; make it with: lmrl-data build maze$"):
         load_episodes("lmrl/maze", "fully_observed")
 

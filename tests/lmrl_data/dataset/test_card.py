@@ -12,7 +12,10 @@ from huggingface_hub import DatasetCard
 from lmrl_data import TASKS, Episode, Turn, UserError, get_task
 from lmrl_data.dataset import card as cards
 from lmrl_data.dataset.build import build_dataset
+from lmrl_data.dataset.card import ConfigData
 from lmrl_data.dataset.contents import notices, published_files
+from lmrl_data.dataset.page import task_page
+from lmrl_data.dataset.statistics import Statistics, Summary
 from lmrl_data.tasks.maze import simulator as maze
 
 MAZE = get_task("maze")
@@ -29,19 +32,20 @@ def episode(length, total, success, policy="left_t", text="There is a wall above
 
 
 def render(episodes, task=MAZE):
-    return cards.render_dataset_card(
-        task, {"partially_observed": {"train": lambda: episodes, "test": lambda: episodes[:1]}}, LIBRARIES, CHECKSUMS
-    )
+    statistics = {"train": Statistics.of(episodes), "test": Statistics.of(episodes[:1])}
+    facts = task.data_facts("partially_observed", episodes)
+    data = {"partially_observed": ConfigData(statistics, episodes[0], facts)}
+    return cards.render_dataset_card(task, data, LIBRARIES, CHECKSUMS)
 
 
 def test_statistics_are_computed_from_the_episodes():
-    statistics = cards.Statistics.of([episode(2, -2, False), episode(4, -3, True, "stem"), episode(6, -4, True)])
-    assert statistics.summary() == cards.Summary(
+    statistics = Statistics.of([episode(2, -2, False), episode(4, -3, True, "stem"), episode(6, -4, True)])
+    assert statistics.summary() == Summary(
         3, (4.0, pytest.approx((8 / 3) ** 0.5)), pytest.approx(2 / 3), (-3.0, pytest.approx((2 / 3) ** 0.5))
     )
     assert statistics.by_policy() == {
-        "left_t": cards.Summary(2, (4.0, 2.0), 0.5, (-3.0, 1.0)),
-        "stem": cards.Summary(1, (4.0, 0.0), 1.0, (-3.0, 0.0)),
+        "left_t": Summary(2, (4.0, 2.0), 0.5, (-3.0, 1.0)),
+        "stem": Summary(1, (4.0, 0.0), 1.0, (-3.0, 0.0)),
     }
 
 
@@ -54,8 +58,9 @@ def test_the_dataset_card_shows_the_statistics_beside_the_papers():
 
 
 def test_the_head_lists_exactly_the_configs_that_there_are():
-    splits = {"train": lambda: [episode(2, -2, False)], "test": lambda: [episode(2, -2, False)]}
-    text = cards.render_dataset_card(MAZE, dict.fromkeys(MAZE.configs, splits), LIBRARIES, CHECKSUMS)
+    one = [episode(2, -2, False)]
+    data = ConfigData({"train": Statistics.of(one), "test": Statistics.of(one)}, one[0], {})
+    text = cards.render_dataset_card(MAZE, dict.fromkeys(MAZE.configs, data), LIBRARIES, CHECKSUMS)
     head = DatasetCard(text).data.to_dict()
     assert [each["config_name"] for each in head["configs"]] == [
         "fully_observed", "fully_observed_steps", "partially_observed",
@@ -75,7 +80,7 @@ def test_texts_of_episodes_are_neither_templates_nor_terminal_escapes_nor_markdo
 
 @pytest.mark.parametrize("task_id", TASKS)
 def test_every_task_has_a_page_with_what_a_reader_must_know(task_id):
-    page = cards.task_page(get_task(task_id))
+    page = task_page(get_task(task_id))
     sections = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)", page.text, flags=re.MULTILINE))
     for title in ("What the task tests", "Rules", "How the data was generated", "Limitations and bias",
                   "Values from the paper", "Citation"):  # fmt: skip
@@ -84,7 +89,7 @@ def test_every_task_has_a_page_with_what_a_reader_must_know(task_id):
 
 
 def test_the_maze_page_quotes_the_simulator_to_the_letter():
-    page = cards.task_page(MAZE).text
+    page = task_page(MAZE).text
     grid = maze.grid()
     assert grid.positions[5, 3] in page
     assert maze.describe_walls([]) in page

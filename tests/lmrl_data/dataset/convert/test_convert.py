@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import load_dataset
+from datasets import Features, load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmrl_data import Episode, Turn, UserError, cli, get_task
-from lmrl_data.dataset import build as builder
 from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.convert import dataset, file, record
 from lmrl_data.dataset.convert.dataset import convert_dataset, read_original
 from lmrl_data.dataset.convert.file import SourceFile
-from lmrl_data.dataset.folder import check_dataset, load_episodes
+from lmrl_data.dataset.folder import check_dataset, load_episodes, read_manifest
 from lmrl_data.rollout import play_episode
+from lmrl_data.rows import SCHEMA, STEP_SCHEMA
 
 MAZE = get_task("maze")
 GOAL = "The goal is at position 8, 6. Your current position is at position"
@@ -236,10 +236,10 @@ def test_load_dataset_reads_episodes_and_steps(write, tmp_path, monkeypatch):
     convert_dataset(MAZE, [write(lines)], output_dir=tmp_path / "original")
     monkeypatch.chdir(tmp_path)
     episodes = load_dataset("original/maze", split="train", cache_dir=tmp_path / "cache")
-    assert episodes.features == builder.FEATURES
+    assert episodes.features == Features.from_arrow_schema(SCHEMA)
     assert episodes["total_reward"] == [-2.0, -1.0]
     steps = load_dataset("original/maze", "fully_observed_steps", split="train", cache_dir=tmp_path / "cache")
-    assert steps.features == builder.STEP_FEATURES
+    assert steps.features == Features.from_arrow_schema(STEP_SCHEMA)
     assert steps["episode"] == [0, 0, 0, 1]
     assert steps["terminated"] == [False, False, True, False]
     assert steps["truncated"] == [False, False, False, True]
@@ -300,7 +300,7 @@ def test_several_files_make_one_split_in_their_order(write, tmp_path):
     folder = convert_dataset(MAZE, paths, output_dir=tmp_path)
     sources = [each.info["source"] for each in load_episodes(folder, "fully_observed")]
     assert sources == ["b.jsonl:1", "b.jsonl:2", "a.jsonl:1"]
-    entries = builder.read_manifest(folder)["sources"]["fully_observed"]["train"]
+    entries = read_manifest(folder)["sources"]["fully_observed"]["train"]
     assert [(entry["file"], entry["episodes"]) for entry in entries] == [("b.jsonl", 2), ("a.jsonl", 1)]
     for entry, path in zip(entries, paths, strict=True):
         data = path.read_bytes()
