@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,21 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, a file beside it. The lock goes when the process does, the file stays.
+    """Holds the lock of a folder, which is a file beside it and goes when the process does.
 
     Raises:
         UserError: if another process holds the lock.
     """
     from filelock import FileLock, Timeout
 
+    path = folder.with_name(f".{folder.name}.lock")
     try:
-        with FileLock(folder.with_name(f".{folder.name.lstrip('.')}.lock"), timeout=0):
-            yield
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                # While it is held: `filelock` refuses a lock on a file that has gone in the meantime.
+                with suppress(OSError):
+                    path.unlink()
     except Timeout:
         raise UserError(f"another build is writing {folder}; wait for it, or choose another --out") from None

@@ -59,7 +59,7 @@ def markdown_line(text: object, limit: int | None = 80) -> str:
 
 def markdown_code(text: object) -> str:
     """`text` for between two backticks of Markdown, also in a table, where a bar would end the cell."""
-    return one_line(text, None).replace("`", "'").replace("|", "¦")
+    return one_line(text, None).replace("`", "'").replace("|", "¦").replace("<", "&lt;")
 
 
 def markdown_block(text: str) -> str:

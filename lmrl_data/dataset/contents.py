@@ -152,7 +152,7 @@ def published_files(task: Task, folder: Path, repo_id: str, revision: str) -> di
     """
     from lmrl_data.dataset.figure import histograms
 
-    manifest = dataset_manifest(folder)
+    manifest = dataset_manifest(folder, task.id)
     if "sources" in manifest:
         raise UserError(f"{folder} holds no dataset to publish; make it with: lmrl-data build {task.id}")
     manifest = add_facts(task, folder, manifest)  # one of release 1.0 has none yet

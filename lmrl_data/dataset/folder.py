@@ -205,7 +205,7 @@ def shard_paths(
     return [folder / name for name in names]
 
 
-def dataset_manifest(folder: Path) -> dict[str, Any]:
+def dataset_manifest(folder: Path, task_id: str | None = None) -> dict[str, Any]:
     """The manifest of a folder that has to be a dataset.
 
     Raises:
@@ -213,7 +213,7 @@ def dataset_manifest(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {folder.name}")
+        raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task_id or folder.name}")
     return manifest
 
 

@@ -85,7 +85,7 @@ def push_dataset(
 
 def _finished(task: Task, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
     """The manifest of a build, and its shards by their path, which are all there."""
-    manifest = dataset_manifest(folder)
+    manifest = dataset_manifest(folder, task.id)
     if "sources" in manifest:
         raise UserError(f"{folder} holds converted files of the original release, which states no licence to publish")
     for name, ours in (("task", task.id), ("task_version", task.version)):

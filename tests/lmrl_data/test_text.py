@@ -40,7 +40,7 @@ def test_a_line_of_markdown_brings_no_html_link_picture_cell_or_mention() -> Non
 
 
 def test_code_cannot_end_its_backticks_or_its_cell() -> None:
-    assert not set("`|\n\x1b") & set(markdown_code(HOSTILE))
+    assert not set("`|<\n\x1b") & set(markdown_code(HOSTILE))
 
 
 def test_a_block_of_code_cannot_be_left() -> None:

@@ -17,6 +17,7 @@ from lmrl_data.dataset.contents import notices, published_files
 from lmrl_data.dataset.page import task_page
 from lmrl_data.dataset.statistics import Statistics, Summary
 from lmrl_data.tasks.maze import simulator as maze
+from lmrl_data.tasks.maze.grid import describe_walls
 
 MAZE = get_task("maze")
 LIBRARIES = {"datasets": "1.2.3"}
@@ -74,7 +75,7 @@ def test_texts_of_episodes_are_neither_templates_nor_terminal_escapes_nor_markdo
     nasty = "{{ 7 * 7 }} {% include 'x' %}\n# title\x1b[2J\u202e"
     text = render([episode(5, -5, False, policy="a|b<script>`\n{{ 7 * 7 }}", text=nasty)])
     assert "    user: {{ 7 * 7 }} {% include 'x' %}\n    # title\\x1b[2J\\u202e\n" in text
-    assert "`a¦b<script>' {{ 7 * 7 }}`" in text
+    assert "`a¦b&lt;script>' {{ 7 * 7 }}`" in text
     assert "\x1b" not in text
 
 
@@ -92,7 +93,7 @@ def test_the_maze_page_quotes_the_simulator_to_the_letter():
     page = task_page(MAZE).text
     grid = maze.grid()
     assert grid.positions[5, 3] in page
-    assert maze.describe_walls([]) in page
+    assert describe_walls([]) in page
     for row, line in enumerate(re.findall(r"^    ([#.G]{13})$", page, flags=re.MULTILINE)):
         assert line == "".join("G" if (row, i) == grid.goal else mark for i, mark in enumerate(grid.rows[row]))
     assert len({grid.walls[cell] for cell in grid.starts}) == 7
@@ -102,7 +103,7 @@ def test_the_maze_page_quotes_the_simulator_to_the_letter():
 
 def test_the_return_of_action_frequencies_is_exact():
     def value(config, episodes):
-        (number,) = maze.data_facts(config, episodes).values()
+        (number,) = MAZE.data_facts(config, episodes).values()
         return float(number)
 
     grid = maze.grid()
@@ -113,7 +114,7 @@ def test_the_return_of_action_frequencies_is_exact():
     ]  # fmt: skip
     assert value("fully_observed", []) == -85.89  # uniform random
     assert value("fully_observed", best) == -6.84  # the shortest paths
-    assert maze.data_facts("fully_observed", best) != maze.data_facts("partially_observed", best)
+    assert MAZE.data_facts("fully_observed", best) != maze.data_facts("partially_observed", best)
 
 
 def test_eval_yaml_names_the_tasks_of_a_benchmark():

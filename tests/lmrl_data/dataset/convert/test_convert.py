@@ -317,7 +317,7 @@ def test_the_card_says_that_this_is_the_originals_data(write, tmp_path):
     text = (folder / "README.md").read_text()
     assert "license: unknown" in text
     assert hashlib.sha256((tmp_path / "a|b`<i>.jsonl").read_bytes()).hexdigest() in text
-    assert "a¦b'<i>.jsonl" in text
+    assert "a¦b'&lt;i>.jsonl" in text
     assert "<i>" not in text
     assert MAZE.original.ends in text
     assert "The Apache-2.0 licence of this toolkit\ncovers the conversion program, not these texts." in text
@@ -524,7 +524,7 @@ def test_a_conversion_that_was_stopped_while_moving_files_can_be_run_again(write
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(write, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(dataset, "write_shard", full)
