@@ -85,7 +85,7 @@ def write_errors(folder: Path, progress: Callable[[], str] = str) -> Iterator[No
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise UserError(
-                f"no space left for {folder}: {progress()}free some space and run the same command again"
+                f"no space left for {folder}; {progress()}free some space and run the same command again"
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UserError(

@@ -386,7 +386,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
     try:
-        with pytest.raises(UserError, match=r"no space left for .*: 0 of 8 shards"):
+        with pytest.raises(UserError, match=r"no space left for .*; 0 of 8 shards"):
             rebuild(tmp_path / "maze")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -16,8 +16,8 @@ from lmrl_data.dataset.card import ConfigData
 from lmrl_data.dataset.contents import notices, published_files
 from lmrl_data.dataset.page import task_page
 from lmrl_data.dataset.statistics import Statistics, Summary
-from lmrl_data.tasks.maze import simulator as maze
-from lmrl_data.tasks.maze.grid import describe_walls
+from lmrl_data.tasks.maze.grid import ACTIONS, describe_walls
+from lmrl_data.tasks.maze.grid import grid as make_grid
 
 MAZE = get_task("maze")
 LIBRARIES = {"datasets": "1.2.3"}
@@ -91,13 +91,13 @@ def test_every_task_has_a_page_with_what_a_reader_must_know(task_id):
 
 def test_the_maze_page_quotes_the_simulator_to_the_letter():
     page = task_page(MAZE).text
-    grid = maze.grid()
+    grid = make_grid()
     assert grid.positions[5, 3] in page
     assert describe_walls([]) in page
     for row, line in enumerate(re.findall(r"^    ([#.G]{13})$", page, flags=re.MULTILINE)):
         assert line == "".join("G" if (row, i) == grid.goal else mark for i, mark in enumerate(grid.rows[row]))
     assert len({grid.walls[cell] for cell in grid.starts}) == 7
-    for action in maze.ACTIONS:
+    for action in ACTIONS:
         assert f"`{action}`" in page
 
 
@@ -106,7 +106,7 @@ def test_the_return_of_action_frequencies_is_exact():
         (number,) = MAZE.data_facts(config, episodes).values()
         return float(number)
 
-    grid = maze.grid()
+    grid = make_grid()
     best = [
         Episode("maze", "fully_observed", (Turn("user", grid.positions[cell]),
                 Turn("assistant", grid.best_action(cell), -1.0)), False, True, 0, "best")
@@ -114,7 +114,7 @@ def test_the_return_of_action_frequencies_is_exact():
     ]  # fmt: skip
     assert value("fully_observed", []) == -85.89  # uniform random
     assert value("fully_observed", best) == -6.84  # the shortest paths
-    assert MAZE.data_facts("fully_observed", best) != maze.data_facts("partially_observed", best)
+    assert MAZE.data_facts("fully_observed", best) != MAZE.data_facts("partially_observed", best)
 
 
 def test_eval_yaml_names_the_tasks_of_a_benchmark():
