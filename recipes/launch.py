@@ -148,6 +148,7 @@ def launch(script: str, options: Sequence[str], arguments: Sequence[str]) -> Non
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads on a busy machine cost 4-18 times
     parser = accelerate.launch_command_parser()
     parser.error = fail
+    # It would start the script as a child, and end with exit code 1 whatever the code of the script.
     vars(accelerate)["simple_launcher"] = become
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -127,3 +131,24 @@ def test_every_task_has_a_quickstart_with_settings_that_exist() -> None:
         assert start.settings["model"]["size"] in SIZES
         head = (recipes_folder() / name / "quickstart.yaml").read_text().splitlines()[0]
         assert head == f"# lmrl-train quickstart {name.replace('/', ' ')}"
+
+
+def test_ctrl_c_ends_the_commands_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    start = Quickstart("maze")
+    processes: list[subprocess.Popen] = []
+
+    def sleep(name: str) -> None:
+        start.call([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def interrupt() -> None:
+        while len(start.running) < 2:
+            time.sleep(0.01)
+        processes.extend(start.running)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        start.two_at_a_time(sleep, ["first", "second", "third"])
+    assert [process.poll() is not None for process in processes] == [True, True]
+    assert not start.running
