@@ -77,10 +77,10 @@ class EpisodeRecorder:
         return observation
 
     def add(self, action: str, step: Step) -> bool:
-        """Records an action, without its final newline, and the step that answers it.
+        """Records an action and the step that answers it.
 
         Args:
-            action (`str`): what the agent said.
+            action (`str`): the agent's text, without the final newline that the simulator ignores.
             step (`Step`): what the simulator's `step` returned.
 
         Returns:
@@ -150,7 +150,7 @@ def play_episode(
     while not ended:
         action = act(observation)
         step = simulator.step(action)
-        ended = recorder.add(action, step)
+        ended = recorder.add(action.removesuffix("\n"), step)
         observation = step[0]
     return recorder.finish(name)
 

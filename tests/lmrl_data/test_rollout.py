@@ -10,6 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from lmrl_data import Conversation, Episode, Policy, get_task, rollout
 from lmrl_data.config import Config
+from lmrl_data.rollout import EpisodeRecorder, play_episode
 from lmrl_data.simulator import DialogueSimulator, Simulator, Step
 from lmrl_data.task import Task
 
@@ -262,3 +263,52 @@ def test_a_dialogue_refuses_turns_after_its_end_asked_either_way() -> None:
     for ask in (simulator.ask, simulator.step):
         with pytest.raises(ResetNeeded):
             ask("0")
+
+
+# --- the recorder
+
+
+def test_a_recorder_records_one_episode_after_the_other() -> None:
+    simulator = MAZE.simulator()
+    recorder = EpisodeRecorder("maze", simulator, history=1)
+    episodes = []
+    for seed in (3, 4):
+        assert recorder.begin(seed, {"start": [6, 6]}) == recorder.conversation.turns[0].content
+        for action in ("move left\n", "fly", "move down", "move down"):
+            ended = recorder.add(action.removesuffix("\n"), simulator.step(action))
+            assert recorder.conversation.visible == recorder.conversation.turns[-1:]
+        assert ended
+        episodes.append(recorder.finish("me"))
+    first, second = episodes
+    assert (first.seed, second.seed) == (3, 4)
+    assert first.turns == second.turns
+    assert [turn.reward for turn in first.turns[1::2]] == [-1, -4, -1, 0]
+    assert (first.terminated, first.truncated, first.policy) == (True, False, "me")
+    assert first.info == {"start": [6, 6], "success": True, "invalid": 1}
+
+
+def test_a_recorder_hides_the_past_where_the_simulator_says_so_and_cuts_at_the_limit() -> None:
+    simulator = MAZE.simulator("partially_observed")
+    recorder = EpisodeRecorder("maze", simulator, history=40, max_turns=3)
+    recorder.begin(0, {"start": [1, 1]})
+    ends = [recorder.add(action, simulator.step(action)) for action in ("move right", "fly", "move right")]
+    assert ends == [False, False, True]
+    assert recorder.conversation.visible == recorder.conversation.turns[4:]
+    episode = recorder.finish("me")
+    assert (episode.terminated, episode.truncated, episode.num_turns) == (False, True, 3)
+
+
+def test_replaying_is_the_same_loop_with_recorded_actions() -> None:
+    simulator = MAZE.simulator()
+    for seed in range(20):
+        episode = MAZE.generate(simulator, seed)
+        actions = iter([turn.content for turn in episode.turns if turn.role == "assistant"])
+        assert episode == play_episode(
+            "maze",
+            simulator,
+            seed,
+            episode.policy,
+            lambda _, actions=actions: next(actions),
+            options={"start": episode.info["start"]},
+            max_turns=episode.num_turns,
+        )
