@@ -22,6 +22,48 @@ if TYPE_CHECKING:
 # Busy-waiting threads would take the cores that the simulator needs. OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+EVALUATION_SEED = 2_000_000  # of lmrl_data.task, whose import would slow --help down
+
+PolicyOption = Annotated[
+    str, typer.Option(help="scripted:NAME, human, chat:MODEL@URL, a checkpoint folder, or a model id.")
+]
+ConfigOption = Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")]
+ProtocolOption = Annotated[
+    str | None, typer.Option(help="Which starts are played, and how often: paper or quick, or one of the task's own.")
+]
+ResetOption = Annotated[
+    list[str] | None, typer.Option(help="A reset option of the task, e.g. opponent=depth1.", metavar="NAME=VALUE")
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")]
+BetaOption = Annotated[
+    list[str] | None, typer.Option(help="Weight of the values; several, or 0,4,16, make a sweep.", metavar="NUMBER")
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option(help="Episodes that run at the same time; 64 by default, 8 of a chat policy.")
+]
+MaxNewTokensOption = Annotated[
+    int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
+]
+ShotsOption = Annotated[
+    int | None, typer.Option(help="Number of successful episodes in the prompt of a chat policy; 0 by default.")
+]
+ShotsDatasetOption = Annotated[
+    str | None, typer.Option(help="The dataset of these episodes; lmrl/TASK by default.", metavar="NAME")
+]
+AnswersOption = Annotated[
+    str | None,
+    typer.Option(help="The form of a chat policy's answers: plain (the default), or json.", metavar="FORM"),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
+]
+DeviceOption = Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")]
+OracleOption = Annotated[
+    str, typer.Option(help="The other side of a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL.")
+]
+OracleBudgetOption = Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")]
+OracleSeedOption = Annotated[int, typer.Option(help="Seed of the oracle's own noise.")]
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
 
 
@@ -46,52 +88,26 @@ def _main(
 @app.command()
 def run(
     task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
-    policy: Annotated[
-        str, typer.Option(help="scripted:NAME, human, chat:MODEL@URL, a checkpoint folder, or a model id.")
-    ],
-    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="Which starts are played, and how often: paper or quick, or one of the task's own."),
-    ] = None,
+    policy: PolicyOption,
+    config: ConfigOption = None,
+    protocol: ProtocolOption = None,
     episodes: Annotated[int | None, typer.Option(help="Number of episodes; the protocol's by default.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="A reset option of the task, e.g. opponent=depth1.", metavar="NAME=VALUE")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    option: ResetOption = None,
+    seed: SeedOption = EVALUATION_SEED,
     policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
-    beta: Annotated[
-        list[str] | None,
-        typer.Option(help="Weight of the values; several, or 0,4,16, make a sweep.", metavar="NUMBER"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Episodes that run at the same time; 64 by default, 8 of a chat policy.")
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
-    ] = None,
-    shots: Annotated[
-        int | None, typer.Option(help="Number of successful episodes in the prompt of a chat policy; 0 by default.")
-    ] = None,
-    shots_dataset: Annotated[
-        str | None, typer.Option(help="The dataset of these episodes; lmrl/TASK by default.", metavar="NAME")
-    ] = None,
-    answers: Annotated[
-        str | None,
-        typer.Option(help="The form of a chat policy's answers: plain (the default), or json.", metavar="FORM"),
-    ] = None,
+    beta: BetaOption = None,
+    batch_size: BatchSizeOption = None,
+    max_new_tokens: MaxNewTokensOption = None,
+    shots: ShotsOption = None,
+    shots_dataset: ShotsDatasetOption = None,
+    answers: AnswersOption = None,
     policy_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat policy.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
-    oracle: Annotated[
-        str,
-        typer.Option(help="The other side of a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL."),
-    ] = "grounded",
-    oracle_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")] = None,
-    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
+    out: OutOption = None,
+    device: DeviceOption = "cpu",
+    oracle: OracleOption = "grounded",
+    oracle_budget: OracleBudgetOption = None,
+    oracle_seed: OracleSeedOption = 0,
 ) -> None:
     """Play a task with a policy and write the score and the episodes.
 
@@ -244,14 +260,14 @@ def _evaluate(
 def compare_oracle(
     task: Annotated[str, typer.Option(help="Id of a dialogue task, e.g. twenty_questions.")],
     oracle: Annotated[str, typer.Option(help="The oracle to measure: lm:FOLDER (or a model id), or chat:MODEL@URL.")],
-    config: Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")] = None,
+    config: ConfigOption = None,
     episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode; episode i has this plus i.")] = 2_000_000,
+    seed: SeedOption = EVALUATION_SEED,
     batch_size: Annotated[int, typer.Option(help="Episodes that run at the same time.")] = 64,
-    oracle_budget: Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")] = None,
-    oracle_seed: Annotated[int, typer.Option(help="Seed of the oracle's own noise.")] = 0,
+    oracle_budget: OracleBudgetOption = None,
+    oracle_seed: OracleSeedOption = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.", show_default=False)] = None,
-    device: Annotated[str, typer.Option(help="Where a model runs, e.g. cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Measure how often a model as oracle replies as the simulator itself does.
 
