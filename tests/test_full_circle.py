@@ -2,15 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from hub.server import Hub
 from huggingface_hub import CommitOperationAdd, HfApi
 
 ROOT = Path(__file__).parents[1]
+MODULES = {"lmrl-data": "lmrl_data.cli", "lmrl-eval": "lmrl_eval.commands.main"}
 SETTINGS = [
     "--filter", "all", "--max_steps", "60", "--learning_rate", "1e-2", "--per_device_train_batch_size", "16",
     "--use_cpu", "true", "--report_to", "none", "--save_strategy", "no",
@@ -27,22 +27,18 @@ class Person:
         self.environment = hub.environment(self.token) | {"OMP_NUM_THREADS": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
 
     def run(self, *command: str, expect: int = 0) -> str:
-        """Runs a Python script of the checkout, or a command; returns all it wrote."""
-        program = [sys.executable, str(ROOT / command[0])]
-        if not command[0].endswith(".py"):
-            program = [
-                sys.executable,
-                "-m",
-                {"lmrl-data": "lmrl_data.cli", "lmrl-eval": "lmrl_eval.commands.main"}[command[0]],
-            ]
-        done = subprocess.run(
-            [*program, *command[1:]], cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+        """Runs a recipe or a command in a process of its own; returns all it wrote."""
+        name, *words = command
+        program = [MODULES[name]] if name in MODULES else [str(ROOT / name)]
+        done = forked.run(
+            ["-m"] * (name in MODULES) + program + words, folder=self.folder, output=self.folder / "output",
+            environment=self.environment,
         )  # fmt: skip
-        assert done.returncode == expect, done.stdout
-        assert self.token not in done.stdout
-        assert "Traceback" not in done.stdout
-        return done.stdout
+        written = done.stdout + done.stderr
+        assert done.returncode == expect, written
+        assert self.token not in written
+        assert "Traceback" not in written
+        return written
 
 
 @pytest.mark.slow

@@ -8,28 +8,22 @@ import pytest
 from hub.server import Hub
 
 
-def turn_to(hub: Hub, folder: Path, patch: pytest.MonkeyPatch) -> None:
+def turn_to(url: str, home: Path, patch: pytest.MonkeyPatch) -> None:
     """Sets what huggingface_hub and datasets read from the environment when they are imported."""
     import datasets
     import huggingface_hub
     from huggingface_hub import constants, hf_api
 
-    for name, setting in hub.environment().items():
-        if name.startswith("HF_"):
-            patch.setenv(name, setting)
-    patch.delenv("HF_TOKEN")
-    home = folder / "hf"
-    patch.setenv("HF_HOME", str(home))
     of_hub: dict[str, object] = {
-        "ENDPOINT": hub.url, "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
         "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True,
         "HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "HUGGINGFACE_HUB_CACHE": str(home / "hub"),
         "HF_ASSETS_CACHE": str(home / "assets"), "HF_TOKEN_PATH": str(home / "token"),
         "HF_STORED_TOKENS_PATH": str(home / "stored_tokens"),
     }  # fmt: skip
-    patch.setattr(hf_api.api, "endpoint", hub.url)
+    patch.setattr(hf_api.api, "endpoint", url)
     of_datasets: dict[str, object] = {
-        "HF_ENDPOINT": hub.url, "HUB_DATASETS_URL": f"{hub.url}/datasets/{{repo_id}}/resolve/{{revision}}/{{path}}",
+        "HF_ENDPOINT": url, "HUB_DATASETS_URL": f"{url}/datasets/{{repo_id}}/resolve/{{revision}}/{{path}}",
         "HF_HUB_OFFLINE": False, "HF_DATASETS_OFFLINE": False, "HF_UPDATE_DOWNLOAD_COUNTS": False,
         "HF_DATASETS_CACHE": home / "datasets", "HF_CACHE_HOME": str(home),
         "DOWNLOADED_DATASETS_PATH": home / "datasets" / "downloads", "HF_MODULES_CACHE": home / "modules",
@@ -47,7 +41,12 @@ def running_hub(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
     import huggingface_hub
 
     with Hub(folder / "hub") as hub:
-        turn_to(hub, folder, patch)
+        for name, setting in hub.environment().items():
+            if name.startswith("HF_"):
+                patch.setenv(name, setting)
+        patch.delenv("HF_TOKEN")
+        patch.setenv("HF_HOME", str(folder / "hf"))
+        turn_to(hub.url, folder / "hf", patch)
         huggingface_hub.close_session()
         yield hub
         huggingface_hub.close_session()

@@ -3,13 +3,12 @@
 import json
 import math
 import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import forked
 import pytest
 import torch
 from lmrl_recipes import ilql, mc
@@ -449,14 +448,11 @@ def test_two_processes_are_one_with_twice_the_batch(
         "model_name_or_path": "bc", "dataset_name": "lmrl/maze", "dataset_config": "partially_observed",
         "dataset_train_split": FEW, "ddp_backend": "gloo", "simulator_episodes": 2, "simulator_steps": 1,
     }  # fmt: skip
-    recipe = RECIPES[name][0].__file__
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(recipe)]
     flags = [str(word) for setting, value in settings.items() for word in (f"--{setting}", value)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(workshop / "cache")}
-    done = subprocess.run(
-        command + flags, cwd=workshop, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    command = [RECIPES[name][0].__file__, *flags]
+    done = forked.run_twice(command, folder=workshop, output=tmp_path / "log", environment=environment)
+    assert [each.returncode for each in done] == [0, 0], done[0].stderr[-3000:]
     # Only the main process plays, and the other does not wait for it in vain.
     assert any("eval_return" in entry for entry in history_of(tmp_path / "checkpoint-3"))
     assert_same_outcome(name, folder, tmp_path)
