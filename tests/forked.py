@@ -1,7 +1,7 @@
 """Programs in processes of their own that start at once: forked from a process that has imported the libraries.
 
-A new interpreter needs ten seconds of CPU time to import torch, transformers and trl. Here one process imports them once
-for all tests of a worker, and every program is a fork of it. What a library prints when it is imported is not seen.
+A new interpreter needs ten seconds of CPU time to import torch, transformers and trl. Here one process imports them,
+once for all tests of a worker, and every program is a fork of it. What libraries print when imported is not seen.
 """
 
 import multiprocessing
@@ -99,8 +99,8 @@ def run_twice(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     group = {
-        **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-        "ACCELERATE_USE_CPU": "true",
+        **environment, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
     outputs = [output.with_name(f"{output.name}{rank}") for rank in range(2)]
     processes = [
