@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,17 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Full chess needs an engine; a machine without one skips what the contract asks of it."""
+    """Files with slow tests come first; what only a release needs is slow; without an engine full chess is skipped."""
     from lmrl_data import UserError
     from lmrl_data.tasks.chess.engine import find_engine
 
+    for item in items:
+        if item.get_closest_marker("release"):
+            item.add_marker(pytest.mark.slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
     try:
         find_engine()
     except UserError as error:

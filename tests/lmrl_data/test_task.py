@@ -1,6 +1,7 @@
 """Normalised scores by hand, what a policy may see, and the ids by which tasks are found."""
 
 import pytest
+from cases import check_cases
 
 from lmrl_data import Conversation, Turn, UserError, get_task
 from lmrl_data.config import Config, ReferenceReturns
@@ -13,19 +14,26 @@ MAZE = ReferenceReturns(-101, -83, -6.84, -6.84, "the paper")
 WORDLE = ReferenceReturns(-6, -4.121715, -1.935, -1.935, "the original code")
 
 
-@pytest.mark.parametrize(
-    ("reference", "mean_return", "score"),
-    [
-        (MAZE, -101, 0), (MAZE, -92, 25), (MAZE, -83, 50), (MAZE, -44.92, 75), (MAZE, -6.84, 100),
-        # Linear beyond both ends: nothing is clipped.
-        (MAZE, -119, -50), (MAZE, 69.32, 150),
-        (WORDLE, -4.121715, 50), (WORDLE, -1.935, 100), (WORDLE, -2.1, 96.227),
-    ],
-)  # fmt: skip
-def test_a_score_is_0_at_the_minimum_50_at_the_data_and_100_at_the_maximum(
-    reference: ReferenceReturns, mean_return: float, score: float
-) -> None:
-    assert reference.normalize(mean_return) == pytest.approx(score, abs=1e-3)
+def test_a_score_is_0_at_the_minimum_50_at_the_data_and_100_at_the_maximum() -> None:
+    def check(reference: ReferenceReturns, mean_return: float, score: float) -> None:
+        assert reference.normalize(mean_return) == pytest.approx(score, abs=1e-3)
+
+    check_cases(
+        [
+            (MAZE, -101, 0),
+            (MAZE, -92, 25),
+            (MAZE, -83, 50),
+            (MAZE, -44.92, 75),
+            (MAZE, -6.84, 100),
+            # Linear beyond both ends: nothing is clipped.
+            (MAZE, -119, -50),
+            (MAZE, 69.32, 150),
+            (WORDLE, -4.121715, 50),
+            (WORDLE, -1.935, 100),
+            (WORDLE, -2.1, 96.227),
+        ],
+        check,
+    )
 
 
 def test_a_score_towards_the_optimum_uses_the_optimum_above_the_data_only() -> None:

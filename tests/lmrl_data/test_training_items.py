@@ -1,10 +1,12 @@
 """Training items: every action is learned once, from what the policy sees, with the returns of the whole episode."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import check_cases
 from lmrl_recipes.tiny_model import train_tokenizer
 
 from lmrl_data import Conversation, Episode, Turn
@@ -112,43 +114,40 @@ def test_a_cut_off_episode_has_the_returns_of_what_was_played(raw: TurnTokenizer
 # --- windows
 
 
-@pytest.mark.parametrize("system", [False, True])
-@pytest.mark.parametrize("stride", [1, 10, 1000])
-@pytest.mark.parametrize("num_actions", LENGTHS)
-@pytest.mark.parametrize("history", HISTORIES)
-def test_every_action_is_learned_exactly_once_and_in_order(
-    raw: TurnTokenizer, chatml: TurnTokenizer, history: int | None, num_actions: int, stride: int, system: bool
-) -> None:
-    played = episode(num_actions, system=system)
-    for tokenizer in (raw, chatml):
-        items = items_of(tokenizer, played, history, stride=stride)
-        written = [token for item in items for token in learned(item, item.input_ids)]
-        assert written == [i for turn in actions(played) for i in tokenizer.action_ids(played.turns[turn].content)]
-        paid = [reward for item in items for reward in item.rewards if reward]
-        assert paid == [float(index + 1) for index in range(num_actions)]
-        assert all(len(set(map(len, item[:4]))) == 1 for item in items)
+def test_every_action_is_learned_exactly_once_and_in_order(raw: TurnTokenizer, chatml: TurnTokenizer) -> None:
+    def check(history: int | None, num_actions: int, stride: int, system: bool) -> None:
+        played = episode(num_actions, system=system)
+        for tokenizer in (raw, chatml):
+            items = items_of(tokenizer, played, history, stride=stride)
+            written = [token for item in items for token in learned(item, item.input_ids)]
+            assert written == [i for turn in actions(played) for i in tokenizer.action_ids(played.turns[turn].content)]
+            paid = [reward for item in items for reward in item.rewards if reward]
+            assert paid == [float(index + 1) for index in range(num_actions)]
+            assert all(len(set(map(len, item[:4]))) == 1 for item in items)
+
+    check_cases(product(HISTORIES, LENGTHS, [1, 10, 1000], [False, True]), check)
 
 
-@pytest.mark.parametrize("system", [False, True])
-@pytest.mark.parametrize("stride", [1, 10, 1000])
-@pytest.mark.parametrize("history", HISTORIES)
 def test_no_context_is_longer_than_what_the_policy_sees_and_the_last_is_all_of_it(
-    raw: TurnTokenizer, chatml: TurnTokenizer, history: int | None, stride: int, system: bool
+    raw: TurnTokenizer, chatml: TurnTokenizer
 ) -> None:
-    played = episode(45, system=system)
-    rules = list(played.turns[:1]) if system else []
-    for tokenizer in (raw, chatml):
-        for item in items_of(tokenizer, played, history, stride=stride):
-            runs = action_of_item(item, tokenizer, played)
-            for turn in runs:
-                action = tokenizer.action_ids(played.turns[turn].content)
-                before = item.input_ids[: find(item.input_ids, action)]
-                visible = seen(played, turn, history)[len(rules) :]
-                suffixes = [tokenizer.prompt_ids([*rules, *visible[cut:]]) for cut in range(len(visible))]
-                assert before in suffixes
-                if turn == runs[-1]:
-                    assert before == suffixes[0]
-                    assert item.input_ids == before + action
+    def check(history: int | None, stride: int, system: bool) -> None:
+        played = episode(45, system=system)
+        rules = list(played.turns[:1]) if system else []
+        for tokenizer in (raw, chatml):
+            for item in items_of(tokenizer, played, history, stride=stride):
+                runs = action_of_item(item, tokenizer, played)
+                for turn in runs:
+                    action = tokenizer.action_ids(played.turns[turn].content)
+                    before = item.input_ids[: find(item.input_ids, action)]
+                    visible = seen(played, turn, history)[len(rules) :]
+                    suffixes = [tokenizer.prompt_ids([*rules, *visible[cut:]]) for cut in range(len(visible))]
+                    assert before in suffixes
+                    if turn == runs[-1]:
+                        assert before == suffixes[0]
+                        assert item.input_ids == before + action
+
+    check_cases(product(HISTORIES, [1, 10, 1000], [False, True]), check)
 
 
 def find(ids: list[int], part: list[int]) -> int:
@@ -180,21 +179,21 @@ def test_the_system_turn_stands_before_every_window(chatml: TurnTokenizer) -> No
 # --- successors
 
 
-@pytest.mark.parametrize("system", [False, True])
-@pytest.mark.parametrize("terminated", [False, True])
-@pytest.mark.parametrize("history", HISTORIES)
 def test_the_successor_is_what_the_policy_would_see_next_and_nothing_once_terminated(
-    raw: TurnTokenizer, chatml: TurnTokenizer, history: int | None, terminated: bool, system: bool
+    raw: TurnTokenizer, chatml: TurnTokenizer
 ) -> None:
-    played = episode(45, system=system, terminated=terminated)
-    for tokenizer in (raw, chatml):
-        items = items_of(tokenizer, played, history, stride=3)
-        for item in items:
-            last = action_of_item(item, tokenizer, played)[-1]
-            expected = tokenizer.prompt_ids(seen(played, last + 2, history))
-            over = terminated and item is items[-1]
-            assert item.next_input_ids == ([] if over else expected)
-        assert [not item.next_input_ids for item in items] == [False] * (len(items) - 1) + [terminated]
+    def check(history: int | None, terminated: bool, system: bool) -> None:
+        played = episode(45, system=system, terminated=terminated)
+        for tokenizer in (raw, chatml):
+            items = items_of(tokenizer, played, history, stride=3)
+            for item in items:
+                last = action_of_item(item, tokenizer, played)[-1]
+                expected = tokenizer.prompt_ids(seen(played, last + 2, history))
+                over = terminated and item is items[-1]
+                assert item.next_input_ids == ([] if over else expected)
+            assert [not item.next_input_ids for item in items] == [False] * (len(items) - 1) + [terminated]
+
+    check_cases(product(HISTORIES, [False, True], [False, True]), check)
 
 
 def test_the_recipes_chat_template_is_the_raw_text(raw: TurnTokenizer) -> None:

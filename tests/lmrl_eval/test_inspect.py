@@ -18,6 +18,7 @@ import anyio
 import inspect_ai
 import pytest
 import yaml
+from cases import check_cases
 from fake_server import FakeServer, completion
 from inspect_ai._eval.task.hf import HFTask, task_create_from_hf
 from inspect_ai._util.decorator import parse_decorators
@@ -359,28 +360,30 @@ def test_a_damaged_or_foreign_log_is_one_line(played: Any, tmp_path: Path) -> No
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"episode": 8}, "unknown setting of maze 'episode'; choose from: config, episodes"),
-        ({"config": "big"}, "unknown config of maze 'big'"),
-        ({"config": ["a"]}, "config cannot be"),
-        ({"protocol": "slow"}, "unknown protocol of maze 'slow'"),
-        ({"options": {"lay": 1}}, "unknown reset option of maze 'lay'"),
-        ({"options": "layout=umaze"}, "options cannot be 'layout=umaze'; write for example -T options='{"),
-        ({"answers": "xml"}, "unknown form of answers 'xml'"),
-        ({"episodes": 1}, "at least 2 episodes"),
-        ({"episodes": "many"}, "episodes cannot be 'many'"),
-        ({"episodes": True}, "episodes cannot be 'True'"),
-        ({"seed": -1}, "a seed is a number"),
-        ({"policy_seed": -1}, "policy_seed is at least 0"),
-    ],
-)
-def test_a_wrong_setting_is_one_line(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(PrerequisiteError) as caught:
-        lmrl_eval.inspect.maze(**settings)
-    assert str(caught.value.message).startswith("error: ")
-    assert message in str(caught.value.message)
+def test_a_wrong_setting_is_one_line() -> None:
+    def check(settings: dict[str, Any], message: str) -> None:
+        with pytest.raises(PrerequisiteError) as caught:
+            lmrl_eval.inspect.maze(**settings)
+        assert str(caught.value.message).startswith("error: ")
+        assert message in str(caught.value.message)
+
+    check_cases(
+        [
+            ({"episode": 8}, "unknown setting of maze 'episode'; choose from: config, episodes"),
+            ({"config": "big"}, "unknown config of maze 'big'"),
+            ({"config": ["a"]}, "config cannot be"),
+            ({"protocol": "slow"}, "unknown protocol of maze 'slow'"),
+            ({"options": {"lay": 1}}, "unknown reset option of maze 'lay'"),
+            ({"options": "layout=umaze"}, "options cannot be 'layout=umaze'; write for example -T options='{"),
+            ({"answers": "xml"}, "unknown form of answers 'xml'"),
+            ({"episodes": 1}, "at least 2 episodes"),
+            ({"episodes": "many"}, "episodes cannot be 'many'"),
+            ({"episodes": True}, "episodes cannot be 'True'"),
+            ({"seed": -1}, "a seed is a number"),
+            ({"policy_seed": -1}, "policy_seed is at least 0"),
+        ],
+        check,
+    )
 
 
 def test_without_inspect_ai_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,15 +407,17 @@ def test_there_is_a_function_for_every_task() -> None:
     assert {name for name, _ in found} == set(TASKS)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_eval_yaml_is_read_by_inspect_ai_and_names_the_command_that_scores(name: str) -> None:
-    text = render_eval_yaml(get_task(name))
-    tasks = [HFTask.model_validate(each) for each in yaml.safe_load(text)["tasks"]]
-    assert [each.config for each in tasks] == list(get_task(name).configs)
-    for each in tasks:
-        command = f"inspect eval lmrl_eval/{name} -T config={each.config}"
-        assert each.field_spec.target.endswith(command)
-    assert f"#   inspect eval lmrl_eval/{name} -T config={tasks[0].config} --model MODEL\n" in text
+def test_eval_yaml_is_read_by_inspect_ai_and_names_the_command_that_scores() -> None:
+    def check(name: str) -> None:
+        text = render_eval_yaml(get_task(name))
+        tasks = [HFTask.model_validate(each) for each in yaml.safe_load(text)["tasks"]]
+        assert [each.config for each in tasks] == list(get_task(name).configs)
+        for each in tasks:
+            command = f"inspect eval lmrl_eval/{name} -T config={each.config}"
+            assert each.field_spec.target.endswith(command)
+        assert f"#   inspect eval lmrl_eval/{name} -T config={tasks[0].config} --model MODEL\n" in text
+
+    check_cases(TASKS, check)
 
 
 def test_the_hubs_own_route_gives_no_score_but_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import check_cases
 from fake_server import FakeServer, completion
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -248,20 +250,21 @@ def test_an_interval_is_made_as_it_is_said_to_be(change: dict[str, Any]) -> None
     assert found.problems[0].startswith("interval is ")
 
 
-@pytest.mark.parametrize("change", ["drop", "double", "swap", "insert"])
-@pytest.mark.parametrize("index", [0, 2, 4])
-def test_episodes_are_neither_dropped_nor_doubled_nor_moved(honest: Results, change: str, index: int) -> None:
-    episodes = list(honest.episodes)
-    if change == "drop":
-        del episodes[index]
-    elif change == "double":
-        episodes[index + 1] = episodes[index]
-    elif change == "insert":
-        episodes.insert(index, episodes[index])
-    else:
-        episodes[index : index + 2] = episodes[index + 1], episodes[index]
-    told = rescored(honest, episodes) if change in ("drop", "insert") else honest
-    assert verify_results(replace(told, episodes=episodes)).status == "flagged"
+def test_episodes_are_neither_dropped_nor_doubled_nor_moved(honest: Results) -> None:
+    def check(index: int, change: str) -> None:
+        episodes = list(honest.episodes)
+        if change == "drop":
+            del episodes[index]
+        elif change == "double":
+            episodes[index + 1] = episodes[index]
+        elif change == "insert":
+            episodes.insert(index, episodes[index])
+        else:
+            episodes[index : index + 2] = episodes[index + 1], episodes[index]
+        told = rescored(honest, episodes) if change in ("drop", "insert") else honest
+        assert verify_results(replace(told, episodes=episodes)).status == "flagged"
+
+    check_cases(product([0, 2, 4], ["drop", "double", "swap", "insert"]), check)
 
 
 def rescored(results: Results, episodes: Sequence[Episode]) -> Results:
@@ -362,27 +365,39 @@ def test_an_oracle_cannot_say_what_the_rules_refuse_or_decide() -> None:
 
 
 @pytest.mark.usefixtures("_toy")
-@pytest.mark.parametrize(
-    "counts",
-    [None, [], {}, {"asked": 4}, {"asked": 4, "regenerated": 0, "replaced": 1}, {"asked": 3, "regenerated": 0,
-     "replaced": 0}, {"asked": 4, "regenerated": 5, "replaced": 0}, {"asked": 4.0, "regenerated": 0, "replaced": 0}],
-)  # fmt: skip
-def test_an_oracles_counts_are_those_of_its_replies(counts: Any) -> None:
-    results = spoken()
-    assert results.episodes[0].info["oracle"] == {"asked": 4, "regenerated": 0, "replaced": 0}
-    forged = edit(results, 0, lambda episode: with_info(episode, oracle=counts))
-    assert results.score.oracle is not None
-    if isinstance(counts, dict) and len(counts) == 3:
-        # Nor does it help that the sums are right.
-        forged = replace(forged, score=replace(forged.score, oracle={"spec": "x", **oracle_counts(forged.episodes)}))
-    assert verify_results(forged).problems[0].startswith("the episode of seed 2000000: ")
-    agrees = spoken(say=lambda view, attempt: "yes")  # and never says "No.", which stands for what it did not say
-    counts = {"asked": 4, "regenerated": 1, "replaced": 1}
-    forged = edit(agrees, 1, lambda episode: with_info(episode, oracle=counts))
-    assert "cannot be" in verify_results(forged).problems[0]
-    totals = replace(results.score, oracle={**results.score.oracle, "replaced": 7})
-    assert verify_results(replace(results, score=totals)).problems == (
-        "the oracle's replaced is not the 0 of these episodes",
+def test_an_oracles_counts_are_those_of_its_replies() -> None:
+    def check(counts: Any) -> None:
+        results = spoken()
+        assert results.episodes[0].info["oracle"] == {"asked": 4, "regenerated": 0, "replaced": 0}
+        forged = edit(results, 0, lambda episode: with_info(episode, oracle=counts))
+        assert results.score.oracle is not None
+        if isinstance(counts, dict) and len(counts) == 3:
+            # Nor does it help that the sums are right.
+            forged = replace(
+                forged, score=replace(forged.score, oracle={"spec": "x", **oracle_counts(forged.episodes)})
+            )
+        assert verify_results(forged).problems[0].startswith("the episode of seed 2000000: ")
+        agrees = spoken(say=lambda view, attempt: "yes")  # and never says "No.", which stands for what it did not say
+        counts = {"asked": 4, "regenerated": 1, "replaced": 1}
+        forged = edit(agrees, 1, lambda episode: with_info(episode, oracle=counts))
+        assert "cannot be" in verify_results(forged).problems[0]
+        totals = replace(results.score, oracle={**results.score.oracle, "replaced": 7})
+        assert verify_results(replace(results, score=totals)).problems == (
+            "the oracle's replaced is not the 0 of these episodes",
+        )
+
+    check_cases(
+        [
+            None,
+            [],
+            {},
+            {"asked": 4},
+            {"asked": 4, "regenerated": 0, "replaced": 1},
+            {"asked": 3, "regenerated": 0, "replaced": 0},
+            {"asked": 4, "regenerated": 5, "replaced": 0},
+            {"asked": 4.0, "regenerated": 0, "replaced": 0},
+        ],
+        check,
     )
 
 
@@ -411,28 +426,30 @@ def test_what_a_chat_model_said_in_a_real_task_is_replayed(server: FakeServer, t
 # --- what cannot be played again here
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"task": "mazes"}, "unknown task 'mazes'"),
-        ({"task_version": "0.9.0"}, "version 0.9.0 of wordle was played and version 1.0.0 is installed"),
-        ({"config": "words_9"}, "unknown config of wordle"),
-        ({"protocol": "secret"}, "unknown protocol of wordle"),
-        ({"options": {"vocab": "/etc/passwd"}}, "the option vocab names a file"),
-        ({"options": {"colour": 1}}, "unknown reset option of wordle 'colour'"),
-        ({"options": {"target": {"a": []}}}, "the target"),
-        ({"n_resamples": 10**12}, "1,000,000,000,000 resamples"),
-    ],
-)
-def test_what_is_not_to_be_had_here_is_unchecked(change: dict[str, Any], message: str) -> None:
-    results = play("wordle", "words_200")
-    names = {name: value for name, value in change.items() if name in ("task", "config")}
-    results = replace(results, episodes=[replace(each, **names) for each in results.episodes])
-    found = verify_results(replace(results, score=replace(results.score, **change)))
-    assert (found.status, found.n_episodes, found.n_replayed) == ("unchecked", 12, 0)
-    assert message in found.problems[0]
-    assert describe(found).startswith("unchecked: none of 12 episodes was replayed\nproblem: ")
-    check_printable(found)
+def test_what_is_not_to_be_had_here_is_unchecked() -> None:
+    def check(change: dict[str, Any], message: str) -> None:
+        results = play("wordle", "words_200")
+        names = {name: value for name, value in change.items() if name in ("task", "config")}
+        results = replace(results, episodes=[replace(each, **names) for each in results.episodes])
+        found = verify_results(replace(results, score=replace(results.score, **change)))
+        assert (found.status, found.n_episodes, found.n_replayed) == ("unchecked", 12, 0)
+        assert message in found.problems[0]
+        assert describe(found).startswith("unchecked: none of 12 episodes was replayed\nproblem: ")
+        check_printable(found)
+
+    check_cases(
+        [
+            ({"task": "mazes"}, "unknown task 'mazes'"),
+            ({"task_version": "0.9.0"}, "version 0.9.0 of wordle was played and version 1.0.0 is installed"),
+            ({"config": "words_9"}, "unknown config of wordle"),
+            ({"protocol": "secret"}, "unknown protocol of wordle"),
+            ({"options": {"vocab": "/etc/passwd"}}, "the option vocab names a file"),
+            ({"options": {"colour": 1}}, "unknown reset option of wordle 'colour'"),
+            ({"options": {"target": {"a": []}}}, "the target"),
+            ({"n_resamples": 10**12}, "1,000,000,000,000 resamples"),
+        ],
+        check,
+    )
 
 
 def test_more_episodes_than_are_played_again_are_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:

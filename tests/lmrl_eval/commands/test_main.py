@@ -203,7 +203,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_scored_and_described(lmrl_eval: Run, checkpoint: Path) -> None:
-    arguments = ("run", "--task", "maze", "--policy", str(checkpoint), "--episodes", "25", "--max-new-tokens", "4")
+    arguments = ("run", "--task", "maze", "--policy", str(checkpoint), "--episodes", "6", "--max-new-tokens", "4")
     for name in ("one", "two"):
         code, out, _ = lmrl_eval(*arguments, "--out", name)
         assert code == 0
@@ -218,7 +218,7 @@ def test_a_checkpoint_is_scored_and_described(lmrl_eval: Run, checkpoint: Path) 
 
 
 def test_another_policy_seed_gives_another_score(lmrl_eval: Run, checkpoint: Path) -> None:
-    arguments = ("run", "--task", "maze", "--policy", str(checkpoint), "--episodes", "25", "--max-new-tokens", "4")
+    arguments = ("run", "--task", "maze", "--policy", str(checkpoint), "--episodes", "6", "--max-new-tokens", "4")
     for seed in ("0", "1"):
         lmrl_eval(*arguments, "--policy-seed", seed, "--out", seed)
     assert Path("0/episodes.parquet").read_bytes() != Path("1/episodes.parquet").read_bytes()
@@ -234,7 +234,7 @@ def test_an_adapter_plays_merged_into_its_base(lmrl_eval: Run, checkpoint: Path,
     settings = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=True)
     get_peft_model(base, settings).save_pretrained(tmp_path / "lora")
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(tmp_path / "lora")
-    arguments = ("run", "--task", "maze", "--episodes", "25", "--max-new-tokens", "4")
+    arguments = ("run", "--task", "maze", "--episodes", "6", "--max-new-tokens", "4")
     assert lmrl_eval(*arguments, "--policy", "lora", "--out", "a")[0] == 0
     assert lmrl_eval(*arguments, "--policy", str(checkpoint), "--out", "b")[0] == 0
     # A fresh adapter changes nothing, so the two play alike.
@@ -301,7 +301,7 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
     torch.nn.init.normal_(values.q2.output.weight)
     values.config.beta = 8.0
     values.save_pretrained(folder / VALUE_FOLDER)
-    arguments = ("run", "--task", "maze", "--policy", "ilql-tiny", "--episodes", "25", "--max-new-tokens", "4")
+    arguments = ("run", "--task", "maze", "--policy", "ilql-tiny", "--episodes", "6", "--max-new-tokens", "4")
     code, out, errors = lmrl_eval(*arguments, "--beta", "0,4", "--beta", "4", "--out", "sweep")
     assert code == 0, errors
     names = ["ilql-tiny_beta=0", "ilql-tiny_beta=4"]

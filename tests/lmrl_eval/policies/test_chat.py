@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import check_cases
 from fake_server import FakeServer, Reaction, completion
 
 import lmrl_data.tasks
@@ -246,76 +247,80 @@ def test_a_setting_out_of_range_is_refused(server: FakeServer, settings: dict[st
 # --- what is read of its answers
 
 
-@pytest.mark.parametrize(
-    ("text", "action"),
-    [
-        ("move up", "move up"),
-        ("\n\n  move up  \nBecause the goal is there.", "move up"),
-        ('"move up"', "move up"),
-        ("`move up`", "move up"),
-        ("“move up”", "move up"),
-        ("**move up**", "move up"),
-        ("Action: move up", "move up"),
-        ("**Action:** `move up`", "move up"),
-        ("Action: **move up**", "move up"),
-        ("**Action: move up**", "move up"),
-        ("*Action*: *move up*", "*move up*"),
-        ("action: 'move up'", "move up"),
-        ("Action:\n> move up", "move up"),
-        ("```\nmove up\n```", "move up"),
-        ("```text\nmove up\n```", "move up"),
-        ("```move up```", "move up"),
-        ("Answer: e 4", "e 4"),
-        ("<think>Up or down?\nUp.</think>\n\nmove up", "move up"),
-        ("Up or down? Up.\n</think>\nmove up", "move up"),
-        ('Is it a "lion"?', 'Is it a "lion"?'),
-        ('"Is it red?" or "blue?"', '"Is it red?" or "blue?"'),
-        ("It's $27,500, 'as is'", "It's $27,500, 'as is'"),
-        ("I sell it: $5", "I sell it: $5"),
-        ("O - O - O", "O - O - O"),
-        ("Q x h 4 +", "Q x h 4 +"),
-        ("x" * 5_000, "x" * 1_000),
-        ("", None),
-        (" \n\t\n", None),
-        ("```\n```", None),
-        ("Action:", None),
-        ('""', None),
-        ("<think>I wonder", None),
-    ],
-)
-def test_a_plain_answer_is_the_first_line_that_says_something(text: str, action: str | None) -> None:
-    assert read_plain(text) == action
+def test_a_plain_answer_is_the_first_line_that_says_something() -> None:
+    def check(text: str, action: str | None) -> None:
+        assert read_plain(text) == action
+
+    check_cases(
+        [
+            ("move up", "move up"),
+            ("\n\n  move up  \nBecause the goal is there.", "move up"),
+            ('"move up"', "move up"),
+            ("`move up`", "move up"),
+            ("“move up”", "move up"),
+            ("**move up**", "move up"),
+            ("Action: move up", "move up"),
+            ("**Action:** `move up`", "move up"),
+            ("Action: **move up**", "move up"),
+            ("**Action: move up**", "move up"),
+            ("*Action*: *move up*", "*move up*"),
+            ("action: 'move up'", "move up"),
+            ("Action:\n> move up", "move up"),
+            ("```\nmove up\n```", "move up"),
+            ("```text\nmove up\n```", "move up"),
+            ("```move up```", "move up"),
+            ("Answer: e 4", "e 4"),
+            ("<think>Up or down?\nUp.</think>\n\nmove up", "move up"),
+            ("Up or down? Up.\n</think>\nmove up", "move up"),
+            ('Is it a "lion"?', 'Is it a "lion"?'),
+            ('"Is it red?" or "blue?"', '"Is it red?" or "blue?"'),
+            ("It's $27,500, 'as is'", "It's $27,500, 'as is'"),
+            ("I sell it: $5", "I sell it: $5"),
+            ("O - O - O", "O - O - O"),
+            ("Q x h 4 +", "Q x h 4 +"),
+            ("x" * 5_000, "x" * 1_000),
+            ("", None),
+            (" \n\t\n", None),
+            ("```\n```", None),
+            ("Action:", None),
+            ('""', None),
+            ("<think>I wonder", None),
+        ],
+        check,
+    )
 
 
-@pytest.mark.parametrize(
-    ("text", "action"),
-    [
-        ('{"action": "move up"}', "move up"),
-        ('```json\n{"action": " move up "}\n```', "move up"),
-        ('Sure! {"thought": "up", "action": "move up"} I hope that helps.', "move up"),
-        ('Either {"action": "a"} or {"action": "b"}', "b"),
-        ('{"a": 1} {"action": "a"} {oops', "a"),
-        ("{{{" + '{"action": "a"}', "a"),
-        ('{"action": "Hello.\\nBye."}', "Hello."),
-        ('{"action": "\\u00e9"}', "é"),
-        ('<think>{"action": "a"}</think>{"action": "b"}', "b"),
-        ('{"action": "' + "x" * 5_000 + '"}', "x" * 1_000),
-        ("move up", None),
-        ('{"action": ""}', None),
-        ('{"action": 3}', None),
-        ('{"action": ["a"]}', None),
-        ('{"Action": "a"}', None),
-        ('{"action": "cut o', None),
-        ("[1, 2]", None),
-        ("", None),
-        ('{"a":' * 4_000, None),
-        ("{" * 50_000, None),
-        ("[" * 50_000, None),
-        ('{"action": ' + "9" * 10_000 + "}", None),
-    ],
-)
-def test_a_json_answer_is_its_last_object_with_an_action(text: str, action: str | None) -> None:
-    assert read_json(text) == action
+def test_a_json_answer_is_its_last_object_with_an_action() -> None:
+    def check(text: str, action: str | None) -> None:
+        assert read_json(text) == action
+
+    check_cases(
+        [
+            ('{"action": "move up"}', "move up"),
+            ('```json\n{"action": " move up "}\n```', "move up"),
+            ('Sure! {"thought": "up", "action": "move up"} I hope that helps.', "move up"),
+            ('Either {"action": "a"} or {"action": "b"}', "b"),
+            ('{"a": 1} {"action": "a"} {oops', "a"),
+            ("{{{" + '{"action": "a"}', "a"),
+            ('{"action": "Hello.\\nBye."}', "Hello."),
+            ('{"action": "\\u00e9"}', "é"),
+            ('<think>{"action": "a"}</think>{"action": "b"}', "b"),
+            ('{"action": "' + "x" * 5_000 + '"}', "x" * 1_000),
+            ("move up", None),
+            ('{"action": ""}', None),
+            ('{"action": 3}', None),
+            ('{"action": ["a"]}', None),
+            ('{"Action": "a"}', None),
+            ('{"action": "cut o', None),
+            ("[1, 2]", None),
+            ("", None),
+            ('{"a":' * 4_000, None),
+            ("{" * 50_000, None),
+            ("[" * 50_000, None),
+            ('{"action": ' + "9" * 10_000 + "}", None),
+        ],
+        check,
+    )
 
 
 def test_what_cannot_be_read_is_asked_for_once_more_and_then_played_as_it_is(server: FakeServer) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import chess
 import numpy as np
 import pytest
+from cases import check_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,25 +153,48 @@ def test_castling_and_passing_fields_agree_with_python_chess(text: str) -> None:
 # --- actions
 
 
-@pytest.mark.parametrize("action", ["e 4", "e4", "e 4\n", " e 4 ", "e2e4", "e 2 e 4", "e 2 - e 4", "e 4 +", "e 4 #"])
-def test_what_python_chess_forgives_is_a_move(action: str) -> None:
-    text, reward, *_, info = against_random().step(action)
-    assert info["valid"]
-    assert reward == 0
-    assert "P 3 / 8 / P P P P 1 P P P" in text
+def test_what_python_chess_forgives_is_a_move() -> None:
+    def check(action: str) -> None:
+        text, reward, *_, info = against_random().step(action)
+        assert info["valid"]
+        assert reward == 0
+        assert "P 3 / 8 / P P P P 1 P P P" in text
+
+    check_cases(["e 4", "e4", "e 4\n", " e 4 ", "e2e4", "e 2 e 4", "e 2 - e 4", "e 4 +", "e 4 #"], check)
 
 
-@pytest.mark.parametrize(
-    "action",
-    ["", "K e 3", "e 5", "e 2 f 3", "N e 2", "--", "Z 0", "0000", "@@@@", "e 4 e 5", "e\t4", "E 4", "e 4 ?", "1. e 4",
-     "e 4\ne 5", "e4\0", "resign", "O - O", "N f 3 " * 20_000],
-)  # fmt: skip
-def test_an_illegal_move_costs_1_and_black_does_not_move(action: str) -> None:
-    simulator = against_random()
-    text, reward, terminated, truncated, info = simulator.step(action)
-    assert (text, reward, terminated, truncated) == (SPACED_START, -1.0, False, False)
-    assert info == {"valid": False}
-    assert simulator.step("e 4")[4]["valid"]
+def test_an_illegal_move_costs_1_and_black_does_not_move() -> None:
+    def check(action: str) -> None:
+        simulator = against_random()
+        text, reward, terminated, truncated, info = simulator.step(action)
+        assert (text, reward, terminated, truncated) == (SPACED_START, -1.0, False, False)
+        assert info == {"valid": False}
+        assert simulator.step("e 4")[4]["valid"]
+
+    check_cases(
+        [
+            "",
+            "K e 3",
+            "e 5",
+            "e 2 f 3",
+            "N e 2",
+            "--",
+            "Z 0",
+            "0000",
+            "@@@@",
+            "e 4 e 5",
+            "e\t4",
+            "E 4",
+            "e 4 ?",
+            "1. e 4",
+            "e 4\ne 5",
+            "e4\0",
+            "resign",
+            "O - O",
+            "N f 3 " * 20_000,
+        ],
+        check,
+    )
 
 
 @settings(max_examples=300)
@@ -259,33 +283,35 @@ def test_the_401st_action_still_counts() -> None:
 # --- options
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"position": "8/8/8"}, "is a FEN"),
-        ({"position": ""}, "is a FEN"),
-        ({"position": 7}, "is a FEN"),
-        ({"position": "x" * 1_000_000}, "is a FEN"),
-        ({"position": f"{START[:-3]}{'9' * 100} 1"}, "the game is over"),
-        ({"position": f"{START[:-1]}{'9' * 100}"}, "no game of chess"),
-        ({"position": START.replace("K", "Q", 1)}, "no game of chess"),
-        ({"position": "8/8/8/8/8/8/8/8 w - - 0 1"}, "no game of chess"),
-        ({"position": START.replace(" w ", " b ")}, "Black is to move"),
-        ({"position": "7k/8/8/8/8/8/8/K7 w - - 0 1"}, "the game is over"),
-        ({"position": "k7/8/8/8/8/5n2/4q3/7K w - - 150 90"}, "the game is over"),
-        ({"position": f"{START}\nquit"}, "is a FEN"),
-        ({"opponent": "kasparov"}, "choose from: seeded"),
-        ({"opponent": "random", "elo": 1200}, "takes no elo"),
-        ({"elo": 100}, "from 800 to 2000"),
-        ({"elo": "strong"}, "from 800 to 2000"),
-        ({"start": START}, "choose from: opponent, elo, position"),
-    ],
-)
-def test_wrong_options_are_refused_in_one_line(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said) as caught:
-        get_task("chess").simulator().reset(seed=0, options=options)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+def test_wrong_options_are_refused_in_one_line() -> None:
+    def check(options: dict[str, Any], said: str) -> None:
+        with pytest.raises(UserError, match=said) as caught:
+            get_task("chess").simulator().reset(seed=0, options=options)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+    check_cases(
+        [
+            ({"position": "8/8/8"}, "is a FEN"),
+            ({"position": ""}, "is a FEN"),
+            ({"position": 7}, "is a FEN"),
+            ({"position": "x" * 1_000_000}, "is a FEN"),
+            ({"position": f"{START[:-3]}{'9' * 100} 1"}, "the game is over"),
+            ({"position": f"{START[:-1]}{'9' * 100}"}, "no game of chess"),
+            ({"position": START.replace("K", "Q", 1)}, "no game of chess"),
+            ({"position": "8/8/8/8/8/8/8/8 w - - 0 1"}, "no game of chess"),
+            ({"position": START.replace(" w ", " b ")}, "Black is to move"),
+            ({"position": "7k/8/8/8/8/8/8/K7 w - - 0 1"}, "the game is over"),
+            ({"position": "k7/8/8/8/8/5n2/4q3/7K w - - 150 90"}, "the game is over"),
+            ({"position": f"{START}\nquit"}, "is a FEN"),
+            ({"opponent": "kasparov"}, "choose from: seeded"),
+            ({"opponent": "random", "elo": 1200}, "takes no elo"),
+            ({"elo": 100}, "from 800 to 2000"),
+            ({"elo": "strong"}, "from 800 to 2000"),
+            ({"start": START}, "choose from: opponent, elo, position"),
+        ],
+        check,
+    )
 
 
 @settings(max_examples=300)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import check_cases
 
 from lmrl_data import Episode, UserError, get_task, rollout
 from lmrl_data.dataset.statistics import Statistics
@@ -104,36 +105,38 @@ def test_a_position_can_be_given_spaced_or_not() -> None:
     assert start(position=MATE_IN_TWO) == start(position=spaced(MATE_IN_TWO)) == MATE_IN_TWO
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"position": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"}, "bare black king"),
-        ({"position": "k7/8/2K5/8/8/8/8/1B1N4 w - - 0 1"}, "bare black king"),
-        ({"position": "k6r/8/2K5/8/8/8/8/1Q6 w - - 0 1"}, "bare black king"),
-        ({"position": "k7/8/2K5/8/8/8/8/QQ6 w - - 0 1"}, "leads to|bare black king"),
-        ({"position": "k7/8/2K5/8/8/8/7R/RR6 w - - 0 1"}, "leads to|bare black king"),
-        ({"position": "k7/7P/2K5/8/8/8/8/1Q6 w - - 0 1"}, "bare black king"),
-        ({"position": "8/8/8/4k3/8/8/8/4K2R w K - 0 1"}, "castling"),
-        ({"position": "k7/8/2K5/8/8/8/8/1Q6 b - - 0 1"}, "Black is to move"),
-        ({"position": "k7/8/2K5/8/8/8/8/Q7 w - - 0 1"}, "no game of chess"),
-        ({"position": "8/8/8/8/8/8/8/8 w - - 0 1"}, "no game of chess"),
-        ({"position": "nonsense"}, "FEN"),
-        ({"position": 7}, "FEN"),
-        ({"position": None}, "FEN"),
-        ({"position": "k" * 10_000}, "FEN"),
-        ({"pieces": "kBNK"}, "kQRK"),
-        ({"pieces": ["kQK"]}, "kQRK"),
-        ({"pieces": "kQK", "position": MATE_IN_TWO}, "either"),
-        ({"opponent": "magnus"}, "tables"),
-        ({"elo": 1_500}, "takes no elo"),
-        ({"start": "kQK-000"}, "position"),
-    ],
-)
-def test_starts_that_cannot_be_are_refused_in_one_line(options: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        simulator().reset(seed=0, options=options)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+def test_starts_that_cannot_be_are_refused_in_one_line() -> None:
+    def check(options: dict, message: str) -> None:
+        with pytest.raises(UserError, match=message) as caught:
+            simulator().reset(seed=0, options=options)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+    check_cases(
+        [
+            ({"position": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"}, "bare black king"),
+            ({"position": "k7/8/2K5/8/8/8/8/1B1N4 w - - 0 1"}, "bare black king"),
+            ({"position": "k6r/8/2K5/8/8/8/8/1Q6 w - - 0 1"}, "bare black king"),
+            ({"position": "k7/8/2K5/8/8/8/8/QQ6 w - - 0 1"}, "leads to|bare black king"),
+            ({"position": "k7/8/2K5/8/8/8/7R/RR6 w - - 0 1"}, "leads to|bare black king"),
+            ({"position": "k7/7P/2K5/8/8/8/8/1Q6 w - - 0 1"}, "bare black king"),
+            ({"position": "8/8/8/4k3/8/8/8/4K2R w K - 0 1"}, "castling"),
+            ({"position": "k7/8/2K5/8/8/8/8/1Q6 b - - 0 1"}, "Black is to move"),
+            ({"position": "k7/8/2K5/8/8/8/8/Q7 w - - 0 1"}, "no game of chess"),
+            ({"position": "8/8/8/8/8/8/8/8 w - - 0 1"}, "no game of chess"),
+            ({"position": "nonsense"}, "FEN"),
+            ({"position": 7}, "FEN"),
+            ({"position": None}, "FEN"),
+            ({"position": "k" * 10_000}, "FEN"),
+            ({"pieces": "kBNK"}, "kQRK"),
+            ({"pieces": ["kQK"]}, "kQRK"),
+            ({"pieces": "kQK", "position": MATE_IN_TWO}, "either"),
+            ({"opponent": "magnus"}, "tables"),
+            ({"elo": 1_500}, "takes no elo"),
+            ({"start": "kQK-000"}, "position"),
+        ],
+        check,
+    )
 
 
 # --- rules

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from cases import check_cases, read_cases
 
 from lmrl_data import Episode, Policy, UserError, get_task, rollout
 from lmrl_data.policy import Conversation
@@ -88,20 +89,22 @@ def test_the_maze_has_26_free_cells_with_the_golden_distances() -> None:
     assert simulator.grid.goal == GOAL
 
 
-@pytest.mark.parametrize(("cell", "distance", "best", "walls"), GOLDEN, ids=[f"{r},{c}" for (r, c), *_ in GOLDEN])
-def test_texts_and_best_action_of_every_cell(cell: Cell, distance: int, best: str | None, walls: str) -> None:
-    if best is None:
-        assert at((7, 6)).step(DOWN)[0] == "Success"
-        assert at((7, 6)).grid.walls[cell] == walls
-        return
-    for config, text in ((FULLY, position_text(cell)), (PARTIALLY, walls)):
-        observation, info = get_task("maze").simulator(config).reset(options={"start": cell})
-        assert observation == text
-        assert info == {"start": list(cell)}
-    closer = [action for action in ACTIONS if at(cell).grid.distance[after(cell, action)] == distance - 1]
-    assert closer == [best]
-    assert MAZE.best_actions is not None
-    assert MAZE.best_actions(FULLY)[f"{cell[0]},{cell[1]}"] == best
+def test_texts_and_best_action_of_every_cell() -> None:
+    def check(cell: Cell, distance: int, best: str | None, walls: str) -> None:
+        if best is None:
+            assert at((7, 6)).step(DOWN)[0] == "Success"
+            assert at((7, 6)).grid.walls[cell] == walls
+            return
+        for config, text in ((FULLY, position_text(cell)), (PARTIALLY, walls)):
+            observation, info = get_task("maze").simulator(config).reset(options={"start": cell})
+            assert observation == text
+            assert info == {"start": list(cell)}
+        closer = [action for action in ACTIONS if at(cell).grid.distance[after(cell, action)] == distance - 1]
+        assert closer == [best]
+        assert MAZE.best_actions is not None
+        assert MAZE.best_actions(FULLY)[f"{cell[0]},{cell[1]}"] == best
+
+    check_cases(GOLDEN, check)
 
 
 def test_the_eight_wall_texts_occur_8_8_3_2_2_1_1_1_times() -> None:
@@ -154,20 +157,19 @@ def test_numbers_are_written_digit_by_digit() -> None:
     assert "The goal is at position 1 0, 7." in get_task("maze").simulator().reset(options={"layout": "large"})[0]
 
 
-@pytest.mark.parametrize(
-    "action", ["go down", "", "Move down", "MOVE DOWN", "move  down", " move down", "move down ", "move down\n\n",
-               "\nmove down", "move down\r\n", "movedown", "move down.", "down", "move\tdown"]
-)  # fmt: skip
-def test_anything_but_the_exact_words_stays_in_place_and_costs_4(action: str) -> None:
-    simulator = at((6, 6))
-    assert simulator.step(action) == (
-        position_text((6, 6)),
-        -4.0,
-        False,
-        False,
-        {"valid": False, "history_reset": True},
-    )
-    assert simulator.cell == (6, 6)
+def test_anything_but_the_exact_words_stays_in_place_and_costs_4() -> None:
+    def check(action: str) -> None:
+        simulator = at((6, 6))
+        assert simulator.step(action) == (
+            position_text((6, 6)),
+            -4.0,
+            False,
+            False,
+            {"valid": False, "history_reset": True},
+        )
+        assert simulator.cell == (6, 6)
+
+    check_cases(read_cases("maze_other_words.json"), check)
 
 
 def test_one_final_newline_is_accepted() -> None:
@@ -361,23 +363,35 @@ def test_another_goal_can_be_set() -> None:
     assert simulator.step(RIGHT)[:3] == ("Success", 0.0, True)
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"start": (0, 0)}, "no free cell"), ({"start": (8, 6)}, "other than the goal"),
-        ({"start": "nowhere"}, "far_left"), ({"start": (1,)}, "[row, column]"), ({"start": 7}, "[row, column]"),
-        ({"start": (1, float("inf"))}, "[row, column]"), ({"start": ("a", "b")}, "[row, column]"),
-        ({"goal": (0, 0)}, "no free cell"), ({"goal": "center"}, "[row, column]"), ({"goal": {}}, "[row, column]"),
-        ({"layout": "maze9"}, "double_t"), ({"layout": ["umaze"]}, "double_t"), ({"layout": None}, "double_t"),
-        ({"layout": "umaze", "start": "center"}, "far_left"), ({"reward": "none"}, "standard"),
-        ({"reward": ["standard"]}, "standard"), ({"seed": 1}, "start, goal, layout, reward"),
-    ],
-)  # fmt: skip
-def test_wrong_options_are_refused_in_one_line(options: dict[str, object], complaint: str) -> None:
-    with pytest.raises(UserError) as caught:
-        get_task("maze").simulator().reset(options=options)
-    assert complaint in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_wrong_options_are_refused_in_one_line() -> None:
+    def check(options: dict[str, object], complaint: str) -> None:
+        with pytest.raises(UserError) as caught:
+            get_task("maze").simulator().reset(options=options)
+        assert complaint in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    check_cases(
+        [
+            ({"start": (0, 0)}, "no free cell"),
+            ({"start": (8, 6)}, "other than the goal"),
+            ({"start": "nowhere"}, "far_left"),
+            ({"start": (1,)}, "[row, column]"),
+            ({"start": 7}, "[row, column]"),
+            ({"start": (1, float("inf"))}, "[row, column]"),
+            ({"start": ("a", "b")}, "[row, column]"),
+            ({"goal": (0, 0)}, "no free cell"),
+            ({"goal": "center"}, "[row, column]"),
+            ({"goal": {}}, "[row, column]"),
+            ({"layout": "maze9"}, "double_t"),
+            ({"layout": ["umaze"]}, "double_t"),
+            ({"layout": None}, "double_t"),
+            ({"layout": "umaze", "start": "center"}, "far_left"),
+            ({"reward": "none"}, "standard"),
+            ({"reward": ["standard"]}, "standard"),
+            ({"seed": 1}, "start, goal, layout, reward"),
+        ],
+        check,
+    )
 
 
 def test_the_picture_shows_walls_walker_and_goal() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import check_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,17 +133,34 @@ def test_spaces_do_not_matter(action: str) -> None:
     assert at("motto").step(action) == ("b b b b b", -1.0, False, False, {"valid": True})
 
 
-@pytest.mark.parametrize(
-    "action", ["x y z z y", "s h i r", "s h i r e s", "S h i r e", "SHIRE", "s,h,i,r,e", "s\th i r e", "", "Wordle:",
-               "g g g g g", "ｓhire", "shire shire", "s" + " " * 1_000 + "hire", "shire" * 100_000]
-)  # fmt: skip
-def test_what_is_no_word_of_the_list_gets_an_empty_line_and_costs_a_try(action: str) -> None:
-    simulator = at("motto")
-    for attempt in range(6):
-        text, reward, terminated, truncated, info = simulator.step(action)
-        assert (text, reward, truncated, info["valid"]) == ("", -1.0, False, False)
-        assert terminated == (attempt == 5)
-    assert info == {"valid": False, "success": False}
+def test_what_is_no_word_of_the_list_gets_an_empty_line_and_costs_a_try() -> None:
+    def check(action: str) -> None:
+        simulator = at("motto")
+        for attempt in range(6):
+            text, reward, terminated, truncated, info = simulator.step(action)
+            assert (text, reward, truncated, info["valid"]) == ("", -1.0, False, False)
+            assert terminated == (attempt == 5)
+        assert info == {"valid": False, "success": False}
+
+    check_cases(
+        [
+            "x y z z y",
+            "s h i r",
+            "s h i r e s",
+            "S h i r e",
+            "SHIRE",
+            "s,h,i,r,e",
+            "s\th i r e",
+            "",
+            "Wordle:",
+            "g g g g g",
+            "ｓhire",
+            "shire shire",
+            "s" + " " * 1_000 + "hire",
+            "shire" * 100_000,
+        ],
+        check,
+    )
 
 
 def test_words_of_other_lists_are_no_guesses() -> None:
@@ -189,29 +207,31 @@ def test_resets_without_a_seed_go_on_to_other_targets() -> None:
     assert len({info["target"] for info in first}) > 5
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"target": "panic"}, "the target 'panic' is none of the 431 words played"),
-        ({"target": "x" * 1_000_000}, "none of the 431 words"),
-        ({"target": ["motto"]}, "none of the 431 words"),
-        ({"rules": "house"}, "unknown wordle rules 'house'; choose from: paper, official"),
-        ({"invalid_reward": 1}, "not above 0, got '1'"),
-        ({"invalid_reward": "nan"}, "not above 0, got 'nan'"),
-        ({"invalid_reward": "much"}, "not above 0, got 'much'"),
-        ({"vocab": "/no/such/file"}, "the vocab '/no/such/file' is no file"),
-        ({"vocab": "\0"}, "the vocab '\\x00'"),
-        ({"vocab": 7}, "the vocab '7' is no file"),
-        ({"vocab": "/"}, "the vocab '/' is no file"),
-        ({"vocab": "/dev/zero"}, "the vocab '/dev/zero' is no file"),
-    ],
-)
-def test_a_wrong_option_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        get_task("wordle").simulator().reset(options=options)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+def test_a_wrong_option_is_refused_in_one_line() -> None:
+    def check(options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UserError) as caught:
+            get_task("wordle").simulator().reset(options=options)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+    check_cases(
+        [
+            ({"target": "panic"}, "the target 'panic' is none of the 431 words played"),
+            ({"target": "x" * 1_000_000}, "none of the 431 words"),
+            ({"target": ["motto"]}, "none of the 431 words"),
+            ({"rules": "house"}, "unknown wordle rules 'house'; choose from: paper, official"),
+            ({"invalid_reward": 1}, "not above 0, got '1'"),
+            ({"invalid_reward": "nan"}, "not above 0, got 'nan'"),
+            ({"invalid_reward": "much"}, "not above 0, got 'much'"),
+            ({"vocab": "/no/such/file"}, "the vocab '/no/such/file' is no file"),
+            ({"vocab": "\0"}, "the vocab '\\x00'"),
+            ({"vocab": 7}, "the vocab '7' is no file"),
+            ({"vocab": "/"}, "the vocab '/' is no file"),
+            ({"vocab": "/dev/zero"}, "the vocab '/dev/zero' is no file"),
+        ],
+        check,
+    )
 
 
 # --- the lists
