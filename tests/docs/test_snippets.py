@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forked
 import pytest
 from fake_server import FakeServer, completion
 from hub.server import Hub
@@ -79,9 +80,31 @@ class Shell:
             except SystemExit as end:
                 return int(end.code or 0), ""
             return 0, ""
+        if script := recipe(arguments):
+            done = forked.run(script, folder=self.folder, output=self.folder / "output")
+            return done.returncode, done.stdout + done.stderr
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+        return run.returncode, run.stdout + run.stderr
+
+
+def recipe(arguments: list[str]) -> list[str] | None:
+    """The script and arguments that a command launches in one process; test_start.py tests the launchers."""
+    from lmrl_recipes.launch import LAUNCHED, script_and_arguments
+    from lmrl_recipes.training.start import recipes_folder
+    from trl.scripts import sft
+
+    match arguments:
+        case ["lmrl-train", "tiny_model" as name, *rest]:
+            return [str(recipes_folder() / f"{name}.py"), *rest]
+        case ["lmrl-train", name, *rest] if name in LAUNCHED and "--help" not in rest:
+            script, options, settings = script_and_arguments(name, rest)
+            return None if options else [script, *settings]
+        case ["accelerate", "launch", script, *rest] if script.endswith(".py"):
+            return [script, *rest]
+        case ["trl", "sft", *rest]:
+            return [sft.__file__, *rest]
+    return None
 
 
 def data_main(arguments: list[str]) -> None:

@@ -380,7 +380,7 @@ def test_an_oracles_counts_are_those_of_its_replies() -> None:
         agrees = spoken(say=lambda view, attempt: "yes")  # and never says "No.", which stands for what it did not say
         counts = {"asked": 4, "regenerated": 1, "replaced": 1}
         forged = edit(agrees, 1, lambda episode: with_info(episode, oracle=counts))
-        assert "cannot be" in verify_results(forged).problems[0]
+        assert "are impossible" in verify_results(forged).problems[0]
         totals = replace(results.score, oracle={**results.score.oracle, "replaced": 7})
         assert verify_results(replace(results, score=totals)).problems == (
             "the oracle's replaced is not the 0 of these episodes",
