@@ -1,15 +1,14 @@
 """The Hub: publishing a set of files as one repository, whatever breaks on the way, and reading a file back.
 
-Publishing is a loop: read what the repository holds, send what differs, until nothing does. So a second push sends
+A push reads what the repository holds and sends what differs, again after a transient error. So a second push sends
 nothing, an interrupted one goes on where it was, and a lost answer is found out instead of being sent again.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -18,7 +17,7 @@ from lmrl_data.errors import UserError
 from lmrl_data.text import one_line, without_secret
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.hf_api import RepoFile
 
 RepoType = Literal["model", "dataset", "space"]
@@ -182,7 +181,7 @@ def _passing(error: Exception) -> bool:
 
 
 def persistently(action: Callable[[], Answer]) -> Answer:
-    """What `action` returns, tried up to `TRIES` times while what it raises may pass; it must bear being repeated."""
+    """Calls `action`, retrying transient errors up to `TRIES` times. `action` must be idempotent."""
     for failures in range(TRIES):
         try:
             return action()
@@ -215,7 +214,9 @@ def fetch(repo_id: str, repo_type: RepoType, path: str, revision: str = "main", 
         for block in response.iter_bytes():
             content += block
             if len(content) > limit:
-                raise UserError(f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB, which no file of ours is")
+                raise UserError(
+                    f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB, larger than any file this package writes"
+                )
     return bytes(content)
 
 
@@ -242,21 +243,17 @@ def tree(api: "HfApi", repo_id: str, repo_type: RepoType, revision: str) -> "tup
 # --- writing
 
 
-def _same(content: Path | bytes, remote: "RepoFile | None") -> bool:
-    """Whether the repository has these bytes: large files are known by SHA-256, small ones by git's object id."""
-    if remote is None:
-        return False
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    if size != remote.size:
-        return False
-    digest = hashlib.sha256() if remote.lfs else hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-    if isinstance(content, bytes):
-        digest.update(content)
-    else:
-        with content.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest() == (remote.lfs.sha256 if remote.lfs else remote.blob_id)
+def _differs(operation: "CommitOperationAdd", remote: "RepoFile | None") -> bool:
+    """Whether the repository has other bytes: large files are known by SHA-256, small ones by git's object id."""
+    # `create_commit` skips unchanged files itself, but does not say which, and warns where nothing is left to send.
+    from huggingface_hub.utils.sha import git_hash
+
+    if remote is None or remote.size != operation.upload_info.size:
+        return True
+    if remote.lfs:
+        return remote.lfs.sha256 != operation.upload_info.sha256.hex()
+    with operation.as_file() as file:
+        return remote.blob_id != git_hash(file.read())
 
 
 def publish(
@@ -295,45 +292,73 @@ def publish(
         UserError: if the Hub refuses, or cannot be reached in `TRIES` attempts at the same thing.
     """
     make = files if callable(files) else lambda: files
-    push = _Push(api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces), marker)
-
-    def step() -> bool:
-        guard()
-        return push.step()
-
+    push = _Push(
+        api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces), marker, guard
+    )
     with hub_errors(repo_id):
-        while not persistently(step):
-            pass
+        persistently(push.attempt)
     return push.published()
 
 
+@dataclass
 class _Push:
-    """A push on its way: `step` until it says that all is there."""
+    """A push on its way; the arguments are those of `publish`."""
 
-    def __init__(
-        self, api: "HfApi", repo_id: str, repo_type: RepoType, make: Callable[[], Files], message: str,
-        private: bool, create_pr: bool, replaces: tuple[str, ...], marker: str | None,
-    ) -> None:  # fmt: skip
-        self.api, self.repo_id, self.repo_type, self.make = api, repo_id, repo_type, make
-        self.message, self.private, self.create_pr = message, private, create_pr
-        self.replaces, self.marker = replaces, marker
-        self.files: Files = {}
-        self.number: int | None = None
-        self.sent: dict[str, int] = {}
-        self.deleted: set[str] = set()
-        self.commit = ""
-        self.commits = 0
+    api: "HfApi"
+    repo_id: str
+    repo_type: RepoType
+    make: Callable[[], Files]
+    message: str
+    private: bool
+    create_pr: bool
+    replaces: tuple[str, ...]
+    marker: str | None
+    guard: Callable[[], None]
+    number: int | None = None  # of the pull request
+    commit: str = ""
+    n_files: int = 0
+    sent: dict[str, int] = field(default_factory=dict)  # bytes by path
+    deleted: set[str] = field(default_factory=set)
 
-    def step(self) -> bool:
-        """Looks, and sends at most one commit. True if there was nothing left to send."""
+    def attempt(self) -> None:
+        """Looks at the repository, and sends what differs."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        self.guard()
+        there = self._look()
+        files = self.make()
+        self.n_files = len(files)
+        stale = [
+            path
+            for path in there
+            if path not in files and any(fnmatchcase(path, pattern) for pattern in self.replaces)
+        ]
+        strangers = sorted(there.keys() - files.keys() - {*stale, ".gitattributes"})
+        if self.marker is not None and self.marker not in there and strangers:
+            raise UserError(
+                f"{self.repo_id} holds something else, e.g. {_safe(strangers[0])}; it is left as it is, so choose "
+                "another repository"
+            )
+        added = (
+            CommitOperationAdd(path, files[path]) for path in sorted(files, key=lambda path: (path in LAST, path))
+        )
+        changed = [operation for operation in added if _differs(operation, there.get(operation.path_in_repo))]
+        for start in range(0, max(len(changed), bool(stale)), COMMIT_FILES):
+            part = changed[start : start + COMMIT_FILES]
+            last = start + COMMIT_FILES >= len(changed)
+            # A file that is no longer listed goes in the same commit as the list.
+            self._commit([*part, *(CommitOperationDelete(path) for path in stale if last)])
+            self.sent |= {operation.path_in_repo: operation.upload_info.size for operation in part}
+        self.deleted |= set(stale)
+
+    def _look(self) -> "dict[str, RepoFile]":
+        """The files of the repository, which is made, or of our open pull request."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
         if self.create_pr and self.number is None:
             self.number = self._open_pull_request()
-        revision = "main" if self.number is None else f"refs/pr/{self.number}"
         try:
-            self.commit, there = tree(self.api, self.repo_id, self.repo_type, revision)
+            self.commit, there = tree(self.api, self.repo_id, self.repo_type, self._revision)
         except RepositoryNotFoundError:
             if self.create_pr:
                 raise
@@ -342,47 +367,28 @@ class _Push:
                 self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
             )
             self.marker = None  # whatever comes into it from now on, it is ours
-            return False
-        self.files = self.make()
-        changed = [path for path, content in self.files.items() if not _same(content, there.get(path))]
-        stale = [
-            path
-            for path in there
-            if path not in self.files and any(fnmatchcase(path, pattern) for pattern in self.replaces)
-        ]
-        strangers = sorted(there.keys() - self.files.keys() - {*stale, ".gitattributes"})
-        if self.marker is not None and self.marker not in there and strangers:
-            raise UserError(
-                f"{self.repo_id} holds something else, e.g. {_safe(strangers[0])}; it is left as it is, so choose "
-                "another repository"
-            )
-        if not changed and not stale:
-            return True
-        if self.commits >= TRIES + len(self.files) // COMMIT_FILES:
-            raise UserError(f"{self.repo_id}: the Hub does not hold what it was sent, e.g. {[*changed, *stale][0]}")
-        changed.sort(key=lambda path: (path in LAST, path))
-        part = changed[:COMMIT_FILES]
-        operations: list[Any] = [CommitOperationAdd(path, self.files[path]) for path in part]
-        if part == changed:  # what is no longer listed goes with the list
-            operations += [CommitOperationDelete(path) for path in stale]
+            self.commit, there = tree(self.api, self.repo_id, self.repo_type, self._revision)
+        return there
+
+    @property
+    def _revision(self) -> str:
+        return "main" if self.number is None else f"refs/pr/{self.number}"
+
+    def _commit(self, operations: "list[CommitOperationAdd | CommitOperationDelete]") -> None:
         opens = self.create_pr and self.number is None
-        made = self.api.create_commit(
+        info = self.api.create_commit(
             self.repo_id,
             operations,
             commit_message=self.message,
             repo_type=self.repo_type,
-            revision=revision,
+            revision=self._revision,
             create_pr=opens,
             # What was compared is what is replaced; a pull request need not be on top of the newest.
             parent_commit=None if opens else self.commit,
         )
-        self.commits += 1
+        self.commit = info.oid
         if opens:
-            self.number = made.pr_num  # the list of pull requests may not have it yet
-        self.sent |= {operation.path_in_repo: operation.upload_info.size for operation in operations[: len(part)]}
-        if part == changed:
-            self.deleted |= set(stale)
-        return False
+            self.number = info.pr_num  # the list of pull requests may not have it yet
 
     def _open_pull_request(self) -> int | None:
         """Ours of this title, if there is one: the answer to the request that made it may have been lost."""
@@ -398,7 +404,13 @@ class _Push:
     def published(self) -> Published:
         url = repo_url(self.repo_id, self.repo_type)
         return Published(
-            self.repo_id, self.repo_type, url if self.number is None else f"{url}/discussions/{self.number}",
-            self.commit, len(self.sent), sum(self.sent.values()), len(self.files.keys() - self.sent.keys()),
-            len(self.deleted), self.number,
-        )  # fmt: skip
+            self.repo_id,
+            self.repo_type,
+            url if self.number is None else f"{url}/discussions/{self.number}",
+            self.commit,
+            len(self.sent),
+            sum(self.sent.values()),
+            self.n_files - len(self.sent),
+            len(self.deleted),
+            self.number,
+        )

@@ -247,21 +247,6 @@ def test_a_lost_answer_makes_no_second_pull_request(owner: Hub, built: Path, kin
     assert len(owner.pull_requests("dataset", "lmrl/maze")) == 1
 
 
-def test_a_hub_that_does_not_keep_what_it_is_sent_is_told_and_not_sent_it_for_ever(
-    owner: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def commit(*args: object, **settings: object) -> None:
-        calls.append(args)
-        assert len(calls) < 50, "for ever"
-
-    HfApi().create_repo("lmrl/x", repo_type="dataset")
-    monkeypatch.setattr(HfApi, "create_commit", commit)
-    with pytest.raises(UserError, match=r"lmrl/x: .*does not hold what it was sent"):
-        client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a"}, message="x")
-
-
 def test_a_pull_request_is_known_by_the_answer_that_made_it(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     HfApi().create_repo("lmrl/x", repo_type="dataset")
     monkeypatch.setattr(HfApi, "get_repo_discussions", lambda *args, **settings: iter(()))  # lists lag behind
