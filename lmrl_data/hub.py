@@ -215,7 +215,7 @@ def fetch(repo_id: str, repo_type: RepoType, path: str, revision: str = "main", 
             content += block
             if len(content) > limit:
                 raise UserError(
-                    f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB, larger than any file this package writes"
+                    f"{path} of {repo_id} is larger than {limit / 1e6:.0f} MB and than any file this package writes"
                 )
     return bytes(content)
 
