@@ -194,8 +194,10 @@ def texts(name: str, act: str, tag: str) -> tuple[str, ...]:
     return tuple(said)
 
 
-def all_texts(name: str, act: str) -> Iterator[str]:
-    return (text for tag in SPEAKERS[name] for text in texts(name, act, tag))
+@cache
+def all_texts(name: str, act: str) -> tuple[str, ...]:
+    """The texts of all speakers, each once."""
+    return tuple(dict.fromkeys(text for tag in SPEAKERS[name] for text in texts(name, act, tag)))
 
 
 def extreme(choice: Choice, longest: bool) -> str:
