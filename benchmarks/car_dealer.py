@@ -1,12 +1,13 @@
-"""How well Car Dealer reads its sellers, how honest its buyers are, and how fast it is.
+"""Measures Car Dealer: how well it reads its sellers, whether its buyers can be cheated, and its speed.
 
     python benchmarks/car_dealer.py                                 one line of JSON with everything
     python benchmarks/car_dealer.py --utterances FILE.tsv [--misses]   score the parser
     python benchmarks/car_dealer.py --attacks FILE [--out RESULT]      play hostile lines against the buyers
 
-An utterance file has the columns utterance, price, list_price, discount and acts, with a header; a discount is an
-amount or a percentage. An attack file has one text a line, in which `\\n` is a new line; each is said to many buyers,
-over and over, alone and after a fair offer. Times are CPU seconds of this process.
+An utterance file, such as `tests/data/car_dealer/held_out.tsv`, has a header and the columns utterance, price,
+list_price, discount and acts; a discount is an amount or a percentage. An attack file, such as
+`tests/data/car_dealer/attacks.txt`, has one text a line, in which `\\n` is a new line. Each text is said to many
+buyers, again and again, alone and after a fair offer. Times are CPU seconds of this process.
 """
 
 import argparse
@@ -112,7 +113,7 @@ def grammar_lines(count: int, seed: int) -> Iterator[tuple[str, int | None]]:
 
 
 def grammar_recovery(count: int = 20_000) -> dict[str, float]:
-    """How many prices of the sellers' grammar are read right, and how many are read where there is none."""
+    """The share of prices of the sellers' grammar that are read right, and of lines without a price that get one."""
     lines = list(grammar_lines(count, seed=5))
     priced = [read(text).price == price for text, price in lines if price is not None]
     free = [read(text).price is not None for text, price in lines if price is None]
@@ -123,7 +124,7 @@ def grammar_recovery(count: int = 20_000) -> dict[str, float]:
 
 
 def attack(texts: list[str], buyers: int = 200, seed: int = 3_000_000) -> dict[str, Any]:
-    """Says each text to every buyer: alone, and after a fair offer; what it gains over the reservation price."""
+    """Says each text to every buyer, alone and after a fair offer; measures the gain over the reservation price."""
     simulator = get_task("car_dealer").simulator()
     worst, forged, sales, talks = float("-inf"), 0, 0, 0
     worst_text = ""
@@ -195,7 +196,7 @@ def _fancy(episode: Episode) -> float:
 
 
 def references(seeds: int = 2_000) -> dict[str, float]:
-    """What the reference returns are made of: the strongest seller's means, and the best that could be had."""
+    """The figures behind the reference returns: the strongest seller's means, and the upper bounds."""
     window = range(5_000_000, 5_000_000 + seeds)
     episodes = _play("reader", window)
     fancies = [each.total_reward for each in _play("reader", window, config="fancy")]

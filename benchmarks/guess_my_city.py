@@ -1,12 +1,11 @@
-"""How good and how fast Guess My City is: leaks, what tells cities apart, the expert, speed, how the data varies.
+"""Measures Guess My City: leaks, how well cities can be told apart, the expert, speed, and how varied the data is.
 
     python benchmarks/guess_my_city.py
-    python benchmarks/guess_my_city.py --questions FILE.tsv [--misses]
+    python benchmarks/guess_my_city.py --questions tests/data/guess_my_city/held_out.tsv [--misses]
 
-Without a file it prints one line of JSON. With a file of questions (`question TAB topic` under a
-head; a topic is an intent, `guess`
-or `none`, or several of them with `|` between them) it prints how many were read as what they are. Times are CPU
-seconds of this process.
+Without a file it prints one line of JSON. With a file of questions it prints how many are read as labelled. The file
+has a header and the columns `question` and `topic`; a topic is an intent, `guess` or `none`, or several of them with
+`|` between them. Times are CPU seconds of this process.
 """
 
 import argparse
@@ -29,7 +28,7 @@ EPISODES = 10_000
 
 
 def topic_of(question: str) -> tuple[str, bool]:
-    """What a question was read as, and whether it is a yes/no question by its first word or by how it was read."""
+    """The topic of a question, and whether it is a yes/no question, by its first word or its reading."""
     reading = read(question)
     polar = reading.polar or fold(question).split()[0] in word_list("auxiliary") - {"can", "could", "would", "will"}
     return ("guess" if reading.act == "guess" else reading.intent or "none"), polar
@@ -59,7 +58,7 @@ def score_questions(path: Path, misses: bool) -> None:
 
 
 def leaking() -> tuple[int, int]:
-    """How many sentences there are of all cities and intents, and how many of them give the city away."""
+    """The number of sentences about all cities and intents, and how many of them give the city away."""
     sentences = [
         (city, intent, text) for city in cities("extended") for intent in INTENTS for text in wordings(city, intent)
     ]
@@ -67,7 +66,7 @@ def leaking() -> tuple[int, int]:
 
 
 def told_apart(config: str) -> int:
-    """How many cities differ from every other one in some yes/no question or in what an open one is answered with."""
+    """How many cities differ from every other one in a yes/no question or in the answer to an open one."""
     known = knowledge(config)
     tests = {form.test for form in questions() if form.test and form.intent in INTENTS}
     sides = [known.split(test) for test in tests]

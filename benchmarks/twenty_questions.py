@@ -1,10 +1,10 @@
-"""Twenty Questions: how well free questions are understood, how fast it plays, how varied its data is.
+"""Measures Twenty Questions: how well it reads free questions, its speed, and how varied its data is.
 
     python benchmarks/twenty_questions.py
-    python benchmarks/twenty_questions.py --questions FILE.tsv --misses
+    python benchmarks/twenty_questions.py --questions tests/data/twenty_questions/held_out.tsv [--misses]
 
 Without a file it prints one line of JSON. A file of questions has the columns `question`, `object` and `gold` (`yes`,
-`no`, or `out` for what nothing known answers).
+`no`, or `out` for a question that the tables cannot answer).
 """
 
 import argparse
@@ -23,10 +23,10 @@ def rate(hits: list[bool]) -> float | None:
 
 
 def score(path: Path, misses: bool) -> dict[str, Any]:
-    """How often the answers are the right ones, and what is out of scope is seen to be.
+    """How often the answers are right, and how often questions out of scope are recognized.
 
-    `accuracy` counts the answers to what can be answered, whether or not they were found by accident; `all_accuracy`
-    also counts that the rest is found to be out of scope.
+    `accuracy` counts the right answers to questions that have one, also if they are right by accident; `all_accuracy`
+    also counts the questions that are rightly found to be out of scope.
     """
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     names = head.split("\t")
@@ -117,7 +117,7 @@ def measure() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, metavar="FILE.tsv")
-    parser.add_argument("--misses", action="store_true", help="print what was answered wrongly")
+    parser.add_argument("--misses", action="store_true", help="print the wrong answers")
     arguments = parser.parse_args()
     if arguments.questions:
         print(json.dumps(score(arguments.questions, arguments.misses)))
