@@ -12,8 +12,8 @@ from lmrl_eval.inspect_tasks import InspectTask, make_task, results_from_log, ta
 
 __all__ = ["results_from_log"]
 
-# `inspect eval FILE@NAME` and `inspect list tasks` read this file's source for functions below `@task`, so each of our
-# tasks is written out. Tasks of other packages are found by name alone: `inspect eval lmrl_eval/NAME`.
+# `inspect list tasks` and `inspect eval FILE` read this source for functions below `@task`, so each of our tasks is
+# written out. Tasks of other packages are registered at the end; `lmrl_eval/NAME` and `inspect.py@NAME` find them.
 
 
 @task
@@ -64,10 +64,5 @@ def _task_function(task_id: str) -> Callable[..., InspectTask]:
     return make
 
 
-def add_tasks() -> None:
-    """Registers the tasks of other packages with inspect-ai."""
-    for task_id in TASKS.keys() - BUILT_IN:
-        task(_task_function(task_id))
-
-
-add_tasks()
+for _task_id in TASKS.keys() - BUILT_IN:
+    task(_task_function(_task_id))

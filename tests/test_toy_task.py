@@ -126,16 +126,11 @@ def test_it_is_built_loaded_learned_scored_verified_and_run_by_inspect(
 
     from lmrl_eval import inspect, inspect_tasks
 
-    # inspect-ai puts a package's name before its tasks' if it is installed and not a checkout.
-    monkeypatch.setattr(
-        "inspect_ai._util.package.package_path_is_in_site_packages", lambda path: path == inspect.__file__
-    )
-    inspect.add_tasks()
     output = ModelOutput.from_content("mockllm", "4")
     output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # else inspect-ai wants to count them
     model = get_model("mockllm/model", custom_outputs=lambda *_: output, memoize=False)
     (log,) = inspect_ai.eval(
-        f"lmrl_eval/{TASK_ID}",
+        f"{inspect.__file__}@{TASK_ID}",
         model=model,
         task_args={"episodes": 8},
         log_dir="logs",
