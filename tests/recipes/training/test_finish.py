@@ -12,7 +12,7 @@ import yaml
 from datasets import Dataset
 from huggingface_hub import HfApi
 from lmrl_recipes import filtered_bc, ilql, ppo
-from lmrl_recipes import oracle as simulator
+from lmrl_recipes import oracle as oracle_recipe
 from lmrl_recipes.training.start import run
 from trl import ModelConfig, ScriptArguments
 
@@ -45,7 +45,7 @@ RECIPES = {
     "filtered_bc": (filtered_bc.main, filtered_bc.FilteredBCConfig),
     "ilql": (ilql.main, ilql.ILQLConfig),
     "ppo": (ppo.main, ppo.PPOConfig),
-    "simulator": (simulator.main, simulator.OracleConfig),
+    "oracle": (oracle_recipe.main, oracle_recipe.OracleConfig),
 }
 Start = Callable[..., int]
 
@@ -208,18 +208,18 @@ def test_an_online_run_is_pushed_as_a_plain_policy(hub: "Hub", token: str, start
 
 
 @pytest.mark.slow
-def test_a_simulator_is_pushed_and_speaks(
+def test_an_oracle_is_pushed_and_answers(
     hub: "Hub", token: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = get_task("twenty_questions")
     episodes = [task.generate(task.simulator(config=task.default_config), seed) for seed in range(2)]
     rows = Dataset.from_list([episode.to_row() for episode in episodes])
-    monkeypatch.setattr(simulator, "load_rows", lambda *_: rows)
+    monkeypatch.setattr(oracle_recipe, "load_rows", lambda *_: rows)
     flags = ("--dataset_name", "lmrl/twenty_questions", "--max_examples", "4", "--save_strategy", "no")
     recipe = "".join(line for line in RECIPE.splitlines(True) if not line.startswith("filter"))
-    assert start("simulator", *flags, recipe=recipe) == 0
+    assert start("oracle", *flags, recipe=recipe) == 0
     made = made_from(hub, "alice/out")
-    assert (made.kind, made.task, made.n_examples, made.algorithm) == ("oracle", "twenty_questions", 4, "simulator")
+    assert (made.kind, made.task, made.n_examples, made.algorithm) == ("oracle", "twenty_questions", 4, "oracle")
     assert b"- simulator\n" in hub.files("model", "alice/out")["README.md"]
     oracle = load_oracle("lm:alice/out", task)
     assert oracle is not None
