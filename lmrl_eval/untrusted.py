@@ -95,7 +95,7 @@ def parse_results(files: Mapping[str, bytes], name: str, task: Task, config: str
     if digest(files) != name.rpartition("/")[2]:
         raise UserError("the files are not those that the folder is named by")
     with TemporaryDirectory() as folder:
-        for path, content in (files | {TIMING: b"{}"}).items():
+        for path, content in {**files, TIMING: b"{}"}.items():
             Path(folder, path).write_bytes(content)
         try:
             results = read_results(folder)

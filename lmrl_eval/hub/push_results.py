@@ -288,9 +288,9 @@ def push_results(
         old = {each: present_text(model, "model", each) for each in (entries_path, CARD)}
         damaged = entries_path
         try:
-            entries = merge_entries(old[entries_path], entry)
+            merged: dict[str, Path | bytes] = {entries_path: merge_entries(old[entries_path], entry)}
             damaged = CARD
-            return {entries_path: entries, CARD: merge_card(old[CARD], model, task, index)}
+            return merged | {CARD: merge_card(old[CARD], model, task, index)}
         except ValueError as error:
             raise UserError(f"{damaged} of {model} is damaged ({error}); mend it first") from None
 
