@@ -12,7 +12,7 @@ from lmrl_eval.inspect import results_from_log
 from lmrl_eval.policies.chat import ChatPolicy
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_greedy_model_plays_the_same_episodes_both_ways(
     real_server: str,
     tmp_path: Path,

@@ -93,7 +93,7 @@ def test_no_gradient_reaches_the_targets() -> None:
 # --- the chain: 0 - 1 - 2 - 3 - goal. The data mostly steps left, and no episode goes from 0 to the goal.
 
 
-CHAIN = {"max_steps": 300, "learning_rate": 3e-3, "gamma": 0.97, "tau": 0.95, "polyak": 0.3, "cql_weight": 0.03}
+CHAIN = {"max_steps": 120, "learning_rate": 1e-2, "gamma": 0.97, "tau": 0.95, "polyak": 0.5, "cql_weight": 0.03}
 
 
 def walk(policy: LanguageModelPolicy) -> list[int]:

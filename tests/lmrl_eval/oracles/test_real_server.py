@@ -12,7 +12,7 @@ from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.results import read_results
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 
 # Who plays one whole episode of each task; without a cache between turns, the server reads everything again each time.
 PLAYERS = {"twenty_questions": "expert", "guess_my_city": "expert", "car_dealer": "concise"}
