@@ -62,7 +62,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         if report.when == "call"
     ]
     rows = sum(dict(report.user_properties).get("rows", 1) for report in reports)
-    terminalreporter.write_line(f"{len(reports):,} tests, {rows:,} cases")
+    if reports:
+        terminalreporter.write_line(f"{len(reports):,} tests, {rows:,} cases")
 
 
 @pytest.fixture(scope="session")
