@@ -289,7 +289,8 @@ def publish(
         guard (`Callable`, *optional*): called before anything is sent, each time; raises if it must not be.
 
     Raises:
-        UserError: if the Hub refuses, or cannot be reached in `TRIES` attempts at the same thing.
+        UserError: if the Hub refuses, cannot be reached in `TRIES` attempts at the same thing, or does not hold
+            afterwards what it was sent.
     """
     make = files if callable(files) else lambda: files
     push = _Push(
@@ -297,6 +298,8 @@ def publish(
     )
     with hub_errors(repo_id):
         persistently(push.attempt)
+        if push.sent:
+            persistently(push.check)
     return push.published()
 
 
@@ -317,7 +320,7 @@ class _Push:
     number: int | None = None  # of the pull request
     commit: str = ""
     n_files: int = 0
-    sent: dict[str, int] = field(default_factory=dict)  # bytes by path
+    sent: "dict[str, CommitOperationAdd]" = field(default_factory=dict)  # by path
     deleted: set[str] = field(default_factory=set)
 
     def attempt(self) -> None:
@@ -348,8 +351,19 @@ class _Push:
             last = start + COMMIT_FILES >= len(changed)
             # A file that is no longer listed goes in the same commit as the list.
             self._commit([*part, *(CommitOperationDelete(path) for path in stale if last)])
-            self.sent |= {operation.path_in_repo: operation.upload_info.size for operation in part}
+            self.sent |= {operation.path_in_repo: operation for operation in part}
         self.deleted |= set(stale)
+
+    def check(self) -> None:
+        """Reads the last commit back.
+
+        Raises:
+            UserError: if a file in it is not the one that was sent.
+        """
+        _, there = tree(self.api, self.repo_id, self.repo_type, self.commit)
+        for path, operation in self.sent.items():
+            if _differs(operation, there.get(path)):
+                raise UserError(f"{self.repo_id} does not hold what it was sent, e.g. {_safe(path)}; push again")
 
     def _look(self) -> "dict[str, RepoFile]":
         """The files of the repository, which is made, or of our open pull request."""
@@ -409,7 +423,7 @@ class _Push:
             url if self.number is None else f"{url}/discussions/{self.number}",
             self.commit,
             len(self.sent),
-            sum(self.sent.values()),
+            sum(operation.upload_info.size for operation in self.sent.values()),
             self.n_files - len(self.sent),
             len(self.deleted),
             self.number,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -245,6 +246,15 @@ def test_a_lost_answer_makes_no_second_pull_request(owner: Hub, built: Path, kin
     owner.faults.append(Fault(kind, "/commit/"))  # type: ignore[arg-type]
     assert push_dataset(MAZE, built, "lmrl/maze", create_pr=True).pull_request == 1
     assert len(owner.pull_requests("dataset", "lmrl/maze")) == 1
+
+
+def test_a_hub_that_does_not_hold_what_it_was_sent_is_reported(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = HfApi()
+    head = api.create_repo("lmrl/x", repo_type="dataset") and api.repo_info("lmrl/x", repo_type="dataset").sha
+    answer = SimpleNamespace(oid=head, pr_num=None)  # as if the commit had been made
+    monkeypatch.setattr(HfApi, "create_commit", lambda *args, **settings: answer)
+    with pytest.raises(UserError, match=r"lmrl/x does not hold what it was sent, e.g. a; push again"):
+        client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a"}, message="x")
 
 
 def test_a_pull_request_is_known_by_the_answer_that_made_it(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
