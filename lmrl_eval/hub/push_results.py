@@ -273,7 +273,7 @@ def push_results(
         card = episodes_card(present_text(episodes_repo, "dataset", CARD), model, episodes_repo, path)
         # The first push's timing stays: another timing is no other result.
         timing = present_text(episodes_repo, "dataset", f"{path}/{TIMING}") or files[TIMING]
-        return {CARD: card} | {f"{path}/{each}": content for each, content in (files | {TIMING: timing}).items()}
+        return {CARD: card, **{f"{path}/{name}": content for name, content in (files | {TIMING: timing}).items()}}
 
     title = f"LMRL-Gym: {config}"
     episodes = publish(api, episodes_repo, "dataset", episode_files, message=title, private=private)

@@ -229,7 +229,8 @@ def load_value_guided(
         beta = getattr(value_model.config, "beta", None)
     if beta is None:
         raise UserError(f"{path} recommends no beta: give one, e.g. --beta 16")
-    model = ValueGuidedModel(behavior, value_model, beta).to(device)
+    model: Any = ValueGuidedModel(behavior, value_model, beta)
+    model = model.to(device)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LanguageModelPolicy(
         model, tokenizer, name=name, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens
