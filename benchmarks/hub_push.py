@@ -80,14 +80,13 @@ PUSHES: dict[str, Callable[[Path], None]] = {
 
 def prepare(folder: Path) -> None:
     """What is pushed: a small dataset, a small model, results and a page."""
-    from lmrl_recipes.tiny_model import make_model, train_tokenizer
-
     from lmrl_data import get_task
     from lmrl_data.dataset.build import build_dataset
     from lmrl_data.tasks.maze.grid import ACTIONS, grid
     from lmrl_eval import Evaluator
     from lmrl_eval.leaderboard.entry import Entry
     from lmrl_eval.leaderboard.page import write_leaderboard
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
     task = get_task("maze")
     build_dataset(task, num_episodes=50, output_dir=folder / "lmrl")

@@ -17,15 +17,15 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer
-from lmrl_recipes.tiny_model import make_model, train_tokenizer
-from lmrl_recipes.training.offline import ItemCollator
 from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from lmrl_data import get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.value_guided import new_value_model
+from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.offline import ItemCollator
 
 ROUNDS = 9
 BATCH_SIZES = {"fully_observed": 128, "partially_observed": 16}

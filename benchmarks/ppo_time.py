@@ -18,14 +18,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 import yaml
-from lmrl_recipes.ppo import PPOConfig, make_trainer
-from lmrl_recipes.tiny_model import make_model, train_tokenizer
-from lmrl_recipes.training.offline import ItemCollator, load_language_model
 from transformers import TrainerCallback
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
+from lmrl_recipes.ppo import PPOConfig, make_trainer
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.offline import ItemCollator, load_language_model
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SIZES = {"maze": "tiny", "wordle": "wide"}

@@ -28,13 +28,13 @@ import torch
 import trl
 from datasets import Dataset
 from gymnasium import spaces
-from lmrl_recipes.tiny_model import make_model, train_tokenizer
-from lmrl_recipes.training.rollout import RolloutPolicy, play
 from trl import GRPOConfig, GRPOTrainer
 
 from lmrl_data import get_task
 from lmrl_data.config import Config
 from lmrl_data.simulator import Simulator, Step
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
+from lmrl_recipes.training.rollout import RolloutPolicy, play
 
 EPISODES, TURNS, SAMPLED, READ = 32, 20, 10, 11
 REPEATS = {"small": 2, "medium": 1}

@@ -13,13 +13,13 @@ from functools import partial
 
 import numpy as np
 from datasets import Dataset
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
-from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
-from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data.errors import UserError, unknown
 from lmrl_eval.policies.language_model import LanguageModelPolicy
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
+from lmrl_recipes.training.start import Settings, run
 
 FILTERS = ("success", "top", "all")
 LIMITATIONS = (

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from trl import ModelConfig, ScriptArguments
+
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
 from lmrl_recipes.training.start import Settings, run
-from trl import ModelConfig, ScriptArguments
 
 LIMITATIONS = (
     "Every action of an episode was judged by the episode's return: in long episodes good and bad actions share it."

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from lmrl_recipes.training.offline import Batch, OfflineConfig, ValueTrainer, action_tokens, train_values
-from lmrl_recipes.training.start import Settings, run
 from transformers import TrainerCallback
 from trl import ModelConfig, ScriptArguments
+
+from lmrl_recipes.training.offline import Batch, OfflineConfig, ValueTrainer, action_tokens, train_values
+from lmrl_recipes.training.start import Settings, run
 
 HEADS = ("q1", "q2", "v")
 LIMITATIONS = (

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from importlib import import_module, resources
 from typing import Any
 
-from lmrl_recipes.training.start import read_recipe, recipe_path, recipes_folder, shipped, split_config
-
 from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, require, unknown
+from lmrl_recipes.training.start import read_recipe, recipe_path, recipes_folder, shipped, split_config
 
 LAUNCHED = {
     "bc": "behavior cloning: trl sft, or filtered_bc.py where the recipe has a filter",

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from trl import ModelConfig, ScriptArguments
+
 from lmrl_recipes.training.offline import Batch, OfflineConfig, ValueTrainer, action_tokens, train_values
 from lmrl_recipes.training.start import Settings, run
-from trl import ModelConfig, ScriptArguments
 
 HEADS = ("q1",)
 LIMITATIONS = (

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from lmrl_recipes.filtered_bc import check_filter, kept
-from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
-from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError
+from lmrl_recipes.filtered_bc import check_filter, kept
+from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.start import Settings, run
 
 LIMITATIONS = (
     "It imitates the best of its own episodes: it sharpens what it sometimes did well and finds nothing that it "

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
-from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path
-from lmrl_recipes.training.start import Settings, run
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
 
 from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import DialogueReplay
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path
+from lmrl_recipes.training.start import Settings, run
 
 
 @dataclass

@@ -16,6 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModel, TrainerCallback, set_seed
+from transformers.trainer_callback import ExportableState
+from trl import ModelConfig, ScriptArguments
+
+from lmrl_data.errors import UserError, unknown
 from lmrl_recipes.training.finish import data_of
 from lmrl_recipes.training.offline import load_rows, make_items
 from lmrl_recipes.training.online import (
@@ -29,13 +36,6 @@ from lmrl_recipes.training.online import (
 )
 from lmrl_recipes.training.rollout import Trajectory
 from lmrl_recipes.training.start import Settings, run
-from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import AutoModel, TrainerCallback, set_seed
-from transformers.trainer_callback import ExportableState
-from trl import ModelConfig, ScriptArguments
-
-from lmrl_data.errors import UserError, unknown
 
 CRITICS = ("model", "detached", "head")
 LIMITATIONS = (

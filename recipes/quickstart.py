@@ -19,10 +19,9 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from lmrl_recipes.training.start import recipes_folder
-
 from lmrl_data.command import one_line_errors
 from lmrl_data.errors import unknown
+from lmrl_recipes.training.start import recipes_folder
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",

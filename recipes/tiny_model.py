@@ -106,9 +106,8 @@ def _texts(messages: Iterable[list[dict[str, str]]]) -> Iterator[str]:
 
 
 def _oracle_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    from lmrl_recipes.oracle import examples
-
     from lmrl_data import Episode
+    from lmrl_recipes.oracle import examples
 
     for row in rows:
         for example in examples(Episode.from_row(row)):

@@ -69,9 +69,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained checkpoint that knows the words of the maze."""
-    from lmrl_recipes.tiny_model import make_model, train_tokenizer
-
     from lmrl_data.tasks.maze.grid import ACTIONS, grid
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
     folder = tmp_path_factory.mktemp("models") / "base"
     texts = [*grid().positions.values(), *grid().walls.values(), "Success", "Failure", *ACTIONS]
@@ -85,11 +84,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workshop(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[Path]:
     """A folder with a small dataset `lmrl/maze` and two checkpoints: `base` untrained, `bc` cloned from the data."""
     import datasets
-    from lmrl_recipes.filtered_bc import FilteredBCConfig, main
     from trl import ModelConfig, ScriptArguments
 
     from lmrl_data import get_task
     from lmrl_data.dataset.build import build_dataset
+    from lmrl_recipes.filtered_bc import FilteredBCConfig, main
 
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "base").symlink_to(base)

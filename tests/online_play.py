@@ -9,14 +9,14 @@ import pytest
 import torch
 from chain import GOAL, see
 from gymnasium import spaces
-from lmrl_recipes.training import online
-from lmrl_recipes.training.offline import load_language_model
-from lmrl_recipes.training.online import Experience, OnlineConfig, OnlineTrainer
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from lmrl_data import get_task
 from lmrl_data.config import Config, ReferenceReturns
 from lmrl_data.simulator import Simulator, Step
+from lmrl_recipes.training import online
+from lmrl_recipes.training.offline import load_language_model
+from lmrl_recipes.training.online import Experience, OnlineConfig, OnlineTrainer
 
 State = dict[str, torch.Tensor]
 QUIET = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trl import ModelConfig, get_peft_config
+
 from lmrl_recipes.training.offline import load_language_model
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode
-from trl import ModelConfig, get_peft_config
 
 QUIET: dict[str, Any] = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
 # Eight short episodes a round; an untrained model says nonsense, and a Markov task repeats itself.

@@ -15,8 +15,6 @@ import pytest
 from datasets import load_dataset
 from gymnasium.utils.env_checker import check_env
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
-from lmrl_recipes import filtered_bc
-from lmrl_recipes.tiny_model import make_model, train_tokenizer
 from recipe_command import call
 from trl import ModelConfig, ScriptArguments
 
@@ -24,6 +22,8 @@ import lmrl_data.tasks
 from lmrl_data import UserError, cli, get_task
 from lmrl_data.tasks import TASKS, add_entry_points
 from lmrl_eval.commands import main as lmrl_eval_command
+from lmrl_recipes import filtered_bc
+from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
 PROJECT = Path(__file__).parent / "toy_task"
 TASK_ID = "guess_number"

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from datasets import Dataset, Features, List, Value, load_dataset
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
-from lmrl_recipes.training.start import Settings
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl.trainer.base_config import _BaseConfig
@@ -22,6 +20,8 @@ from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
+from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.start import Settings
 
 Batch = dict[str, torch.Tensor]
 # The private methods of transformers that `ValueTrainer` overrides; `tests/recipes/test_trl_seams.py` holds them.

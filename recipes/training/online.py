@@ -12,10 +12,6 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
-from lmrl_recipes.training.finish import Data, finish, provenance_of, push_target
-from lmrl_recipes.training.offline import load_language_model, policy_callback, resume_path
-from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
-from lmrl_recipes.training.start import Settings
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, get_peft_config
 from trl.import_utils import is_vllm_available
@@ -26,6 +22,10 @@ from lmrl_data.task import TEST_SEED, TRAIN_SEED
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies.language_model import LanguageModelPolicy
+from lmrl_recipes.training.finish import Data, finish, provenance_of, push_target
+from lmrl_recipes.training.offline import load_language_model, policy_callback, resume_path
+from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
+from lmrl_recipes.training.start import Settings
 
 FORWARD_TOKENS = 16_384  # a forward pass without gradients has at most so many tokens, padding included
 STARTS, NOISE, ORDER, OFFLINE = range(4)  # the random numbers of a run, by their use

@@ -90,9 +90,10 @@ class Shell:
 
 def recipe(arguments: list[str]) -> list[str] | None:
     """The script and arguments that a command launches in one process; test_start.py tests the launchers."""
+    from trl.scripts import sft
+
     from lmrl_recipes.launch import LAUNCHED, script_and_arguments
     from lmrl_recipes.training.start import recipes_folder
-    from trl.scripts import sft
 
     match arguments:
         case ["lmrl-train", "tiny_model" as name, *rest]:

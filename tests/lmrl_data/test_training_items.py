@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from cases import check_cases
-from lmrl_recipes.tiny_model import train_tokenizer
 
 from lmrl_data import Conversation, Episode, Turn
 from lmrl_data.tokenization import TrainingItem, TurnTokenizer, training_items
+from lmrl_recipes.tiny_model import train_tokenizer
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

@@ -12,11 +12,11 @@ from lmrl_data import Episode
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Episode]]:
     """A cloned checkpoint and the data it was cloned from."""
     from datasets import Dataset
-    from lmrl_recipes.filtered_bc import FilteredBCConfig, sft_rows
-    from lmrl_recipes.tiny_model import make_model, train_tokenizer
     from trl import SFTTrainer
 
     from lmrl_data.tokenization import TurnTokenizer, training_items
+    from lmrl_recipes.filtered_bc import FilteredBCConfig, sft_rows
+    from lmrl_recipes.tiny_model import make_model, train_tokenizer
 
     folder = tmp_path_factory.mktemp("chain")
     episodes = chain_episodes()

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from lmrl_recipes import filtered_bc
-from lmrl_recipes.filtered_bc import FilteredBCConfig, kept, main, sft_rows
-from lmrl_recipes.training.offline import load_language_model, load_rows, make_items
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError, get_task
 from lmrl_eval.policies import load_policy
+from lmrl_recipes import filtered_bc
+from lmrl_recipes.filtered_bc import FilteredBCConfig, kept, main, sft_rows
+from lmrl_recipes.training.offline import load_language_model, load_rows, make_items
 
 RETURNS = np.array([-5.0, -1.0, -9.0, -1.0, -3.0])
 SUCCESS = np.array([False, True, False, False, True])

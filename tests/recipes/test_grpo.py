@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lmrl_recipes.grpo import OnlineGRPOConfig, OnlineGRPOTrainer, group_advantages, main
-from lmrl_recipes.training.online import PlayedEpisode
 from online_play import Watch, acted, gradients_of, largest_difference, logps_of, make, policy_with, same
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError, get_task
 from lmrl_eval.policies import load_policy
+from lmrl_recipes.grpo import OnlineGRPOConfig, OnlineGRPOTrainer, group_advantages, main
+from lmrl_recipes.training.online import PlayedEpisode
 
 # Two groups, not in order: 1, 3 and 5, 5, 11.
 STARTS = np.array([7, 9, 7, 9, 9])

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 from chain import GOAL, chain_episodes, see
-from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
-from lmrl_recipes.training.offline import ItemCollator, load_behavior
 
 from lmrl_data import Conversation, Episode, Turn
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model
+from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
+from lmrl_recipes.training.offline import ItemCollator, load_behavior
 
 SETTINGS = {"gamma": 0.9, "tau": 0.8, "cql_weight": 0.0}
 

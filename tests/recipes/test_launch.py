@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cases import check_cases
+
 from lmrl_recipes.launch import COMMANDS, main, script_and_arguments
 from lmrl_recipes.training.start import recipes_folder
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from lmrl_recipes.mc import mc_loss
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lmrl_recipes.online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
-from lmrl_recipes.training.online import PlayedEpisode
 from online_play import (
     Watch,
     batches_of,
@@ -26,6 +24,8 @@ from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import Episode, UserError, get_task
 from lmrl_eval.policies import load_policy
+from lmrl_recipes.online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
+from lmrl_recipes.training.online import PlayedEpisode
 
 
 def make_bc(base: Path, folder: Path, **settings: Any) -> tuple[Any, Watch]:

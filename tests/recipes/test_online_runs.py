@@ -13,11 +13,6 @@ from typing import Any
 import forked
 import pytest
 import torch
-from lmrl_recipes import grpo, online_filtered_bc, ppo
-from lmrl_recipes.training import online
-from lmrl_recipes.training.offline import load_language_model
-from lmrl_recipes.training.online import OnlineConfig
-from lmrl_recipes.training.rollout import RolloutPolicy
 from plain_trainer import PlainTrainer, make_trainer
 from recipe_command import call, error_line
 from safetensors.torch import load_file
@@ -30,6 +25,11 @@ import lmrl_data.tasks
 from lmrl_data import Conversation, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies import load_policy
+from lmrl_recipes import grpo, online_filtered_bc, ppo
+from lmrl_recipes.training import online
+from lmrl_recipes.training.offline import load_language_model
+from lmrl_recipes.training.online import OnlineConfig
+from lmrl_recipes.training.rollout import RolloutPolicy
 
 RECIPES: dict[str, tuple[Any, Any]] = {
     "ppo": (ppo, ppo.PPOConfig),

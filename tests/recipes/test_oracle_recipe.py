@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import toy_dialogue
 from datasets import Dataset
-from lmrl_recipes.oracle import OracleConfig, examples, labelled, main, make_examples
-from lmrl_recipes.tiny_model import TinyModelArguments, make_model, train_tokenizer
-from lmrl_recipes.tiny_model import main as make_tiny_model
 from toy_dialogue import FRUITS, TASK, FruitSimulator, Scripted
 from transformers import AutoTokenizer
 from trl import ModelConfig, ScriptArguments
@@ -22,6 +19,9 @@ from lmrl_data.dialogue.simulator import Answer
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval import load_oracle
 from lmrl_eval.oracles.agreement import measure
+from lmrl_recipes.oracle import OracleConfig, examples, labelled, main, make_examples
+from lmrl_recipes.tiny_model import TinyModelArguments, make_model, train_tokenizer
+from lmrl_recipes.tiny_model import main as make_tiny_model
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lmrl_recipes.ppo import (
-    PPOConfig,
-    PPOTrainer,
-    add_critic,
-    is_critic,
-    main,
-)
-from lmrl_recipes.training.online import Experience, PlayedEpisode
 from online_play import (
     Watch,
     acted,
@@ -34,6 +26,14 @@ from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import Episode, get_task
 from lmrl_eval.policies import load_policy
+from lmrl_recipes.ppo import (
+    PPOConfig,
+    PPOTrainer,
+    add_critic,
+    is_critic,
+    main,
+)
+from lmrl_recipes.training.online import Experience, PlayedEpisode
 
 # --- advantages of a round
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lmrl_recipes.ppo import PPOConfig, adapted, explained_variance, gae, value_loss
 
 from lmrl_data import UserError
+from lmrl_recipes.ppo import PPOConfig, adapted, explained_variance, gae, value_loss
 
 # --- advantages
 

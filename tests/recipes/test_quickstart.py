@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+
+from lmrl_data import get_task
+from lmrl_data.tasks import TASKS
 from lmrl_recipes import quickstart
 from lmrl_recipes.quickstart import Quickstart, main, quickstarts
 from lmrl_recipes.tiny_model import SIZES, TinyModelArguments
 from lmrl_recipes.training.start import recipes_folder
-
-from lmrl_data import get_task
-from lmrl_data.tasks import TASKS
 
 MAZE = ("bc", "filtered_bc", "mc", "ilql", "ppo", "online_filtered_bc", "grpo")
 STEPS = ("base", *MAZE, *(f"score_{name}" for name in MAZE))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmrl_recipes.tiny_model import SIZES, TinyModelArguments, main, make_model, train_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lmrl_data import UserError
 from lmrl_data.tasks.maze.grid import ACTIONS, grid
 from lmrl_data.tokenization import TurnTokenizer
+from lmrl_recipes.tiny_model import SIZES, TinyModelArguments, main, make_model, train_tokenizer
 
 TEXTS = [f"{text}\n" for text in [*grid().positions.values(), *ACTIONS]] * 2
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from cases import check_cases
-from lmrl_recipes import grpo, ilql, mc, online_filtered_bc, ppo
-from lmrl_recipes.training import offline, online
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaModel, Trainer
 from transformers.trainer_callback import CallbackHandler, TrainerCallback, TrainerState
 from trl import SFTConfig, SFTTrainer
+
+from lmrl_recipes import grpo, ilql, mc, online_filtered_bc, ppo
+from lmrl_recipes.training import offline, online
 
 
 def parameters_of(function: Any) -> list[str]:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
 from lmrl_recipes.training.start import recipes_folder
 
 ROOT = Path(__file__).parents[2]

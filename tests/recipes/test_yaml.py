@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from cases import check_cases, read_cases
-from lmrl_recipes import filtered_bc, grpo, ilql, mc, online_filtered_bc, oracle, ppo
-from lmrl_recipes.training.start import parse, preset_settings, shipped
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError, get_task
 from lmrl_data.tasks import TASKS
+from lmrl_recipes import filtered_bc, grpo, ilql, mc, online_filtered_bc, oracle, ppo
+from lmrl_recipes.training.start import parse, preset_settings, shipped
 
 RECIPES = Path(ppo.__file__).parent
 CONFIGS = {

@@ -28,8 +28,9 @@ QUIET: dict[str, Any] = {"use_cpu": True, "report_to": "none", "disable_tqdm": T
 @pytest.fixture(scope="module")
 def trained(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a short ILQL run."""
-    from lmrl_recipes import ilql
     from trl import ModelConfig, ScriptArguments
+
+    from lmrl_recipes import ilql
 
     out = tmp_path_factory.mktemp("runs") / "ilql"
     with pytest.MonkeyPatch.context() as patch:

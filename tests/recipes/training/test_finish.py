@@ -11,15 +11,15 @@ import pytest
 import yaml
 from datasets import Dataset
 from huggingface_hub import HfApi
-from lmrl_recipes import filtered_bc, ilql, ppo
-from lmrl_recipes import oracle as oracle_recipe
-from lmrl_recipes.training.start import run
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import get_task
 from lmrl_eval import load_oracle
 from lmrl_eval.policies import load_policy
 from lmrl_eval.training_record import TrainingRecord
+from lmrl_recipes import filtered_bc, ilql, ppo
+from lmrl_recipes import oracle as oracle_recipe
+from lmrl_recipes.training.start import run
 
 if TYPE_CHECKING:
     from hub.server import Hub

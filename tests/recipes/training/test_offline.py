@@ -11,6 +11,13 @@ from typing import Any
 import forked
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import ModelConfig, ScriptArguments
+
+from lmrl_data import UserError, get_task
+from lmrl_eval.policies import load_policy
+from lmrl_eval.policies.value_guided import VALUE_FOLDER, load_value_model, new_value_model
 from lmrl_recipes import ilql, mc
 from lmrl_recipes.training.offline import (
     ItemCollator,
@@ -21,13 +28,6 @@ from lmrl_recipes.training.offline import (
     make_items,
     resume_path,
 )
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import ModelConfig, ScriptArguments
-
-from lmrl_data import UserError, get_task
-from lmrl_eval.policies import load_policy
-from lmrl_eval.policies.value_guided import VALUE_FOLDER, load_value_model, new_value_model
 
 RECIPES: dict[str, tuple[ModuleType, type, type]] = {
     "mc": (mc, mc.MCConfig, mc.MCTrainer),

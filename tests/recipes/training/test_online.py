@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate.accelerator import Accelerator
-from lmrl_recipes.training.online import Experience, PlayedEpisode, groups_of
 from plain_trainer import make_trainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, TrainerCallback
+
+from lmrl_recipes.training.online import Experience, PlayedEpisode, groups_of
 
 HISTORY: dict[str, Any] = {"task_config": "partially_observed"}
 

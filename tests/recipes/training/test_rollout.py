@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from random_model import TOKENIZERS, make_model
 from toy_dialogue import TASK as TOY
 from toy_dialogue import Scripted
@@ -16,6 +15,7 @@ from lmrl_data.rollout import rollout
 from lmrl_data.tasks.maze.grid import ACTIONS
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies.language_model import choose
+from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 
 MAZE, WORDLE = get_task("maze"), get_task("wordle")
 MOVES = list(ACTIONS)

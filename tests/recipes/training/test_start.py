@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lmrl_recipes import filtered_bc, ilql, mc
 from recipe_command import call, error_line
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_data import UserError
+from lmrl_recipes import filtered_bc, ilql, mc
 
 RECIPES = {
     "ilql": (ilql.main, ilql.ILQLConfig),
