@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,9 @@ def notices(task: Task) -> dict[str, bytes]:
     """The licence, and what the owners of third-party data in the task want to be said wherever it goes."""
     page = task_page(task)
     if page.licence == "apache-2.0":
-        text = distribution("lmrl").read_text("licenses/LICENSE")
+        # A checkout may be found twice: its own egg-info has no licenses.
+        texts = (found.read_text("licenses/LICENSE") for found in distributions(name="lmrl"))
+        text = next((text for text in texts if text), None)
         if text is None:
             raise UserError("the installed package lmrl has lost its LICENSE; install it again")
     else:
