@@ -39,6 +39,11 @@ def _open_folder(
     keys = dict.fromkeys([*head, "options"])
     if manifest and (changed := [key for key in keys if manifest.get(key) != head.get(key)]):
         was, now = (json.dumps([each.get(key) for key in changed])[1:-1] for each in (manifest, head))
+        if others := sorted(manifest["configs"].keys() - sizes.keys()):
+            raise UserError(
+                f"{folder} was built by {was}, which is now {now}: building {', '.join(sizes)} again would remove "
+                f"{', '.join(others)}; build all configs (without --config), or choose another --out"
+            )
         logger.warning("%s was built by %s, which is now %s: building it again", folder, was, now)
         manifest = None
     manifest = manifest or {**head, "configs": {}, "shards": {}}

@@ -361,6 +361,16 @@ def test_a_folder_of_release_1_0_is_read_as_before(built, tmp_path):
     assert ours == theirs
 
 
+def test_one_config_of_an_older_build_is_not_built_at_the_cost_of_the_others(built, tmp_path):
+    folder = copy(built, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"task_version": "0.9.0"}))
+    before = contents(folder)
+    with pytest.raises(UserError, match="again would remove partially_observed; build all configs"):
+        build_dataset(MAZE, "fully_observed", num_episodes=40, output_dir=folder.parent)
+    assert contents(folder) == before
+
+
 # --- what goes wrong
 
 
