@@ -145,10 +145,11 @@ def test_ctrl_c_ends_the_commands_that_run(tmp_path: Path, monkeypatch: pytest.M
         while len(start.running) < 2:
             time.sleep(0.01)
         processes.extend(start.running)
-        signal.raise_signal(signal.SIGINT)
+        # The terminal's Ctrl-C reaches the main thread, which waits for the commands.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         start.two_at_a_time(sleep, ["first", "second", "third"])
-    assert [process.poll() is not None for process in processes] == [True, True]
+    assert [process.poll() for process in processes] == [-signal.SIGTERM, -signal.SIGTERM]
     assert not start.running
