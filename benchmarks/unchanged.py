@@ -408,7 +408,7 @@ def quickstart(scope: Scope) -> Items:
     """
     found = sorted(Path("results", "maze").glob("*/score.json"))
     if not found:
-        raise SystemExit("error: there is no results/maze here; run `make quickstart` first")
+        raise SystemExit("error: results/maze is missing; run `make quickstart` first")
     return {
         path.parent.name: table_row(json.loads(path.read_text())) for path in found if scope.wants(path.parent.name)
     }

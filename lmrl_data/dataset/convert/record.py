@@ -32,7 +32,7 @@ def read_steps(record: Any) -> Play:
     turns, done = [], False
     for index, step in enumerate(_list(record, "a record of steps")):
         if not isinstance(step, dict):
-            raise ValueError(f"step {index} is no object, got {short_json(step)}")
+            raise ValueError(f"step {index} must be an object, got {short_json(step)}")
         if done:
             raise ValueError(f"step {index} comes after a step that is done")
         reward = _number(_field(step, "reward"), "the reward of step {}", index)
@@ -77,7 +77,9 @@ def read_sequence(record: Any) -> Play:
     turns = []
     for index, (pair, reward) in enumerate(zip(sequence, [0, *rewards], strict=True)):
         if not isinstance(pair, list) or len(pair) != 2:
-            raise ValueError(f"element {index} of sequence is no pair of a text and a flag, got {short_json(pair)}")
+            raise ValueError(
+                f"element {index} of sequence must be a pair of a text and a flag, got {short_json(pair)}"
+            )
         content = _text(pair[0], "text {} of sequence", index)
         number = _number(reward, "reward {}", index - 1)
         if _flag(pair[1], "the flag of element {} of sequence", index):
@@ -101,7 +103,7 @@ def read_questions(record: Any) -> Play:
     for index, line in enumerate(lines):
         question, mark, answer = _text(line, "line {}", index).rpartition("? ")
         if not mark:
-            raise ValueError(f"line {index} is no question with an answer, got {short_json(line)}")
+            raise ValueError(f"line {index} must be a question with an answer, got {short_json(line)}")
         free = correct and index == len(lines) - 1
         turns += [Turn("assistant", f"{question}?", 0.0 if free else -1.0), Turn("user", answer)]
     return Play(tuple(turns), correct or len(lines) >= MAX_QUESTIONS)
@@ -178,7 +180,7 @@ def _field(record: Any, name: str) -> Any:
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{name} is no list, got {short_json(value)}")
+        raise ValueError(f"{name} must be a list, got {short_json(value)}")
     return value
 
 

@@ -91,8 +91,8 @@ def test_a_buyer_who_speaks_first_is_heard_with_the_start(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("task", "record", "complaint"),
     [
-        ("twenty_questions", questions("Yes."), "line 0 is no question with an answer"),
-        ("twenty_questions", {"lines": "x", "correct": True}, "lines is no list"),
+        ("twenty_questions", questions("Yes."), "line 0 must be a question with an answer"),
+        ("twenty_questions", {"lines": "x", "correct": True}, "lines must be a list"),
         ("twenty_questions", questions() | {"correct": "yes"}, "correct is neither true nor false"),
         ("twenty_questions", questions(), "an episode needs an observation before every action"),
         ("twenty_questions", negotiation(("Seller", "Hi.")), "this is no episode of twenty_questions"),
