@@ -163,17 +163,18 @@ def play(
     typer.echo(task.instructions)
     if task.keys:
         typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
-    total = 0.0
+    stopped = False
     try:
         while not over:
             typer.echo(_scene(simulator, text))
             action = input("> ")
             action = task.keys.get(action.strip(), action)
             step = simulator.step(action)
-            over = recorder.add(action, step)
-            text = step[0]
-            total += step[1]
+            over, text = recorder.add(action, step), step[0]
     except (EOFError, KeyboardInterrupt):
+        stopped = True
+    total = sum(turn.reward for turn in recorder.turns)
+    if stopped:
         typer.echo(f"\nYou stopped. Return so far: {total:g}.")
         return
     typer.echo(_scene(simulator, text))

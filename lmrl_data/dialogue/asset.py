@@ -1,11 +1,11 @@
 """Reads the text files in the `assets/` folder of a task."""
 
-from importlib.resources import files
+from lmrl_data.tasks import task_files
 
 
 def asset(task: str, name: str) -> str:
     """The text of a file of a task."""
-    return files(f"lmrl_data.tasks.{task}").joinpath("assets", name).read_text(encoding="utf-8")
+    return task_files(task).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def lines(task: str, name: str) -> list[str]:

@@ -7,11 +7,11 @@ import numpy as np
 
 from lmrl_data.tasks.wordle.counter_random import below, draw
 from lmrl_data.tasks.wordle.players import is_smart, pick
+from lmrl_data.tasks.wordle.simulator import FIRST, MAX_TRIES, TARGET, WordleSimulator
 from lmrl_data.tasks.wordle.words import FEEDBACKS, WordGame
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from lmrl_data.tasks.wordle.simulator import FIRST, MAX_TRIES, TARGET, WordleSimulator
 
 
 def table(simulator: WordleSimulator, seeds: Sequence[int]) -> "pa.Table":
@@ -74,10 +74,9 @@ def _rows(
     rewards[np.flatnonzero(solved), lengths[solved] - 2] = 0.0
     speakers = np.broadcast_to(np.arange(turns.shape[1], dtype=np.int32) % 2, turns.shape)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    schema = SCHEMA
     messages = pa.StructArray.from_arrays(
         [pa.array(["user", "assistant"]).take(pa.array(speakers[said])), texts.take(pa.array(turns[said]))],
-        fields=list(schema.field("messages").type.value_type),
+        fields=list(SCHEMA.field("messages").type.value_type),
     )
     info = pa.array(
         [
@@ -89,13 +88,13 @@ def _rows(
     columns = {
         "task": pa.repeat("wordle", len(seeds)),
         "config": pa.repeat(config, len(seeds)),
-        "messages": pa.ListArray.from_arrays(offsets, messages, type=schema.field("messages").type),
-        "rewards": pa.ListArray.from_arrays(offsets, pa.array(rewards[said]), type=schema.field("rewards").type),
+        "messages": pa.ListArray.from_arrays(offsets, messages, type=SCHEMA.field("messages").type),
+        "rewards": pa.ListArray.from_arrays(offsets, pa.array(rewards[said]), type=SCHEMA.field("rewards").type),
         "total_reward": pa.array(-1.0 * (tries - solved)),
         "terminated": pa.repeat(True, len(seeds)),
         "truncated": pa.repeat(False, len(seeds)),
         "policy": pa.repeat("mixture", len(seeds)),
         "seed": pa.array(seeds.astype(np.int64)),
-        "info": pa.ExtensionArray.from_storage(schema.field("info").type, info.take(pa.array(2 * target + solved))),
+        "info": pa.ExtensionArray.from_storage(SCHEMA.field("info").type, info.take(pa.array(2 * target + solved))),
     }
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
