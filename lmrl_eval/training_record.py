@@ -157,7 +157,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 def record_of_foreign_run(
     settings: Mapping[str, Any], task: str | None, config: str | None, algorithm: str
 ) -> TrainingRecord:
-    """The provenance of a run that left none, such as one of `trl sft`, as its recipe and the user say.
+    """The training record of a run that left none, such as one of `trl sft`, as its recipe and the user say.
 
     Raises:
         UserError: if the task is not known.

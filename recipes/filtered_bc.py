@@ -17,7 +17,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_co
 
 from lmrl_data.errors import UserError, unknown
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
 from lmrl_recipes.training.start import Settings, run
 
@@ -107,7 +107,7 @@ def main(
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
     trainer.train(resume_from_checkpoint=resume_path(args))
     data = data_of(script_args, rows)
-    finish(trainer, provenance_of(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target, recipe)
+    finish(trainer, training_record(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target, recipe)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import DialogueReplay
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path
 from lmrl_recipes.training.start import Settings, run
 
@@ -142,7 +142,7 @@ def main(
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
     facts = {"kind": "oracle", "n_examples": len(items)}
-    finish(trainer, provenance_of(args, "oracle", data_of(script_args, rows), model_args, **facts), target, recipe)
+    finish(trainer, training_record(args, "oracle", data_of(script_args, rows), model_args, **facts), target, recipe)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def changed_settings(args: Any) -> dict[str, Any]:
     }
 
 
-def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> TrainingRecord:
+def training_record(args: Any, algorithm: str, data: Data, model_args: Any, **facts: Any) -> TrainingRecord:
     """The training record of a run."""
     return TrainingRecord(
         task=data.task,
@@ -134,13 +134,13 @@ def provenance_of(args: Any, algorithm: str, data: Data, model_args: Any, **fact
 
 
 def finish(
-    trainer: Any, provenance: TrainingRecord, target: Target | None, recipe: Mapping[str, Any] | None = None
+    trainer: Any, record: TrainingRecord, target: Target | None, recipe: Mapping[str, Any] | None = None
 ) -> None:
     """Saves the model with its card and everything a push sends, and pushes it.
 
     Args:
         trainer (`Trainer`): of the run that has ended.
-        provenance (`TrainingRecord`): what the checkpoint was made from.
+        record (`TrainingRecord`): what the checkpoint was made from.
         target (`Target`, *optional*): where to push it.
         recipe (`Mapping`, *optional*): the settings the run was started with, without the defaults.
     """
@@ -150,20 +150,20 @@ def finish(
     if trainer.accelerator.is_main_process:
         for name in ("trainer_state.safetensors", "training_args.bin"):  # for resuming only; the second is a pickle
             (folder / name).unlink(missing_ok=True)
-        write_about(folder, provenance, recipe)
+        write_about(folder, record, recipe)
     trainer.accelerator.wait_for_everyone()
     trainer.end()
     if target is not None:
         push(folder, target)
 
 
-def write_about(folder: Path, provenance: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:
+def write_about(folder: Path, record: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:
     """Writes `training.json`, the card made from it, and the recipe, if there is one."""
-    (folder / TRAINING).write_text(provenance.to_json(), encoding="utf-8")
-    (folder / "README.md").write_text(render_model_card(provenance, recipe=recipe is not None), encoding="utf-8")
+    (folder / TRAINING).write_text(record.to_json(), encoding="utf-8")
+    (folder / "README.md").write_text(render_model_card(record, recipe=recipe is not None), encoding="utf-8")
     (folder / RECIPE).unlink(missing_ok=True)
     if recipe is not None:
-        script = f"accelerate launch recipes/{provenance.algorithm}.py"
+        script = f"accelerate launch recipes/{record.algorithm}.py"
         (folder / RECIPE).write_text(recipe_text(recipe, script), encoding="utf-8")
 
 

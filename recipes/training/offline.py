@@ -20,7 +20,7 @@ from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
-from lmrl_recipes.training.finish import data_of, finish, provenance_of, push_target
+from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.start import Settings
 
 Batch = dict[str, torch.Tensor]
@@ -381,8 +381,8 @@ def train_values(
 
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    provenance = provenance_of(args, algorithm, data_of(script_args, rows), model_args, limitations=limitations)
-    finish(trainer, provenance, target, recipe)
+    record = training_record(args, algorithm, data_of(script_args, rows), model_args, limitations=limitations)
+    finish(trainer, record, target, recipe)
 
 
 def policy_callback(trainer: Any, task: str, config: str, make_policy: Callable[[Any], LanguageModelPolicy]) -> None:

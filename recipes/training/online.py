@@ -22,7 +22,7 @@ from lmrl_data.task import TEST_SEED, TRAIN_SEED
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_recipes.training.finish import Data, finish, provenance_of, push_target
+from lmrl_recipes.training.finish import Data, finish, push_target, training_record
 from lmrl_recipes.training.offline import load_language_model, policy_callback, resume_path
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from lmrl_recipes.training.start import Settings
@@ -537,4 +537,6 @@ def train(
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
     trainer.train(resume_from_checkpoint=resume_path(args))
-    finish(trainer, provenance_of(args, algorithm, trainer.data, model_args, limitations=limitations), target, recipe)
+    finish(
+        trainer, training_record(args, algorithm, trainer.data, model_args, limitations=limitations), target, recipe
+    )

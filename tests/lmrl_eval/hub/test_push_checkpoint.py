@@ -226,11 +226,11 @@ def without_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
 
-def with_damaged_provenance(folder: Path) -> None:
+def with_damaged_record(folder: Path) -> None:
     (folder / "training.json").write_text('{"format": 1, "task": "maze"}')
 
 
-def without_provenance(folder: Path) -> None:
+def without_record(folder: Path) -> None:
     (folder / "training.json").unlink()
 
 
@@ -252,8 +252,8 @@ def test_what_nobody_could_use_or_should_see_is_refused_in_one_line(
         (damaged, "model.safetensors is damaged"),
         (without_shard, "names model-00002-of-00002.safetensors, which is not there"),
         (without_config, "is no checkpoint: it has no config.json"),
-        (with_damaged_provenance, "training.json is damaged"),
-        (without_provenance, "give the YAML it was trained by as --recipe|--task and --config"),
+        (with_damaged_record, "training.json is damaged"),
+        (without_record, "give the YAML it was trained by as --recipe|--task and --config"),
         (adapters_of_a_folder, "holds adapters of 'runs/maze/bc', which nobody else has"),
         (with_a_token, "README.md holds a token of the Hub"),
     ]
