@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cases import check_cases
 
-from lmrl_data import Turn, UserError, get_task, rollout
+from lmrl_data import Episode, Turn, UserError, get_task, rollout
 from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.options import parse_options
 from lmrl_data.policy import Conversation
@@ -384,3 +384,33 @@ def test_the_reader_sells_more_than_the_sellers_of_the_data() -> None:
         means[name] = sum(each.total_reward for each in episodes) / 100
     assert max(means, key=means.__getitem__) == "reader"
     assert min(means, key=means.__getitem__) == "random"
+
+
+# --- what the card says
+
+
+def test_the_card_counts_lines_repeated_talks_sales_and_endings() -> None:
+    def talk(policy: str, lines: list[str], sold: bool) -> Episode:
+        turns = [Turn("user", "Hello.")]
+        for line in lines:
+            turns += [Turn("assistant", line, 0.0), Turn("user", "Hm.")]
+        info = {
+            "success": sold,
+            "invalid": 0,
+            "buyer": {"strategy": "discounts" if sold else "features"},
+            "outcome": {"reason": "deal" if sold else "walked away"},
+        }
+        return Episode("car_dealer", "revenue", tuple(turns), True, False, 0, policy, info)
+
+    offer = talk("reader", ["I ask $20,000 for it.", "I ask $19,500 for it."], sold=True)
+    facts = TASK.data_facts and TASK.data_facts("revenue", [offer, offer, talk("random", ["Buy it."], sold=False)])
+    assert facts == {
+        "different lines of sellers": "3, 60.0% of all",
+        "the same with numbers masked": "2, 40.0% of all",
+        # Three in each of the two offers, none alike because each holds the price; both offers are there twice.
+        "different trigrams of words": "6, 50.0% of all",
+        "talks that are there twice": "1",
+        "sales of the seller random by buyer": "features 0%",
+        "sales of the seller reader by buyer": "discounts 100%",
+        "talks ended by": "deal 66.7%, walked away 33.3%",
+    }
