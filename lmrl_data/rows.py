@@ -59,7 +59,7 @@ STEP_SCHEMA = _schema(
 def episode_table(episodes: Sequence[Episode]) -> pa.Table:
     """The rows of `SCHEMA` that hold these episodes."""
     # `datasets` encodes JSON by pandas too; rows must not depend on whether it or we wrote them.
-    from pandas.io.json import ujson_dumps  # type: ignore[attr-defined]
+    from pandas.io.json import ujson_dumps  # type: ignore[attr-defined, unused-ignore]
 
     rows = [episode.to_row() for episode in episodes]
     infos = pa.array([ujson_dumps(row.pop("info")) for row in rows], pa.string())

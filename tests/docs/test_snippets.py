@@ -27,9 +27,7 @@ LEFT_OUT = (
     "lmrl-data convert maze fully_observed",
     "lmrl-data play",
     "lmrl-eval push results/maze/ilql --model someone/model",
-    "lmrl-eval run --task twenty_questions --policy scripted:expert --oracle lm:",
     "lmrl-train ilql --config_file two_cpus",
-    "lmrl-train tiny_model --dataset_name lmrl/twenty_questions",
     "python recipes/quickstart.py",
     "uv run",
 )
@@ -38,9 +36,11 @@ SMALLER = {
     r"lmrl-data build": "--episodes 40",
     r"lmrl-eval run (?!.*--episodes)": "--episodes 4",
     r"lmrl-eval run .*runs/": "--max-new-tokens 8",
+    r"lmrl-eval oracle": "--episodes 4",
     r"lmrl-eval leaderboard": "--out board",
     r"lmrl-train (bc|ilql)": "--max_steps 2",
     r"lmrl-train ilql": "--simulator_episodes 0 --per_device_train_batch_size 64",
+    r"lmrl-train oracle": "--max_steps 2 --max_examples 64",
     r"lmrl-train ppo": "--rounds 1 --per_device_train_batch_size 4 --steps_per_generation 1 --max_turns 3 "
     "--simulator_episodes 0",
 }
