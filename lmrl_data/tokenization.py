@@ -1,19 +1,40 @@
 """Turns to tokens and back: which ids a policy reads, which it wrote, and where the rewards sit.
 
-Every text is tokenized by itself, so a history grows by appending ids and no text is tokenized twice.
+The ids of an episode are those of its whole text, as `trl sft` tokenizes it. Each turn is tokenized with the text that
+stands before it, so a history still grows by appending ids, and no text is tokenized twice.
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError
+from lmrl_data.text import one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_MARKS = ("\u2460user\u2460", "\u2461assistant\u2461", "\u2462user\u2462", "\u2463assistant\u2463")
+_MARKS = tuple(f"{chr(0x2460 + i)}{'user' if i % 2 == 0 else 'assistant'}{chr(0x2460 + i)}" for i in range(6))
+# Templates that print today's date print this one instead: with another date, the same command plays other episodes.
+DATE = {"%d": "26", "%m": "07", "%b": "Jul", "%B": "July", "%Y": "2024", "%y": "24", "%A": "Friday", "%a": "Fri"}
+_NOW = "strftime_now"
+_REPLACED = "".join(f" | replace('{code}', '{text}')" for code, text in DATE.items())
+_FIXED_DATE = f"{{%- macro {_NOW}(format) -%}}{{{{- format{_REPLACED} -}}}}{{%- endmacro -%}}"
+# Where a turn could hold thoughts: `<think>`, a channel of gpt-oss, a recipient of Muse.
+THOUGHT = re.compile(r"think|thought|<\|channel\|>|assistant to=")
+OTHER_TEMPLATE = "use another one, such as the recipes' text_game.jinja (trl sft: --chat_template_path)"
+# Beginnings of episodes, each an observation, an action, an observation and an action, on which a tokenizer is tried.
+PROBES = (
+    ("The goal is at 8, 6. There are walls to your left, below you.", "move down", "There is a wall.", "move up"),
+    ("Guess:", "s t a r e", "b b y g b", "c r a n e"),
+    ("8 / 5 k 2 / 1 K 6 / 8 / 7 Q   w   -   -   0   1", "K c 5", "8 / 5 k 2 / 8   w   -   -   2   2", "O - O +"),
+    ("Questions:", "Is it made of wood?", "Is it made of wood? Yes.", "Is it São Paulo?"),
+    ("Start", "Hi! It's $12,500. Don't you think that's fair?", "I can pay 9,000.", "Well-done: a deal."),
+    ("You are in a kitchen.\n\nThere is a fridge.", "take the stale food from table", "You take it.", "go west"),
+)
 
 
 class TokenTrajectory(NamedTuple):
@@ -31,78 +52,208 @@ class TokenTrajectory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """The fixed texts a chat template writes around the contents."""
+class Frame:
+    """The fixed texts around the contents of turns: those that a chat template writes, or line breaks.
 
-    opening: str  # before the first user text
-    to_assistant: str  # between a user's text and the agent's
-    action_end: str  # what the agent writes after its text
-    to_user: str  # from there to the next user text
+    Args:
+        opening (`str`): before the first user text.
+        to_assistant (`str`): between a user's text and the agent's, with an empty block of thoughts where the template
+            writes one.
+        action_end (`str`): what the agent writes after its text.
+        to_user (`str`): from there to the next user text.
+        last_end (`str`): what ends the agent's last turn, where that is something else.
+        thinking (`bool`, *optional*): `False` where the template could let the model think and the frame does not;
+            `None` where it knows no thinking.
+    """
+
+    opening: str
+    to_assistant: str
+    action_end: str
+    to_user: str
+    last_end: str = ""
+    thinking: bool | None = None
+
+    def digest(self) -> str:
+        """A checksum of the texts."""
+        return sha256("\0".join(map(str, astuple(self)[:5])).encode()).hexdigest()
 
 
-RAW = _Frame(opening="", to_assistant="\n", action_end="\n", to_user="")
+RAW = Frame(opening="", to_assistant="\n", action_end="\n", to_user="")
 
 
-def read_frame(tokenizer: "PreTrainedTokenizerBase") -> _Frame:
+def read_frame(tokenizer: "PreTrainedTokenizerBase") -> Frame:
     """The texts that the tokenizer's chat template writes around turns, or those of the paper's raw text without one.
 
+    The agent's turns look as the template writes a conversation's last one, which is what a policy is trained on.
+    Where the template takes the (empty) thoughts out of earlier turns, the frame leaves them in: what a policy wrote
+    stays what it reads.
+
     Raises:
-        UserError: if the template writes a turn differently depending on its place.
+        UserError: if the template writes a turn differently depending on its place, or does not end it.
     """
     if tokenizer.chat_template is None:
-        return RAW
+        return replace(RAW, opening="".join(tokenizer.convert_ids_to_tokens(_leading_ids(tokenizer))))
 
-    def render(count: int, prompt: bool = False) -> str:
-        messages = [{"role": "assistant" if i % 2 else "user", "content": _MARKS[i]} for i in range(count)]
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
+    def texts_between(count: int) -> list[str]:
+        return _around(_render(tokenizer, _messages(count)), count)
 
-    full = render(4)
-    parts = []
-    for mark in _MARKS:
-        head, found, full = full.partition(mark)
-        if not found:
-            raise UserError("the tokenizer's chat template leaves out turns, so episodes cannot be written with it")
-        parts.append(head)
-    opening, to_assistant, between, to_assistant_again = parts
-    if to_assistant != to_assistant_again or render(1, prompt=True) != f"{opening}{_MARKS[0]}{to_assistant}":
-        raise UserError("the tokenizer's chat template changes earlier turns, so episodes cannot be written with it")
-    # The agent writes its end token; white space after it belongs to the next turn. Raw text ends with the newline.
-    action_end = full.rstrip() or full
-    if not action_end or not between.startswith(action_end):
+    opening, to_assistant, tail = texts_between(2)
+    first, inner, between, inner_again, between_again, last, last_tail = texts_between(6)
+    if (
+        (first, inner_again, between_again, last, last_tail) != (opening, inner, between, to_assistant, tail)
+        or not last.startswith(inner)  # longer by the empty thoughts that only the last turn has
+    ):
+        raise UserError(f"the tokenizer's chat template changes earlier turns; {OTHER_TEMPLATE}")
+    action_end, last_end = _turn_end(tokenizer, between, tail)
+    thinking = False if _leaves_thoughts_out(tokenizer, to_assistant) else None
+    return Frame(opening, to_assistant, action_end, between[len(action_end) :], last_end, thinking)
+
+
+def _messages(count: int) -> list[dict[str, str]]:
+    return [{"role": "assistant" if i % 2 else "user", "content": _MARKS[i]} for i in range(count)]
+
+
+def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], **settings: Any) -> str:
+    """The text that the chat template makes of messages, without today's date.
+
+    Raises:
+        UserError: if the template refuses the messages.
+    """
+    template = tokenizer.get_chat_template()
+    if _NOW in template:
+        template = _FIXED_DATE + template
+    try:
+        return str(tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, **settings))
+    except Exception as error:  # a template is a program of others and may fail in any way
+        reason = one_line(str(error), 100)
+        roles = " and ".join(dict.fromkeys(message["role"] for message in messages))
         raise UserError(
-            "the tokenizer's chat template does not end an assistant turn, so no policy could end its action"
+            f"the tokenizer's chat template takes no texts of {roles} ({reason}); {OTHER_TEMPLATE}"
+        ) from None
+
+
+def _around(text: str, count: int) -> list[str]:
+    """What stands before, between and after the first `count` marks."""
+    parts = []
+    for mark in _MARKS[:count]:
+        part, found, text = text.partition(mark)
+        if not found:
+            raise UserError(
+                f"the tokenizer's chat template leaves out turns that are plain texts, as those for images do; "
+                f"{OTHER_TEMPLATE}"
+            )
+        parts.append(part)
+    return [*parts, text]
+
+
+def _leaves_thoughts_out(tokenizer: "PreTrainedTokenizerBase", to_assistant: str) -> bool:
+    """Whether the model could think before its text where the frame goes on to the text.
+
+    Raises:
+        UserError: if the template asks for a turn in another form than it writes one.
+    """
+    for settings in ({}, {"enable_thinking": False}):
+        _, asked = _around(_render(tokenizer, _messages(1), add_generation_prompt=True, **settings), 1)
+        if to_assistant.startswith(asked):
+            return bool(settings or THOUGHT.search(to_assistant))
+        if asked.startswith(to_assistant) and THOUGHT.search(asked):
+            return True
+    raise UserError(
+        f"the tokenizer's chat template asks for a turn in another form than it writes one; {OTHER_TEMPLATE}"
+    )
+
+
+def _turn_end(tokenizer: "PreTrainedTokenizerBase", between: str, tail: str) -> tuple[str, str]:
+    """What ends an agent's turn, and its last turn where that is something else.
+
+    Args:
+        between (`str`): the text between an agent's turn and the user's next.
+        tail (`str`): the text after the last turn.
+    """
+    # White space after an end token belongs to the next turn. Raw text ends with its line break.
+    end = tail.rstrip() or tail
+    if end and between.startswith(end):
+        return end, ""
+    ends = [_first_token(tokenizer, between), _first_token(tokenizer, tail)]
+    if ends[0] is None:
+        raise UserError(
+            f"the tokenizer's chat template does not end an assistant turn, so no policy could end its action; "
+            f"{OTHER_TEMPLATE}"
         )
-    return _Frame(opening, to_assistant, action_end, between[len(action_end) :])
+    return ends[0], ends[1] if ends[1] and ends[1] != ends[0] else ""
+
+
+def _first_token(tokenizer: "PreTrainedTokenizerBase", text: str) -> str | None:
+    """The added token, such as `<|end|>`, that a text begins with."""
+    tokens = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
+    return next((token for token in tokens if token and text.startswith(token)), None)
+
+
+def _leading_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The ids that the tokenizer writes before every text by itself, such as that of `<bos>`."""
+    ids, alone = list(tokenizer("a")["input_ids"]), list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    return next((ids[:start] for start in range(len(ids)) if ids[start : start + len(alone)] == alone), [])
 
 
 class TurnTokenizer:
     """Writes turns as token ids with a tokenizer's own chat template, or as the paper's raw text without one.
 
-    Special tokens inside a content are encoded as plain text, so no policy can forge a turn.
+    The ids are those of the whole text of an episode. Making a `TurnTokenizer` checks that on `PROBES`, and that the
+    ids of an action read back as the action. Special tokens inside a content are encoded as plain text, so no policy
+    can forge a turn.
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`): of the policy.
 
     Attributes:
+        frame (`Frame`): the texts around the contents.
         raw (`bool`): whether an action ends with a newline, as in the paper.
         action_end (`list[int]`): the ids that end an action.
         stop_ids (`frozenset[int]`): ids after which an action is over.
+
+    Raises:
+        UserError: if episodes cannot be written with this tokenizer and its chat template.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self.tokenizer = tokenizer
         self.frame = read_frame(tokenizer)
         self.raw = self.frame.action_end == "\n"
-        self._contents: dict[str, list[int]] = {}
-        self._opening = self._frame_ids(self.frame.opening)
-        self._to_assistant = self._frame_ids(self.frame.to_assistant)
-        self._to_user = self._frame_ids(self.frame.to_user)
-        self.action_end = self._frame_ids(self.frame.action_end)
-        end = {tokenizer.eos_token_id} - {None}
-        self.stop_ids = frozenset(end | (self._newline_ids() if self.raw else {self.action_end[0]}))
+        self._segments: dict[tuple[str, str, str, str], list[int]] = {}
+        self._frames: dict[str, list[int]] = {}
+        self._kept: set[str] = set()
+        self._special = set(tokenizer.all_special_ids)
+        self._special |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        # Without a template the tokenizer's own first ids are not text: after `<s>`, some write a first word without
+        # its space.
+        self._leading = _leading_ids(tokenizer) if tokenizer.chat_template is None else []
+        self._opening = "" if tokenizer.chat_template is None else self.frame.opening
+        self.action_end = self._ids_after("a", self.frame.action_end)
+        ends = {tokenizer.eos_token_id} - {None}
+        if self.raw:
+            ends |= self._newline_ids()
+        else:
+            ends |= {self.action_end[0]}
+            # What ends the last turn is not written where another turn follows.
+            self._last_ends = set(self._frame_ids(self.frame.last_end)) - {self.action_end[0]}
+            ends |= self._last_ends
+        self.stop_ids = frozenset(ends)
+        self._check()
+
+    # --- texts
 
     def _frame_ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        ids = self._frames.get(text)
+        if ids is None:
+            ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+            if len(self._frames) < 1_000:
+                self._frames[text] = ids
+        return ids
+
+    def _ids_after(self, context: str, text: str) -> list[int]:
+        """The ids of a fixed text that follows another."""
+        start, ids = self._frame_ids(context), self._frame_ids(context + text)
+        return ids[len(start) :] if ids[: len(start)] == start else self._frame_ids(text)
 
     def _newline_ids(self) -> set[int]:
         # A byte-level vocabulary has tokens with a newline and more in them; each of them ends the line.
@@ -111,14 +262,37 @@ class TurnTokenizer:
         return {i for i, text in zip(ids, texts, strict=True) if "\n" in text}
 
     def content_ids(self, content: str) -> list[int]:
-        """The ids of one text, without what the template writes around it."""
-        ids = self._contents.get(content)
+        """The ids of a text by itself, in which special tokens are plain text."""
+        encoded = self.tokenizer(content, add_special_tokens=False, split_special_tokens=True)
+        return list(encoded["input_ids"])
+
+    def _segment(self, context: str, head: str, content: str, tail: str) -> list[int]:
+        """The ids of a content with the fixed texts around it.
+
+        Args:
+            context (`str`): the fixed text before, whose ids are left out.
+            head (`str`), tail (`str`): the fixed texts on both sides.
+            content (`str`): a turn's text.
+        """
+        key = (context, head, content, tail)
+        ids = self._segments.get(key)
         if ids is None:
-            encoded = self.tokenizer(content, add_special_tokens=False, split_special_tokens=True)
-            ids = list(encoded["input_ids"])
-            if len(self._contents) < 100_000 and len(content) < 1_000:
-                self._contents[content] = ids
+            start = self._frame_ids(context)
+            ids = list(self.tokenizer(context + head + content + tail, add_special_tokens=False)["input_ids"])
+            if ids[: len(start)] != start or self._num_special(ids) != self._num_special(
+                self._frame_ids(context + head + "a" + tail)
+            ):
+                # The content holds special tokens, or begins with what its context ends with.
+                ids = start + self._ids_after(context, head) + self.content_ids(content) + self._frame_ids(tail)
+            ids = ids[len(start) :]
+            if len(self._segments) < 100_000 and len(content) < 1_000:
+                self._segments[key] = ids
         return ids
+
+    def _num_special(self, ids: Sequence[int]) -> int:
+        return sum(i in self._special for i in ids)
+
+    # --- turns
 
     def observation_ids(self, turns: Sequence[Turn], *, first: bool) -> list[int]:
         """The ids of a user turn, and of a system turn before it, up to the place where the agent begins to write.
@@ -127,30 +301,56 @@ class TurnTokenizer:
             turns (`Sequence[Turn]`): the user turn, or a system turn and the user turn.
             first (`bool`): whether this is the beginning of the conversation.
         """
+        frame = self.frame
         if turns[0].role == "system":
-            messages = [{"role": "system", "content": _MARKS[0]}, {"role": "user", "content": _MARKS[1]}]
-            opening, between = "", "\n"
-            if self.tokenizer.chat_template is not None:
-                text = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-                opening, _, rest = text.partition(_MARKS[0])
-                between = rest.partition(_MARKS[1])[0]
-            head = self._frame_ids(opening) + self.content_ids(turns[0].content) + self._frame_ids(between)
+            opening, between = self._system_frame()
+            ids = self._leading + self._segment("", opening, turns[0].content, between)
             if len(turns) == 1:
-                return head  # raw text, and a window that begins with an action
-        else:
-            head = self._opening if first else self._to_user
-        return head + self.content_ids(turns[-1].content) + self._to_assistant
+                return ids  # raw text, and a window that begins with an action
+            return ids + self._segment(between, "", turns[-1].content, frame.to_assistant)
+        if first:
+            return self._leading + self._segment("", self._opening, turns[-1].content, frame.to_assistant)
+        return self._segment(frame.action_end, frame.to_user, turns[-1].content, frame.to_assistant)
+
+    def _system_frame(self) -> tuple[str, str]:
+        """The texts before a system turn, and from there to the user's text.
+
+        Raises:
+            UserError: if the chat template takes no system turn.
+        """
+        if self.tokenizer.chat_template is None:
+            return "", "\n"
+        messages = [{"role": "system", "content": _MARKS[0]}, {"role": "user", "content": _MARKS[1]}]
+        opening, between, _ = _around(_render(self.tokenizer, messages), 2)
+        return opening, between
 
     def action_ids(self, content: str) -> list[int]:
         """The ids of an action with its end."""
-        return self.content_ids(content) + self.action_end
+        return self._segment(self.frame.to_assistant, "", content, self.frame.action_end)
+
+    def with_end(self, ids: Sequence[int]) -> list[int]:
+        """Sampled ids of an action as they stand before the next turn: with the end that they lack.
+
+        Args:
+            ids (`Sequence[int]`): up to and including the first of `stop_ids`, or fewer than an action has.
+        """
+        last, end = ids[-1], self.action_end
+        if self.raw:
+            ended = last in self.stop_ids and last != self.tokenizer.eos_token_id
+            return [*ids] if ended else [*ids, *end]
+        if last == end[0] or last in self._last_ends:
+            return [*ids[:-1], *end]
+        return [*ids, *end]
 
     def pieces(self, turns: Sequence[Turn]) -> Iterator[tuple[list[int], Turn | None]]:
         """The ids turn by turn, with the turn where they are an action (`None` for an observation)."""
         rules = 1 if turns and turns[0].role == "system" else 0
-        if not self.raw and len(turns) > rules and turns[rules].role == "assistant":
-            # Chat templates begin with the user, so the action at the beginning of the window is dropped.
-            turns = [*turns[:rules], *turns[rules + 1 :]]
+        if len(turns) > rules and turns[rules].role == "assistant":
+            if not self.raw:
+                # Chat templates begin with the user, so the action at the beginning of the window is dropped.
+                turns = [*turns[:rules], *turns[rules + 1 :]]
+            elif not rules and self.frame.opening:
+                yield self._leading or self._frame_ids(self.frame.opening), None
         first = True
         index = 0
         while index < len(turns):
@@ -174,6 +374,9 @@ class TurnTokenizer:
         Args:
             turns (`Sequence[Turn]`): a stretch of an episode.
             first_action (`int`, *optional*, defaults to `0`): actions before this one are context and not in the mask.
+
+        Raises:
+            UserError: if the tokenizer changes an action of the mask.
         """
         result = TokenTrajectory([], [], [])
         action = 0
@@ -184,13 +387,91 @@ class TurnTokenizer:
             result.action_mask.extend([int(counts)] * len(ids))
             result.rewards.extend([0.0] * len(ids))
             if turn is not None and counts:
+                self.check_action(turn.content)
                 result.rewards[-1] = turn.reward
         return result
 
     def decode_action(self, ids: Sequence[int]) -> str:
         """The text of sampled action ids, without their end."""
-        text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=True)
-        return str(text).split("\n", 1)[0] if self.raw else str(text).strip()
+        if self.raw:
+            return self._decode(ids).split("\n", 1)[0]
+        end = next((place for place, i in enumerate(ids) if i in self.stop_ids), len(ids))
+        return self._decode(ids[:end]).strip()
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    # --- checks
+
+    def check_action(self, content: str) -> None:
+        """Checks that an action's ids read back as the action, as far as the tokenizer knows its characters.
+
+        Raises:
+            UserError: if they do not.
+        """
+        if content in self._kept:
+            return
+        wanted = content.split("\n", 1)[0] if self.raw else content
+        decoded = self.decode_action(self.action_ids(content))
+        if decoded.strip() != wanted.strip() and self._knows(content):
+            raise UserError(
+                f"the tokenizer reads the action {wanted[:80]!r} back as {decoded[:80]!r}; use a model whose "
+                "tokenizer keeps every character"
+            )
+        if len(self._kept) < 100_000:
+            self._kept.add(content)
+
+    def _knows(self, text: str) -> bool:
+        """Whether the tokenizer has tokens for the characters of a text; that of a small model may lack some."""
+        unknown = {self.tokenizer.unk_token_id} - {None}
+        return all(
+            self._decode(ids) and not unknown & set(ids)
+            for ids in map(self.content_ids, {character for character in text if not character.isspace()})
+        )
+
+    def _check(self) -> None:
+        kind = "raw text" if self.raw else "its chat template"
+        if self.raw and self.tokenizer.chat_template is not None:
+            leading = self.tokenizer.convert_ids_to_tokens(_leading_ids(self.tokenizer))
+            if leading and not self.frame.opening.startswith("".join(leading)):
+                raise UserError(
+                    f"the tokenizer begins every text with {' '.join(leading)} and its chat template leaves that out; "
+                    "use the recipes' text_game_bos.jinja"
+                )
+        if self.raw and "\n" not in self._decode(self._frame_ids("a\na")):
+            raise UserError(
+                "the tokenizer loses line breaks, so no action would end in raw text; use a chat template whose turns "
+                "end with a token, such as the model's own"
+            )
+        if not self.raw and self.action_end[0] not in self.tokenizer.get_added_vocab().values():
+            raise UserError(
+                f"{self.frame.action_end.strip()!r} ends a turn in the tokenizer's chat template and is no special "
+                "token of the tokenizer; add it with add_special_tokens, or use the recipes' text_game.jinja"
+            )
+        frame = self.frame
+        for probe in PROBES:
+            if not self._knows("".join(probe)):
+                continue
+            first, action, second, last = probe
+            text = (
+                f"{self._opening}{first}{frame.to_assistant}{action}{frame.action_end}"
+                f"{frame.to_user}{second}{frame.to_assistant}{last}{frame.action_end}"
+            )
+            turns = [Turn("assistant" if index % 2 else "user", content) for index, content in enumerate(probe)]
+            if self.prompt_ids(turns) != [*self._leading, *self._frame_ids(text)]:
+                raise UserError(
+                    f"the tokenizer joins the end of one turn and the beginning of the next in {kind}; use a chat "
+                    "template with special tokens directly before and after each text"
+                )
+            for content in (action, last):
+                ids = self.action_ids(content)
+                if not any(i in self.stop_ids for i in ids):
+                    raise UserError(
+                        f"no token ends the action {content!r} in {kind}; use a chat template whose turns end with a "
+                        "token, such as the model's own"
+                    )
+                self.check_action(content)
 
 
 class TrainingItem(NamedTuple):

@@ -134,7 +134,7 @@ class LanguageModelPolicy(Policy):
         actions = [self._decode(tuple(ids)) for ids in written]
         for conversation, prompt, action, ids in zip(conversations, prompts, actions, written, strict=True):
             by_text = self._written.setdefault(conversation, {})
-            by_text[_num_actions(conversation), action] = ids + self._missing_end(ids[-1])
+            by_text[_num_actions(conversation), action] = self.turns.with_end(ids)
             self.record(conversation, prompt.ids, ids)
         return actions
 
@@ -170,13 +170,6 @@ class LanguageModelPolicy(Policy):
                 number += 1
         # A prompt that is too long loses its left end, as in the original implementation.
         return Prompt(prompt[-self._max_prompt :], opening=not actions)
-
-    def _missing_end(self, last: int) -> list[int]:
-        """The ids that end an action and that the model did not write after the id `last`."""
-        end = self.turns.action_end
-        if self.turns.raw:
-            return [] if last in self.turns.stop_ids and last != self.tokenizer.eos_token_id else end
-        return end[1:] if last == end[0] else end
 
     def _seat(self, conversations: Sequence[Conversation]) -> None:
         """Gives conversation `i` row `i`. A new conversation takes the row of one that has ended, and so reuses what

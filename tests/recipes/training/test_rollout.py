@@ -87,7 +87,7 @@ def by_hand(policy: Recorder, index: int, episode: Any) -> TokenSequence:
         expected.extend(sampled, 1)
         expected.rewards[-1] = turn.reward
         if place < len(episode.turns) - 2:
-            expected.extend(policy._missing_end(sampled[-1]), 0)
+            expected.extend(policy.turns.with_end(sampled)[len(sampled) :], 0)
     return expected
 
 
