@@ -71,7 +71,7 @@ def ilql_step(checkpoint: Path, tokenizer: Any) -> Callable[[Items], None]:
 
 
 def bc_step(checkpoint: Path, tokenizer: Any) -> Callable[[Items], None]:
-    model = AutoModelForCausalLM.from_pretrained(checkpoint)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, trust_remote_code=False)
     collator = DataCollatorForLanguageModeling(tokenizer.pad_token_id)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 

@@ -141,7 +141,9 @@ def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float) -> Non
     nn.init.zeros_(model.v_head.weight)
     nn.init.constant_(model.v_head.bias, bias)
     if kind == "model":
-        model.critic = AutoModel.from_pretrained(checkpoint, dtype=model.dtype)
+        model.critic = AutoModel.from_pretrained(
+            checkpoint, dtype=model.dtype, trust_remote_code=False, use_safetensors=True
+        )
 
 
 def is_critic(name: str) -> bool:

@@ -105,6 +105,11 @@ def unsafe(source: str) -> list[str]:
         name = ast.unparse(node.func)
         if name in ("eval", "exec", "torch.load", "np.load", "numpy.load"):
             found.append(name)
+        # Without it transformers asks on the terminal whether to run the code.
+        if re.search(r"\.(from_pretrained|from_config)$|^pipeline$", name) and not any(
+            keyword.arg == "trust_remote_code" for keyword in node.keywords
+        ):
+            found.append(f"{name} without trust_remote_code=False")
         for keyword in node.keywords:
             fixed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
             if keyword.arg in ("trust_remote_code", "allow_pickle") and not fixed:
@@ -208,12 +213,13 @@ def test_no_file_runs_code_from_data_or_models() -> None:
     def check(path: Path) -> None:
         assert unsafe(path.read_text("utf-8")) == []
 
-    check_cases(EVERY_FILE, check)
+    check_cases([*EVERY_FILE, *(ROOT / "benchmarks").glob("*.py")], check)
 
 
 @pytest.mark.parametrize(
     "source",
     ["import pickle", "from dill import loads", "torch.load(path)", "eval(text)", "exec(text)", "np.load(path)",
+     "Model.from_pretrained(path)", "AutoModel.from_config(config)", "pipeline(task)",
      "Model.from_pretrained(path, trust_remote_code=True)", "AutoModel.from_config(c, trust_remote_code=args.trust)"],
 )  # fmt: skip
 def test_what_would_run_code_is_noticed(source: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
 from lmrl_eval.model_card import render_model_card
-from lmrl_eval.policies import HUB_ID
+from lmrl_eval.policies.download import HUB_ID
 from lmrl_eval.training_record import (
     RECIPE,
     TRAINING,

@@ -1,6 +1,5 @@
 """Policies by name: `scripted:optimal`, `human`, `chat:MODEL@URL`, a checkpoint folder or a model on the Hub."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -10,10 +9,10 @@ from typing import Any
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
 from lmrl_data.task import Task
+from lmrl_eval.policies.download import checkpoint_folder
 from lmrl_eval.policies.human import HumanPolicy
 
 SCRIPTED, CHAT = "scripted:", "chat:"
-HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def load_policy(
@@ -112,28 +111,6 @@ def _made_from(folder: Path) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def checkpoint_folder(spec: str) -> Path:
-    """The folder of a checkpoint, downloaded from the Hub if `spec` is a model id and no folder here.
-
-    Raises:
-        UserError: if there is no checkpoint there.
-    """
-    folder = Path(spec).expanduser()
-    if not folder.exists() and HUB_ID.fullmatch(spec):
-        from lmrl_eval.policies.download import download_checkpoint
-
-        folder = download_checkpoint(spec)
-    if not folder.exists():
-        raise UserError(
-            f"{spec} does not exist; give a checkpoint folder, a model id, chat:MODEL@URL, scripted:NAME or human"
-        )
-    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"
-        )
-    return folder
-
-
 def _load_checkpoint(
     spec: str, *, seed: int, temperature: float, beta: float | None, max_new_tokens: int, device: str
 ) -> Policy:
@@ -161,29 +138,17 @@ def _load_checkpoint(
             return policy
         if beta is not None:
             raise UserError(f"{spec} has no beta: it has no value_model/; train it with mc or ilql")
-        from transformers import AutoTokenizer
-
         from lmrl_eval.policies.language_model import LanguageModelPolicy
+        from lmrl_eval.policies.loader import load_checkpoint, load_tokenizer
 
         return LanguageModelPolicy(
-            _load_model(folder).to(device),
-            AutoTokenizer.from_pretrained(folder),
+            load_checkpoint(folder).to(device),
+            load_tokenizer(folder),
             name=name,
             seed=seed,
             temperature=temperature,
             max_new_tokens=max_new_tokens,
         )
-
-
-def _load_model(folder: Path) -> Any:
-    # Safetensors only: no code from a checkpoint runs.
-    if (folder / "adapter_config.json").is_file():
-        from peft import AutoPeftModelForCausalLM
-
-        return AutoPeftModelForCausalLM.from_pretrained(folder, use_safetensors=True).merge_and_unload()
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
 
 
 @contextmanager

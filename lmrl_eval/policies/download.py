@@ -12,10 +12,31 @@ if TYPE_CHECKING:
 CHECKPOINT_FILES = re.compile(
     r"((value_model|additional_chat_templates)/)?[\w-][\w.-]*\.(json|safetensors|jinja|model|txt)", re.ASCII
 )
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # The client names a file in its cache by these headers and does not check them: an ETag `../../x` leads out of it.
 NAMING = ("etag", "x-linked-etag", "x-repo-commit")
 NAME = re.compile(r'(W/)?"?[\w-][\w.-]*"?', re.ASCII)
+
+
+def checkpoint_folder(spec: str) -> Path:
+    """The folder of a checkpoint, downloaded from the Hub if `spec` is a model id and no folder here.
+
+    Raises:
+        UserError: if there is no checkpoint there.
+    """
+    folder = Path(spec).expanduser()
+    if not folder.exists() and HUB_ID.fullmatch(spec):
+        folder = download_checkpoint(spec)
+    if not folder.exists():
+        raise UserError(
+            f"{spec} does not exist; give a checkpoint folder, a model id, chat:MODEL@URL, scripted:NAME or human"
+        )
+    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"
+        )
+    return folder
 
 
 def download_checkpoint(repo_id: str) -> Path:

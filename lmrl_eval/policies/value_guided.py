@@ -11,10 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModel,
-    AutoModelForCausalLM,
-    AutoTokenizer,
     Cache,
     DynamicCache,
     GenerationMixin,
@@ -27,6 +24,7 @@ from transformers.utils import logging
 
 from lmrl_data.errors import UserError
 from lmrl_eval.policies.language_model import LanguageModelPolicy
+from lmrl_eval.policies.loader import load_config, load_language_model, load_tokenizer
 
 VALUE_FOLDER = "value_model"
 Q_HEADS = ("q1", "q2")
@@ -101,12 +99,14 @@ def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, 
         heads (`tuple[str, ...]`): some of `"q1"`, `"q2"`, `"v"`.
         bias (`float`, *optional*, defaults to `0.0`): the initial value of every state and action.
     """
-    config = AutoConfig.from_pretrained(checkpoint)
+    config = load_config(checkpoint)
     config.value_heads = list(heads)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # transformers would warn at length that the checkpoint has no heads
     try:
-        model = _value_class(config).from_pretrained(checkpoint, config=config, **kwargs)
+        model = _value_class(config).from_pretrained(
+            checkpoint, config=config, trust_remote_code=False, use_safetensors=True, **kwargs
+        )
     finally:
         logging.set_verbosity(verbosity)
     for name in heads:
@@ -121,7 +121,9 @@ def load_value_model(folder: str, **kwargs: Any) -> Any:
         UserError: if the folder holds another model, or lacks weights of a head.
     """
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = load_config(folder)
+    except UserError:
+        raise
     except (OSError, ValueError):
         raise UserError(f"{folder} is no value model: it has no config.json that transformers can read") from None
     if not getattr(config, "value_heads", None):
@@ -129,7 +131,7 @@ def load_value_model(folder: str, **kwargs: Any) -> Any:
             f"{folder} is no value model: its config.json names no value_heads; train one with recipes/ilql.py"
         )
     model, loading = _value_class(config).from_pretrained(
-        folder, use_safetensors=True, output_loading_info=True, **kwargs
+        folder, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **kwargs
     )
     if loading["missing_keys"]:
         raise UserError(f"{folder} is damaged: it has no weights for {min(loading['missing_keys'])}")
@@ -223,7 +225,7 @@ def load_value_guided(
     Raises:
         UserError: if there is no value model, or neither the checkpoint nor the caller names a beta.
     """
-    behavior = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+    behavior = load_language_model(path, dtype=torch.float32)
     value_model = load_value_model(str(Path(path) / VALUE_FOLDER), dtype=torch.float32)
     if beta is None:
         beta = getattr(value_model.config, "beta", None)
@@ -231,7 +233,7 @@ def load_value_guided(
         raise UserError(f"{path} recommends no beta: give one, e.g. --beta 16")
     model: Any = ValueGuidedModel(behavior, value_model, beta)
     model = model.to(device)
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer = load_tokenizer(path)
     return LanguageModelPolicy(
         model, tokenizer, name=name, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens
     )

@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, Features, List, Value, load_dataset
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from transformers import set_seed
 from trl.trainer.base_config import _BaseConfig
 from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer, training_items
+from lmrl_eval.policies import loader
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
@@ -289,8 +290,10 @@ def load_language_model(path: str | None) -> tuple[Any, Any]:
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise UserError(f"{path} is no checkpoint: it has no config.json")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        tokenizer = loader.load_tokenizer(path)
+        model = loader.load_language_model(path, dtype=torch.float32)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint: {str(error).strip().splitlines()[0]}") from None
     if tokenizer.pad_token_id is None:

@@ -66,6 +66,8 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
     if undefined or remaining:
         names = [name for each in dataclasses for name in each.__dataclass_fields__]
         raise UserError(_unknown_setting([*undefined, *remaining][0], names))
+    if any(getattr(each, "trust_remote_code", False) for each in parsed):
+        raise UserError("trust_remote_code is never set here: no code that comes with a model is run")
     if any("trackio" in (getattr(each, "report_to", None) or ()) for each in parsed):
         require("trackio", extra="track")
     return tuple(parsed), recipe | given

@@ -1,0 +1,263 @@
+"""The boundary for checkpoints of strangers: the one place that loads them, and what it refuses to load.
+
+No code of a checkpoint runs, and weights are safetensors only. Every loader says `trust_remote_code=False`: without it
+transformers asks on the terminal whether to run a stranger's code.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lmrl_data.errors import UserError
+from lmrl_eval.policies.download import checkpoint_folder
+
+LARGEST_CONFIG = 1 << 22  # bytes of a JSON file that describes a checkpoint
+LARGEST_TEMPLATE = 1 << 18  # bytes of a chat template
+MODULE_NAME = re.compile(r"[\w.-]*", re.ASCII)
+# Fields of an adapter's configuration that peft reads as regular expressions if they look like one; the last two are
+# mappings with such keys.
+PATTERNS = (
+    "target_modules",
+    "exclude_modules",
+    "layers_pattern",
+    "target_parameters",
+    "rank_pattern",
+    "alpha_pattern",
+)
+# A template of these parts alone takes a time proportional to the length of the conversation.
+HARMLESS = "Template Output TemplateData For If Name Getitem Getattr Const Add Concat Compare Operand And Or Not"
+# The child that tries a template: it renders short and long conversations within limits of time and memory.
+TRIAL_SECONDS = 10
+TRIAL_BYTES = 4 << 30
+TRIAL = f"""
+import sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, ({TRIAL_BYTES}, {TRIAL_BYTES}))
+except (ImportError, ValueError, OSError):
+    pass
+from transformers.utils.chat_template_utils import render_jinja_template
+template = sys.stdin.read()
+for turns in (2, 40):
+    roles = ["user", "assistant"] * turns
+    try:
+        render_jinja_template([[{{"role": role, "content": "move up"}} for role in roles]], chat_template=template)
+    except MemoryError:
+        sys.exit(3)
+    except Exception:
+        pass
+"""
+
+
+def load_config(path: str | Path, **kwargs: Any) -> Any:
+    """The configuration of a model, checked.
+
+    Args:
+        path (`str` or `Path`): a checkpoint folder or a model id of the Hub.
+
+    Raises:
+        UserError: if it names code to be run.
+        OSError, ValueError: if there is none.
+    """
+    from transformers import AutoConfig
+
+    check_config(str(path), **kwargs)
+    return AutoConfig.from_pretrained(path, trust_remote_code=False, **kwargs)
+
+
+def load_tokenizer(path: str | Path, **kwargs: Any) -> Any:
+    """The tokenizer of a checkpoint; its chat template was tried.
+
+    Args:
+        path (`str` or `Path`): a checkpoint folder or a model id of the Hub.
+
+    Raises:
+        UserError: if its chat template takes too much time or memory.
+        OSError, ValueError: if there is none.
+    """
+    from transformers import AutoTokenizer
+
+    check_config(str(path), **kwargs)
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **kwargs)
+    template = tokenizer.chat_template
+    for text in template.values() if isinstance(template, dict) else [template or ""]:
+        check_template(text, str(path))
+    return tokenizer
+
+
+def load_language_model(path: str | Path, **kwargs: Any) -> Any:
+    """A causal language model with its own weights.
+
+    Args:
+        path (`str` or `Path`): a checkpoint folder or a model id of the Hub.
+
+    Raises:
+        UserError: if its configuration names code to be run, or weights are missing.
+        OSError, ValueError: if there is none.
+    """
+    from transformers import AutoModelForCausalLM
+
+    check_index(Path(path))
+    check_config(str(path), **{name: kwargs[name] for name in ("revision",) if name in kwargs})
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        path, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **kwargs
+    )
+    if loading["missing_keys"]:
+        raise UserError(f"{path} is damaged: it has no weights for {min(loading['missing_keys'])}")
+    return model
+
+
+def load_checkpoint(folder: Path) -> Any:
+    """The causal language model in a folder; adapters are merged into their base model.
+
+    Raises:
+        UserError: if it names code to be run, or lacks weights.
+        OSError, ValueError: if it is damaged.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        return load_language_model(folder)
+    from peft import AutoPeftModelForCausalLM
+
+    settings = read_json(folder / "adapter_config.json")
+    check_patterns(settings, str(folder))
+    base = settings.get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise UserError(f"{folder} is damaged: its adapter_config.json names no base model")
+    base_folder = checkpoint_folder(base)
+    check_config(str(base_folder))
+    check_index(base_folder)
+    model = AutoPeftModelForCausalLM.from_pretrained(folder, trust_remote_code=False, use_safetensors=True)
+    return model.merge_and_unload()
+
+
+# --- what is refused
+
+
+def check_config(path: str, **kwargs: Any) -> None:
+    """Refuses a configuration that names code to be run.
+
+    Raises:
+        UserError: if an attention implementation is a repository, or transformers has no class for the model and the
+            checkpoint names its own.
+        OSError, ValueError: if there is no configuration.
+    """
+    from transformers import PreTrainedConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if (Path(path) / "config.json").is_file():
+        read_json(Path(path) / "config.json")
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(path, **kwargs)
+    except OSError:
+        if (Path(path) / "adapter_config.json").is_file():  # the base model has the configuration
+            return
+        raise
+    for name, value in entries(settings):
+        if name.endswith("implementation") and "/" in str(value):
+            raise UserError(f"{path} is refused: its {name} {str(value)[:80]!r} is code of a repository")
+    if settings.get("auto_map") and settings.get("model_type") not in CONFIG_MAPPING:
+        kind = str(settings.get("model_type"))[:80]
+        raise UserError(
+            f"{path} is refused: transformers has no model {kind!r}, and code of a checkpoint is never run"
+        )
+
+
+def entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values of a nested JSON value."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint.
+
+    Raises:
+        UserError: if it is none, or too large.
+    """
+    try:
+        if path.stat().st_size > LARGEST_CONFIG:
+            raise ValueError("it is too large")
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError("it is no object")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:100]})") from None
+    return settings
+
+
+def check_patterns(settings: dict[str, Any], name: str) -> None:
+    """Refuses an adapter whose configuration has regular expressions: one can take for ever.
+
+    Raises:
+        UserError: if there is one; names of modules are allowed.
+    """
+    for field in PATTERNS:
+        value = settings.get(field) or []
+        for text in [value] if isinstance(value, str) else value:
+            if not MODULE_NAME.fullmatch(str(text)):
+                raise UserError(
+                    f"{name} is refused: its {field} {str(text)[:60]!r} is a regular expression; list the names"
+                )
+
+
+def check_index(folder: Path) -> None:
+    """Refuses weights whose index names files outside the folder.
+
+    Raises:
+        UserError: if it does.
+    """
+    for path in folder.rglob("*.index.json"):
+        files = read_json(path).get("weight_map")
+        for file in set(map(str, files.values())) if isinstance(files, dict) else set():
+            if Path(file).name != file:
+                raise UserError(
+                    f"{folder} is refused: its {path.name} names the file {file[:80]!r}, which is outside it"
+                )
+
+
+def check_template(template: str, name: str) -> None:
+    """Refuses a chat template that takes too much time or memory.
+
+    A simple template is read; any other is tried in a child process.
+
+    Raises:
+        UserError: if it does, or is too long.
+    """
+    if len(template) > LARGEST_TEMPLATE:
+        raise UserError(f"{name} is refused: its chat template has more than {LARGEST_TEMPLATE >> 10} kB")
+    if is_harmless(template):
+        return
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", TRIAL], input=template.encode(), timeout=TRIAL_SECONDS, stderr=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"{name} is refused: its chat template needs more than {TRIAL_SECONDS} s for a short conversation"
+        ) from None
+    if child.returncode:
+        raise UserError(f"{name} is refused: its chat template needs more than {TRIAL_BYTES >> 30} GB of memory")
+
+
+def is_harmless(template: str) -> bool:
+    """Whether a template is one loop over the messages that only joins texts."""
+    import jinja2
+
+    text = re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", template)
+    try:
+        tree = jinja2.Environment().parse(text)
+    except jinja2.TemplateSyntaxError:
+        return False
+    names = [type(node).__name__ for node in (tree, *tree.find_all(jinja2.nodes.Node))]
+    loops = list(tree.find_all(jinja2.nodes.For))
+    return set(names) <= set(HARMLESS.split()) and len(loops) <= 1 and not any(loop.recursive for loop in loops)
