@@ -103,9 +103,10 @@ def load_language_model(path: str | Path, **kwargs: Any) -> Any:
 
     check_index(Path(path))
     check_config(str(path), **{name: kwargs[name] for name in ("revision",) if name in kwargs})
-    model, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         path, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **kwargs
     )
+    model, loading = loaded
     if loading["missing_keys"]:
         raise UserError(f"{path} is damaged: it has no weights for {min(loading['missing_keys'])}")
     return model
