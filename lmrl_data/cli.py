@@ -202,6 +202,7 @@ def build(
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that play; the files do not depend on it.")] = 1,
     option: OptionOption = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The parent folder of the dataset.")] = Path("lmrl"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a build with other settings, once the new one is whole.")] = False,  # noqa: E501
 ) -> None:  # fmt: skip
     """Write a task's dataset to DIR/TASK, or what is missing of it.
 
@@ -214,7 +215,7 @@ def build(
     task = get_task(task_id)
     from lmrl_data.dataset.build import build_dataset
 
-    folder = build_dataset(task, config, episodes, num_proc, out, parse_options(option or []))
+    folder = build_dataset(task, config, episodes, num_proc, out, parse_options(option or []), overwrite)
     typer.echo(f"{folder} is ready")
     if out.resolve().name == "lmrl":
         typer.echo(

@@ -6,7 +6,8 @@ not change a byte. `manifest.json` lists the shards that are finished; a re-run 
 
 import json
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,83 @@ from lmrl_data.task import TRAIN_SEED, Task
 
 logger = logging.getLogger(__name__)
 
+MAKER = ("format", "task_version", "libraries", "options")  # what decides the bytes of a build, besides its size
+
+
+def _difference(
+    task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]], options: Mapping[str, Any]
+) -> str | None:
+    """How a build with these settings would differ from the shards of the folder; `None` if it goes on with them."""
+    manifest = read_manifest(folder)
+    if not manifest or not manifest["shards"] or "sources" in manifest or manifest["task"] != task.id:
+        return None
+    head = _head(task, options)
+    if changed := [name for name in MAKER if manifest.get(name) != head.get(name)]:
+        was, now = (json.dumps([each.get(name) for name in changed])[1:-1] for each in (manifest, head))
+        return f"was built with {', '.join(changed)} {was}, which is now {now}"
+    for config, wanted in sizes.items():
+        seeds = _seeds(wanted)
+        if manifest["configs"].get(config, seeds) != seeds:
+            counts = [seeds["train"][1] - seeds["train"][0] for seeds in (manifest["configs"][config], seeds)]
+            return f"has {counts[0]:,} episodes of {config}, which are now {counts[1]:,}"
+    return None
+
+
+def _head(task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {**made_by(task), **({"options": dict(options)} if options else {})}
+
+
+def _maker(head: Mapping[str, Any]) -> list[Any]:
+    return [head.get(name) for name in MAKER]
+
+
+def _seeds(wanted: Mapping[str, int]) -> dict[str, list[int]]:
+    return {split: [FIRST_SEED[split], FIRST_SEED[split] + size] for split, size in wanted.items()}
+
+
+# --- a successor is made beside the folder, and moved into place when it is whole
+
+
+def _begin_successor(task: Task, folder: Path, configs: Iterable[str], options: Mapping[str, Any]) -> Path:
+    """The folder beside this one in which a build is made that will replace it; configs that stay are copied."""
+    successor, head = folder.with_name(f".{folder.name}.new"), _head(task, options)
+    try:
+        begun = read_manifest(successor)
+    except UserError:
+        begun = None
+    if begun is None or _maker(begun) != _maker(head):
+        shutil.rmtree(successor, ignore_errors=True)
+    successor.mkdir(exist_ok=True)
+    manifest = read_manifest(folder) or {}
+    others = sorted(manifest["configs"].keys() - set(configs))
+    if others and _maker(manifest) != _maker(head):
+        raise UserError(
+            f"{folder} was built with other settings: building {', '.join(configs)} again would remove "
+            f"{', '.join(others)}; build all configs (without --config), or choose another --out"
+        )
+    kept = read_manifest(successor) or {**head, "configs": {}, "shards": {}}
+    for config in others:
+        kept["configs"][config] = manifest["configs"][config]
+        if facts := manifest.get("facts", {}).get(config):
+            kept.setdefault("facts", {})[config] = facts
+        for path in [path for path in manifest["shards"] if path.split("/")[0] in dataset_configs(task, config)]:
+            (successor / path).parent.mkdir(exist_ok=True)
+            shutil.copy2(folder / path, successor / path)
+            kept["shards"][path] = manifest["shards"][path]
+    write_manifest(successor, kept)
+    return successor
+
+
+def _move_into_place(successor: Path, folder: Path) -> None:
+    """Replaces a folder by its successor; files in it that are not of a dataset stay."""
+    old = folder.with_name(f".{folder.name}.old")
+    folder.rename(old)
+    successor.rename(folder)
+    for path in old.iterdir():
+        if not (folder / path.name).exists():
+            path.rename(folder / path.name)
+    shutil.rmtree(old)
+
 
 def _open_folder(
     task: Task, folder: Path, sizes: Mapping[str, Mapping[str, int]], options: Mapping[str, Any]
@@ -35,24 +113,15 @@ def _open_folder(
         raise UserError(f"{folder} holds converted files of the original release; choose another --out")
     if manifest and manifest["task"] != task.id:
         raise UserError(f"{folder} holds the dataset of {manifest['task']}, not of {task.id}; choose another --out")
-    head = {**made_by(task), **({"options": dict(options)} if options else {})}
-    keys = dict.fromkeys([*head, "options"])
-    if manifest and (changed := [key for key in keys if manifest.get(key) != head.get(key)]):
-        was, now = (json.dumps([each.get(key) for key in changed])[1:-1] for each in (manifest, head))
-        if others := sorted(manifest["configs"].keys() - sizes.keys()):
-            raise UserError(
-                f"{folder} was built by {was}, which is now {now}: building {', '.join(sizes)} again would remove "
-                f"{', '.join(others)}; build all configs (without --config), or choose another --out"
-            )
-        logger.warning("%s was built by %s, which is now %s: building it again", folder, was, now)
-        manifest = None
+    head = _head(task, options)
+    if manifest and _maker(manifest) != _maker(head):
+        manifest = None  # it has no shards
     manifest = manifest or {**head, "configs": {}, "shards": {}}
     for config, wanted in sizes.items():
-        seeds = {split: [FIRST_SEED[split], FIRST_SEED[split] + size] for split, size in wanted.items()}
+        seeds = _seeds(wanted)
         planned = {path for shard in plan(task, config, wanted) for path in shard.paths}
         listed = {path for path in manifest["shards"] if path.split("/")[0] in dataset_configs(task, config)}
         if manifest["configs"].get(config) not in (None, seeds) or not listed <= planned:
-            logger.warning("%s has %s in another size: building that config again", folder, config)
             for path in listed:
                 del manifest["shards"][path]
             manifest.get("facts", {}).pop(config, None)
@@ -75,6 +144,7 @@ def build_dataset(
     num_proc: int = 1,
     output_dir: Path | str = "lmrl",
     options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Builds a task's dataset, or what is missing of it, and returns its folder `<output_dir>/<task id>`.
 
@@ -87,10 +157,12 @@ def build_dataset(
         output_dir (`Path`, *optional*, defaults to `"lmrl"`): the parent folder; `load_dataset("lmrl/<task id>")` run
             beside a folder named `lmrl` reads the build.
         options (`Mapping`, *optional*): reset options for every episode; the manifest and the card name them.
+        overwrite (`bool`, *optional*, defaults to `False`): replaces a build that has other settings, once the new
+            one is whole.
 
     Raises:
-        UserError: for an unknown config, a size or folder that cannot be used, a full disk, or a second build that
-            writes the same folder.
+        UserError: for an unknown config, a size or folder that cannot be used, a build with other settings, a full
+            disk, or a second build that writes the same folder.
     """
     if num_proc < 1:
         raise UserError(f"a build needs at least 1 process, got {num_proc}")
@@ -102,14 +174,26 @@ def build_dataset(
         # A wrong option is refused before anything is written.
         task.simulator(config=config or task.default_config, options=options).reset(seed=TRAIN_SEED)
     task_page(task)  # the card needs it: a task without a page fails now and not after the last episode
-    folder = Path(output_dir) / task.id
+    folder = target = Path(output_dir) / task.id
+    if folder.is_symlink():
+        folder = target = folder.resolve()
     shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
     done = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be made ({error.strerror}); choose another --out") from None
-    with write_errors(folder, lambda: f"{done} of {len(shards)} shards are done; "), lock(folder):
+    with write_errors(folder, lambda: f"{done} of {len(shards)} shards are done; "), lock(target):
+        if not any(target.iterdir()) and (old := target.with_name(f".{target.name}.old")).is_dir():
+            target.rmdir()
+            old.rename(target)  # a build was killed while it replaced this one
+        if difference := _difference(task, target, sizes, options):
+            if not overwrite:
+                raise UserError(
+                    f"{target} {difference}; "
+                    "--overwrite replaces it when the new one is whole; or choose another --out"
+                )
+            folder = _begin_successor(task, target, sizes, options)
         manifest = _open_folder(task, folder, sizes, options)
         missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
         done = len(shards) - len(missing)
@@ -136,4 +220,6 @@ def build_dataset(
         write_manifest(folder, manifest)
         for name, text in folder_files(task, folder, manifest).items():
             write_text(folder / name, text)
-    return folder
+        if folder != target:
+            _move_into_place(folder, target)
+    return target

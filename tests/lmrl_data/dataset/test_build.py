@@ -111,7 +111,7 @@ def test_load_dataset_reads_every_config_from_the_folder_above(built, monkeypatc
 def test_load_dataset_does_not_read_an_older_build_from_its_cache(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for size in (4, 6):
-        build_dataset(get_task("maze"), num_episodes=size, output_dir=Path("lmrl"))
+        build_dataset(get_task("maze"), num_episodes=size, output_dir=Path("lmrl"), overwrite=True)
         assert len(load_dataset("lmrl/maze", "partially_observed", split="train")) == size
 
 
@@ -303,20 +303,52 @@ def test_left_over_temporary_files_are_removed(built, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_size_leaves_no_shard_of_the_old_one(built, tmp_path, caplog):
+def test_another_size_leaves_no_shard_of_the_old_one(built, tmp_path):
     build_dataset(MAZE, num_episodes=80, output_dir=tmp_path)
-    assert contents(rebuild(tmp_path / "maze")) == contents(built)
-    assert "another size" in caplog.text
+    assert contents(rebuild(tmp_path / "maze", overwrite=True)) == contents(built)
 
 
-def test_another_version_of_the_task_is_built_again(built, tmp_path, caplog):
+def test_another_version_of_the_task_is_built_again(built, tmp_path):
     folder = copy(built, tmp_path)
     newer = dataclasses.replace(MAZE, version="9.0.0")
-    build_dataset(newer, num_episodes=EPISODES, output_dir=tmp_path)
-    assert '"1.0.0"' in caplog.text
-    assert '"9.0.0"' in caplog.text
+    with pytest.raises(UserError) as refused:
+        build_dataset(newer, num_episodes=EPISODES, output_dir=tmp_path)
+    assert '"1.0.0"' in str(refused.value)
+    assert '"9.0.0"' in str(refused.value)
+    assert contents(folder) == contents(built)
+    build_dataset(newer, num_episodes=EPISODES, output_dir=tmp_path, overwrite=True)
     assert "version 9.0.0" in (folder / "README.md").read_text()
-    assert contents(rebuild(folder)) == contents(built)
+    assert contents(rebuild(folder, overwrite=True)) == contents(built)
+
+
+def test_a_build_with_other_settings_leaves_the_old_one_until_it_is_whole(built, tmp_path, monkeypatch):
+    folder = copy(built, tmp_path)
+    (folder / "notes.txt").write_text("mine")
+    before = contents(folder)
+    refused = [
+        {"num_episodes": 10},
+        {"num_episodes": 10, "config": "partially_observed"},
+        {"num_episodes": EPISODES, "options": {"layout": "umaze"}},
+        {"num_episodes": EPISODES, "options": {"layout": "umaze"}, "overwrite": True},  # no maze of the data is one
+    ]
+    for settings in refused:
+        with pytest.raises(UserError):
+            build_dataset(MAZE, output_dir=tmp_path, **settings)
+        assert contents(folder) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "folder_files", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            build_dataset(MAZE, "partially_observed", 10, output_dir=tmp_path, overwrite=True)
+    assert contents(folder) == before
+    build_dataset(MAZE, "partially_observed", 10, output_dir=tmp_path, overwrite=True)
+    assert len(load_episodes(folder, "partially_observed")) == 10
+    assert len(load_episodes(folder, "fully_observed")) == EPISODES
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["maze"]
+    # A build that was killed between the two moves.
+    folder.rename(tmp_path / ".maze.old")
+    build_dataset(MAZE, "partially_observed", 10, output_dir=tmp_path)
+    assert len(load_episodes(folder, "fully_observed")) == EPISODES
 
 
 def test_configs_can_be_built_one_after_the_other(built, tmp_path):
@@ -367,7 +399,7 @@ def test_one_config_of_an_older_build_is_not_built_at_the_cost_of_the_others(bui
     (folder / "manifest.json").write_text(json.dumps(manifest | {"task_version": "0.9.0"}))
     before = contents(folder)
     with pytest.raises(UserError, match="again would remove partially_observed; build all configs"):
-        build_dataset(MAZE, "fully_observed", num_episodes=40, output_dir=folder.parent)
+        build_dataset(MAZE, "fully_observed", num_episodes=40, output_dir=folder.parent, overwrite=True)
     assert contents(folder) == before
 
 
