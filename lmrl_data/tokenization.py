@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MARKS = tuple(f"{chr(0x2460 + i)}{'user' if i % 2 == 0 else 'assistant'}{chr(0x2460 + i)}" for i in range(6))
-# Templates that print today's date print this one instead: with another date, the same command plays other episodes.
+# What templates print as today's date. With another date each day, the same command would play other episodes.
 DATE = {"%d": "26", "%m": "07", "%b": "Jul", "%B": "July", "%Y": "2024", "%y": "24", "%A": "Friday", "%a": "Fri"}
-_NOW = "strftime_now"
-_REPLACED = "".join(f" | replace('{code}', '{text}')" for code, text in DATE.items())
-_FIXED_DATE = f"{{%- macro {_NOW}(format) -%}}{{{{- format{_REPLACED} -}}}}{{%- endmacro -%}}"
 # Where a turn could hold thoughts: `<think>`, a channel of gpt-oss, a recipient of Muse.
 THOUGHT = re.compile(r"think|thought|<\|channel\|>|assistant to=")
 OTHER_TEMPLATE = "use another one, such as the recipes' text_game.jinja (trl sft: --chat_template_path)"
@@ -119,9 +116,7 @@ def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]]
     Raises:
         UserError: if the template refuses the messages.
     """
-    template = tokenizer.get_chat_template()
-    if _NOW in template:
-        template = _FIXED_DATE + template
+    template = with_fixed_date(tokenizer.get_chat_template())
     try:
         return str(tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, **settings))
     except Exception as error:  # a template is a program of others and may fail in any way
@@ -130,6 +125,19 @@ def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]]
         raise UserError(
             f"the tokenizer's chat template takes no texts of {roles} ({reason}); {OTHER_TEMPLATE}"
         ) from None
+
+
+def with_fixed_date(template: str) -> str:
+    """A chat template that prints `DATE` where it would print today's date.
+
+    Examples:
+        >>> with_fixed_date("{{ messages[0].content }}")
+        '{{ messages[0].content }}'
+    """
+    if "strftime_now" not in template:
+        return template
+    replaced = "".join(f" | replace('{code}', '{text}')" for code, text in DATE.items())
+    return f"{{%- macro strftime_now(format) -%}}{{{{- format{replaced} -}}}}{{%- endmacro -%}}{template}"
 
 
 def _around(text: str, count: int) -> list[str]:
