@@ -6,7 +6,7 @@ stands before it, so a history still grows by appending ids, and no text is toke
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,9 +70,10 @@ class Frame:
     last_end: str = ""
     thinking: bool | None = None
 
-    def digest(self) -> str:
-        """A checksum of the texts."""
-        return sha256("\0".join(map(str, astuple(self)[:5])).encode()).hexdigest()
+    def facts(self) -> dict[str, Any]:
+        """The facts that scores and training records have about the frame."""
+        texts = "\0".join([self.opening, self.to_assistant, self.action_end, self.to_user, self.last_end])
+        return {"prompt_frame_sha256": sha256(texts.encode()).hexdigest(), "thinking": self.thinking}
 
 
 RAW = Frame(opening="", to_assistant="\n", action_end="\n", to_user="")

@@ -37,6 +37,9 @@ class TrainingRecord(Record):
         versions (`dict[str, str]`): versions of the libraries that trained it; empty where they were not recorded.
         settings (`dict`): settings that differ from the recipe's defaults.
         limitations (`str`): Markdown for the card.
+        prompt_frame_sha256 (`str`, *optional*): a digest of the texts that the chat template writes around turns.
+        thinking (`bool`, *optional*): `False` if the chat template could let the model think and it was trained
+            without.
         n_examples (`int`, *optional*): number of examples that an oracle learned from.
         kind (`str`): `"policy"`, or `"oracle"` for a model that speaks for the other side.
     """
@@ -53,6 +56,8 @@ class TrainingRecord(Record):
     versions: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     limitations: str = ""
+    prompt_frame_sha256: str | None = None
+    thinking: bool | None = None
     n_examples: int | None = None
     kind: Literal["policy", "oracle"] = "policy"
 

@@ -75,7 +75,7 @@ def is_checkpoint(spec: str) -> bool:
 
 def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
     """What a score says about a checkpoint or a chat model: its source, a digest of its weights or its prompt, its
-    size, how it was sampled, and what its `training.json` says about its training."""
+    size, how it was sampled, what stood around its turns, and what its `training.json` says about its training."""
     player: Any = policy
     if spec.startswith(CHAT):
         return player.describe()
@@ -86,6 +86,7 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
         "temperature": player.temperature,
         "beta": getattr(player.model, "beta", None),
         "max_new_tokens": player.max_new_tokens,
+        **player.turns.frame.facts(),
     }
     folder = checkpoint_folder(spec)
     digest = sha256()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from lmrl_data import UserError, get_task
 from lmrl_data.dataset.folder import read_manifest
+from lmrl_data.tokenization import read_frame
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.model_card import render_model_card
 from lmrl_eval.record import installed_versions
@@ -150,7 +151,7 @@ def finish(
     if trainer.accelerator.is_main_process:
         for name in ("trainer_state.safetensors", "training_args.bin"):  # for resuming only; the second is a pickle
             (folder / name).unlink(missing_ok=True)
-        write_about(folder, record, recipe)
+        write_about(folder, replace(record, **read_frame(trainer.processing_class).facts()), recipe)
     trainer.accelerator.wait_for_everyone()
     trainer.end()
     if target is not None:

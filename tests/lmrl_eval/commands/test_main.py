@@ -210,7 +210,7 @@ def test_a_checkpoint_is_scored_and_described(lmrl_eval: Run, checkpoint: Path) 
         assert "| bc-tiny |" in out
     values = score("one")
     facts = {"source", "weights_sha256", "parameters", "temperature", "beta", "max_new_tokens"}
-    assert values["checkpoint"].keys() == facts
+    assert values["checkpoint"].keys() == facts | {"prompt_frame_sha256", "thinking"}
     assert values["checkpoint"]["max_new_tokens"] == 4
     assert values["statistics"]["tokens_written"] > 0
     for name in ("score.json", "episodes.parquet", "greedy_actions.json"):
