@@ -56,6 +56,7 @@ class Frame:
         opening (`str`): before the first user text.
         to_assistant (`str`): between a user's text and the agent's, with an empty block of thoughts where the template
             writes one.
+        action_start (`str`): what the agent writes before its text: a space, which is one token with the first word.
         action_end (`str`): what the agent writes after its text.
         to_user (`str`): from there to the next user text.
         last_end (`str`): what ends the agent's last turn, where that is something else.
@@ -68,11 +69,13 @@ class Frame:
     action_end: str
     to_user: str
     last_end: str = ""
+    action_start: str = ""
     thinking: bool | None = None
 
     def facts(self) -> dict[str, Any]:
         """The facts that scores and training records have about the frame."""
-        texts = "\0".join([self.opening, self.to_assistant, self.action_end, self.to_user, self.last_end])
+        to_assistant = self.to_assistant + self.action_start
+        texts = "\0".join([self.opening, to_assistant, self.action_end, self.to_user, self.last_end])
         return {"prompt_frame_sha256": sha256(texts.encode()).hexdigest(), "thinking": self.thinking}
 
 
@@ -104,7 +107,9 @@ def read_frame(tokenizer: "PreTrainedTokenizerBase") -> Frame:
         raise UserError(f"the tokenizer's chat template changes earlier turns; {OTHER_TEMPLATE}")
     action_end, last_end = _turn_end(tokenizer, between, tail)
     thinking = False if _leaves_thoughts_out(tokenizer, to_assistant) else None
-    return Frame(opening, to_assistant, action_end, between[len(action_end) :], last_end, thinking)
+    to_user = between[len(action_end) :]
+    start = to_assistant[len(to_assistant.rstrip(" ")) :]
+    return Frame(opening, to_assistant.rstrip(" "), action_end, to_user, last_end, start, thinking)
 
 
 def _messages(count: int) -> list[dict[str, str]]:
@@ -242,9 +247,13 @@ class TurnTokenizer:
         if self.raw:
             ends |= self._newline_ids()
         else:
-            ends |= {self.action_end[0]}
+            # Some templates write a space before the end token.
+            added = set(tokenizer.get_added_vocab().values())
+            places = [place for place, i in enumerate(self.action_end) if i in added]
+            self._stop = places[0] if places else 0
+            ends |= {self.action_end[self._stop]}
             # What ends the last turn is not written where another turn follows.
-            self._last_ends = set(self._frame_ids(self.frame.last_end)) - {self.action_end[0]}
+            self._last_ends = set(self._frame_ids(self.frame.last_end)) - ends
             ends |= self._last_ends
         self.stop_ids = frozenset(ends)
         self._check()
@@ -335,7 +344,7 @@ class TurnTokenizer:
 
     def action_ids(self, content: str) -> list[int]:
         """The ids of an action with its end."""
-        return self._segment(self.frame.to_assistant, "", content, self.frame.action_end)
+        return self._segment(self.frame.to_assistant, self.frame.action_start, content, self.frame.action_end)
 
     def with_end(self, ids: Sequence[int]) -> list[int]:
         """Sampled ids of an action as they stand before the next turn: with the end that they lack.
@@ -347,8 +356,8 @@ class TurnTokenizer:
         if self.raw:
             ended = last in self.stop_ids and last != self.tokenizer.eos_token_id
             return [*ids] if ended else [*ids, *end]
-        if last == end[0] or last in self._last_ends:
-            return [*ids[:-1], *end]
+        if last == end[self._stop] or last in self._last_ends:
+            return [*ids[:-1], *end[self._stop :]]
         return [*ids, *end]
 
     def pieces(self, turns: Sequence[Turn]) -> Iterator[tuple[list[int], Turn | None]]:
@@ -403,7 +412,7 @@ class TurnTokenizer:
     def decode_action(self, ids: Sequence[int]) -> str:
         """The text of sampled action ids, without their end."""
         if self.raw:
-            return self._decode(ids).split("\n", 1)[0]
+            return self._decode(ids).split("\n", 1)[0].removeprefix(self.frame.action_start)
         end = next((place for place, i in enumerate(ids) if i in self.stop_ids), len(ids))
         return self._decode(ids[:end]).strip()
 
@@ -453,7 +462,8 @@ class TurnTokenizer:
                 "the tokenizer loses line breaks, so no action would end in raw text; use a chat template whose turns "
                 "end with a token, such as the model's own"
             )
-        if not self.raw and self.action_end[0] not in self.tokenizer.get_added_vocab().values():
+        start = self._decode(self.action_end[: self._stop]).strip() if not self.raw else ""
+        if not self.raw and (start or self.action_end[self._stop] not in self.tokenizer.get_added_vocab().values()):
             raise UserError(
                 f"{self.frame.action_end.strip()!r} ends a turn in the tokenizer's chat template and is no special "
                 "token of the tokenizer; add it with add_special_tokens, or use the recipes' text_game.jinja"
@@ -464,8 +474,8 @@ class TurnTokenizer:
                 continue
             first, action, second, last = probe
             text = (
-                f"{self._opening}{first}{frame.to_assistant}{action}{frame.action_end}"
-                f"{frame.to_user}{second}{frame.to_assistant}{last}{frame.action_end}"
+                f"{self._opening}{first}{frame.to_assistant}{frame.action_start}{action}{frame.action_end}"
+                f"{frame.to_user}{second}{frame.to_assistant}{frame.action_start}{last}{frame.action_end}"
             )
             turns = [Turn("assistant" if index % 2 else "user", content) for index, content in enumerate(probe)]
             if self.prompt_ids(turns) != [*self._leading, *self._frame_ids(text)]:

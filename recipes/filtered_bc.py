@@ -18,7 +18,14 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_co
 from lmrl_data.errors import UserError, unknown
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
-from lmrl_recipes.training.offline import load_language_model, load_rows, make_items, policy_callback, resume_path
+from lmrl_recipes.training.offline import (
+    load_language_model,
+    load_rows,
+    make_items,
+    policy_callback,
+    resume_path,
+    set_chat_template,
+)
 from lmrl_recipes.training.start import Settings, run
 
 FILTERS = ("success", "top", "all")
@@ -91,6 +98,7 @@ def main(
 ) -> None:
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
+    set_chat_template(tokenizer, args.chat_template_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     success = np.array([info["success"] for info in rows["info"]])
     indices = kept(np.array(rows["total_reward"]), success, args.filter, args.top_fraction)

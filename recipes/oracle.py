@@ -21,7 +21,7 @@ from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import DialogueReplay
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
-from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path
+from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path, set_chat_template
 from lmrl_recipes.training.start import Settings, run
 
 
@@ -77,6 +77,8 @@ def labelled(tokenizer: TurnTokenizer, example: Example) -> dict[str, list[int]]
     labels: list[int] = []
     for ids, turn in tokenizer.pieces(example.turns):
         learned = turn is not None and next(replies)
+        if turn is not None and learned:
+            tokenizer.check_action(turn.content)
         input_ids += ids
         labels += ids if learned else [-100] * len(ids)
     return {"input_ids": input_ids, "labels": labels}
@@ -131,6 +133,7 @@ def main(
         raise UserError(f"max_examples is 0 (all) or more, got {args.max_examples}")
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
     model, tokenizer = load_language_model(model_args.model_name_or_path)
+    set_chat_template(tokenizer, args.chat_template_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     items = make_examples(rows, tokenizer, args, args.max_length or model.config.max_position_embeddings)
     trainer = SFTTrainer(

@@ -301,6 +301,19 @@ def load_language_model(path: str | None) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def set_chat_template(tokenizer: Any, path: str | None) -> None:
+    """Gives a tokenizer the chat template of a file, before the first text is tokenized.
+
+    Raises:
+        UserError: if the path is no file with a chat template.
+    """
+    if path is None:
+        return
+    if not path.endswith((".jinja", ".j2")) or not Path(path).is_file():
+        raise UserError(f"chat_template_path is a .jinja file, such as the recipes' text_game.jinja, got {path}")
+    tokenizer.chat_template = Path(path).read_text(encoding="utf-8")
+
+
 def load_behavior(path: str | None) -> tuple[Any, Any]:
     """The frozen behavior LM and its tokenizer; raises as `load_language_model`."""
     model, tokenizer = load_language_model(path)

@@ -29,6 +29,21 @@ CHATML = (
 TEMPLATES = {"raw": None, "chatml": CHATML} | {
     name: (RECIPES / f"{name}.jinja").read_text(encoding="utf-8") for name in ("text_game", "text_game_bos")
 }
+TEMPLATES |= {
+    "mistral": (
+        "{{ bos_token }}{% for message in messages %}{% if message.role == 'user' %}"
+        "[INST] {{ message.content }} [/INST]{% else %}{% generation %} {{ message.content }}{{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+    ),
+    "llama2_chat": (
+        "{% for message in messages %}{% if message.role == 'user' %}{{ bos_token }}[INST] {{ message.content }}"
+        " [/INST]{% else %}{% generation %} {{ message.content }} {{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+    ),
+    "zephyr": (
+        "{% for message in messages %}<|{{ message.role }}|>\n{% if message.role == 'user' %}{{ message.content }}"
+        "{{ eos_token }}{% else %}{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}{% endif %}\n"
+        "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+    ),
+}
 # In the literals of a template: `<|user|>`, `<start_of_turn>`, `<｜User｜>`, `[gMASK]`.
 CONTROL = re.compile(r"<[|｜/]?[\w▁| ]+[|｜]?>|\[\w+\]")
 TURNS = [Turn("assistant" if i % 2 else "user", text) for i, text in enumerate(PROBES[0])]

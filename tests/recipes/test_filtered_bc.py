@@ -114,6 +114,25 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_agents_tokens(
     assert first["loss"] == pytest.approx(total / tokens, rel=1e-4)
 
 
+def test_a_chat_template_of_a_file_is_there_before_the_first_text_is_tokenized(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TokenizedError(Exception):
+        pass
+
+    def trainer(train_dataset: Dataset, processing_class: Any, **_: Any) -> None:
+        raise TokenizedError(processing_class.decode(train_dataset[0]["input_ids"]))
+
+    monkeypatch.chdir(workshop)
+    monkeypatch.setattr(filtered_bc, "SFTTrainer", trainer)
+    with pytest.raises(UserError, match="chat_template_path is a"):
+        run(tmp_path, filter="all", chat_template_path="text_game")
+    template = tmp_path / "chat.jinja"
+    template.write_text("{% for m in messages %}{{ 'go:\\n' + m.content + eos_token }}{% endfor %}")
+    with pytest.raises(TokenizedError, match=r"go:\sThe goal is .*endoftext.*go:\smove "):
+        run(tmp_path, filter="all", chat_template_path=str(template))
+
+
 def test_a_dataset_without_a_success_is_refused(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
