@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cases
 import pytest
 from fake_server import FakeServer
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from hub.server import Hub
@@ -19,8 +20,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # A shell starts background jobs deaf to Ctrl-C; the commands that tests interrupt would be, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Hypothesis explains a failure by tracing every line of every example, which takes longer than the examples do.
 settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=set(Phase) - {Phase.explain},
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("repeatable")
 
@@ -42,6 +49,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.name == "test_contract.py" and "[chess" in item.name:
                 item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Measures what the first half second of a test covers: what takes longer repeats itself, at twice the time."""
+    tracer = sys.gettrace()
+    if tracer is None:
+        return (yield)
+    before = signal.signal(signal.SIGVTALRM, lambda *_: sys.settrace(None))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.5)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+        sys.settrace(tracer)
 
 
 @pytest.hookimpl(wrapper=True)
