@@ -53,3 +53,8 @@ def check_cases(cases: Iterable[Any], check: Callable[..., object]) -> None:
     if misses:
         left_out = [f"and {len(misses) - SHOWN} more"] if len(misses) > SHOWN else []
         pytest.fail("\n".join([f"{len(misses)} of {len(rows)} cases:", *misses[:SHOWN], *left_out]), pytrace=False)
+
+
+def release(*values: Any) -> Any:
+    """A parameter with which a test runs only for a release."""
+    return pytest.param(*values, marks=pytest.mark.release)

@@ -9,6 +9,8 @@ import pytest
 from hub.server import Hub
 from huggingface_hub import CommitOperationAdd, HfApi
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MODULES = {"lmrl-data": "lmrl_data.cli", "lmrl-eval": "lmrl_eval.commands.main"}
 SETTINGS = [
@@ -41,7 +43,7 @@ class Person:
         return written
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_to_the_hub_and_back(hub: Hub, tmp_path: Path) -> None:
     # A dataset is published, and a model is trained on it elsewhere.
     alice = Person(hub, "alice", tmp_path, orgs=("lmrl",))

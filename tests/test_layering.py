@@ -15,6 +15,8 @@ from cases import check_cases
 
 from lmrl_data.tasks import BUILT_IN
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 # Each package may import itself and those before it. `recipes/` is installed as `lmrl_recipes`.
 FOLDERS = {"lmrl_data": "lmrl_data", "lmrl_eval": "lmrl_eval", "lmrl_recipes": "recipes"}

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from cases import release
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "unchanged.py"
 
 
-@pytest.mark.parametrize(
-    "part", ["golden", *(pytest.param(name, marks=pytest.mark.slow) for name in ("commands", "folders"))]
-)
+@pytest.mark.parametrize("part", ["golden", "commands", release("folders")])
 def test_the_quick_parts_of_the_record_are_unchanged(part: str) -> None:
     line = [sys.executable, str(SCRIPT), "--part", part]
     done = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)

@@ -15,6 +15,8 @@ from hub.server import Hub
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
@@ -141,7 +143,6 @@ def documents(shell: Callable[[Example], str | None]) -> Iterator[tuple[Path, li
         yield page, list(Sybil(parsers=parsers, path=str(page.parent)).parse(page).examples())
 
 
-@pytest.mark.slow
 def test_every_snippet_runs(shell: Shell) -> None:
     failures = []
     for page, examples in documents(shell):

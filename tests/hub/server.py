@@ -69,8 +69,6 @@ class Hub:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for listener in self._listeners:
-            listener.server.should_exit = True
-        for listener in self._listeners:
             listener.stop()
         for repository in self.repositories():
             repository.git.close()

@@ -148,6 +148,7 @@ def olah(hub: Hub, pushed: str, tmp_path: Path) -> Iterator[str]:
             server.wait(10)
 
 
+@pytest.mark.release
 @needs_git_lfs
 @needs_olah
 def test_olah_serves_a_clone_from_which_the_same_rows_load(

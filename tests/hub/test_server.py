@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from hub.faults import Fault
 from hub.server import Hub
 
+pytestmark = pytest.mark.slow
+
 MODEL = "lmrl/maze-bc"
 BINARY = bytes(range(256)) * 20
 

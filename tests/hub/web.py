@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -249,14 +250,16 @@ class Listener:
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
         while not self.server.started:
             self.thread.join(0.005)
             if not self.thread.is_alive():
                 raise RuntimeError("the server did not start")
 
+    def serve(self) -> None:
+        sys.settrace(None)  # what a server of the tests runs is not what they measure
+        self.server.run(sockets=[self.socket])
+
     def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
-        self.socket.close()
+        self.server.should_exit = True  # it ends in its own time, a fifth of a second, in its daemon thread

@@ -22,6 +22,8 @@ from lmrl_eval.curves import (
     write_curves,
 )
 
+pytestmark = pytest.mark.slow
+
 # Two rounds of 100 episodes and two updates each; the policy is scored in the middle of a round and at the end.
 ONLINE = [
     {"step": 2, "return/mean": -80.0, "episodes": 100, "kl/initial": 0.1, "time/simulator": 5.0, "time/training": 9.0},

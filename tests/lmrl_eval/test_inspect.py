@@ -39,6 +39,8 @@ from lmrl_eval.inspect_tasks import results_from_log
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
 from lmrl_eval.verify import verify_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PLAYERS = {
     "maze": "optimal", "text_nav": "optimal", "wordle": "greedy", "chess": "random", "endgames": "optimal",
@@ -447,35 +449,24 @@ def inspect_command(
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_the_command_plays_a_file_from_anywhere(tmp_path: Path, server: FakeServer) -> None:
     server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
-    for number, cwd in enumerate((ROOT, tmp_path)):
-        logs = tmp_path / f"logs{number}"
-        file = os.path.relpath(ROOT / "lmrl_eval" / "inspect.py", cwd)
-        done = inspect_command(
-            f"{file}@maze",
-            "-T",
-            "episodes=2",
-            "-T",
-            "protocol=quick",
-            cwd=cwd,
-            server=server,
-            INSPECT_LOG_DIR=str(logs),
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        (log,) = logs.glob("*.eval")
-        results = results_from_log(log)
-        assert (results.score.n_episodes, results.score.success_rate) == (2, 1.0)
-        assert results.score.policy == "chat:openai-api/local/me/model"
-        assert f"mean_return   {results.score.mean_return:.3f}"[:18] in done.stdout
+    file = os.path.relpath(ROOT / "lmrl_eval" / "inspect.py", tmp_path)
+    settings = ["-T", "episodes=2", "-T", "protocol=quick"]
+    done = inspect_command(f"{file}@maze", *settings, cwd=tmp_path, server=server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (log,) = tmp_path.glob("logs/*.eval")
+    results = results_from_log(log)
+    assert (results.score.n_episodes, results.score.success_rate) == (2, 1.0)
+    assert results.score.policy == "chat:openai-api/local/me/model"
+    assert f"mean_return   {results.score.mean_return:.3f}"[:18] in done.stdout
     done = inspect_command(f"{file}@maze", "-T", "episode=2", cwd=tmp_path, server=server)
     assert done.returncode != 0
     assert "error: unknown setting of maze 'episode'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_an_installed_package_offers_its_tasks_by_name(tmp_path: Path, server: FakeServer) -> None:
     server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
     # What an installer makes of the project file; inspect-ai knows packages by the folder's name.

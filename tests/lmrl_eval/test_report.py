@@ -10,6 +10,8 @@ from lmrl_data import UserError, get_task
 from lmrl_eval import Evaluator, Results
 from lmrl_eval.report import scores_figure, starts_figure, table, write_report
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = [
     "a | b | c",
     "<script>alert(1)</script>",

@@ -27,6 +27,8 @@ from lmrl_eval import Evaluator, Results, load_oracle, read_results
 from lmrl_eval.score import departures, oracle_counts, score_episodes
 from lmrl_eval.verify import MAX_PROBLEMS, NUMBERS, Verification, describe, verify_results
 
+pytestmark = pytest.mark.slow
+
 PLAYERS = [
     ("maze", "fully_observed", "random"), ("maze", "partially_observed", "optimal"),
     ("wordle", "words_200", "mixture"), ("wordle", "full", "random"),

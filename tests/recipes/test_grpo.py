@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import release
 from online_play import Watch, acted, gradients_of, largest_difference, logps_of, make, policy_with, same
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
@@ -14,6 +15,8 @@ from lmrl_data import UserError, get_task
 from lmrl_eval.policies import load_policy
 from lmrl_recipes.grpo import OnlineGRPOConfig, OnlineGRPOTrainer, group_advantages, main
 from lmrl_recipes.training.online import PlayedEpisode
+
+pytestmark = pytest.mark.slow
 
 # Two groups, not in order: 1, 3 and 5, 5, 11.
 STARTS = np.array([7, 9, 7, 9, 9])
@@ -133,7 +136,14 @@ def test_the_share_of_groups_that_agree_counts_no_episode_that_is_just_average(b
 
 
 @pytest.mark.parametrize("task", ["wordle", "maze"])
-@pytest.mark.parametrize(("beta", "corrected"), [(0.0, True), (0.3, True), (0.3, False)])
+@pytest.mark.parametrize(
+    ("beta", "corrected"),
+    [
+        release(0.0, True),
+        (0.3, True),
+        release(0.3, False),
+    ],
+)
 def test_a_rounds_gradient_is_that_of_the_clipped_objective_with_its_kl(
     base: Path, tmp_path: Path, task: str, beta: float, corrected: bool
 ) -> None:
@@ -182,7 +192,6 @@ def test_settings_that_mean_something_else_here_are_refused(
         OnlineGRPOConfig(output_dir=str(tmp_path), use_cpu=True, **settings)
 
 
-@pytest.mark.slow
 def test_a_run_leaves_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

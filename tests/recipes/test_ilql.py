@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from cases import release
 from chain import GOAL, chain_episodes, see
 
 from lmrl_data import Conversation, Episode, Turn
@@ -14,6 +15,8 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model
 from lmrl_recipes.ilql import HEADS, ILQLConfig, ILQLTrainer, ilql_loss, next_values
 from lmrl_recipes.training.offline import ItemCollator, load_behavior
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = {"gamma": 0.9, "tau": 0.8, "cql_weight": 0.0}
 
@@ -134,7 +137,6 @@ def test_no_episode_of_the_chain_goes_the_best_path() -> None:
     assert any("Success" in texts for texts in contents)
 
 
-@pytest.mark.slow
 def test_ilql_stitches_the_best_path_together_and_cloning_does_not(
     chain: tuple[Path, list[Episode]], tmp_path: Path
 ) -> None:
@@ -143,8 +145,7 @@ def test_ilql_stitches_the_best_path_together_and_cloning_does_not(
     assert walk(train_ilql(chain, tmp_path)) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("broken", ["no future", "no successors"])
+@pytest.mark.parametrize("broken", ["no future", release("no successors")])
 def test_without_bootstrapping_the_path_is_not_found(
     chain: tuple[Path, list[Episode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

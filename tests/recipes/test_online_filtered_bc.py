@@ -27,6 +27,8 @@ from lmrl_eval.policies import load_policy
 from lmrl_recipes.online_filtered_bc import OnlineFilteredBCConfig, OnlineFilteredBCTrainer, main
 from lmrl_recipes.training.online import PlayedEpisode
 
+pytestmark = pytest.mark.slow
+
 
 def make_bc(base: Path, folder: Path, **settings: Any) -> tuple[Any, Watch]:
     return make(OnlineFilteredBCTrainer, OnlineFilteredBCConfig, base, folder, **settings)
@@ -164,7 +166,6 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: dict[s
         OnlineFilteredBCConfig(output_dir=str(tmp_path), use_cpu=True, **settings)
 
 
-@pytest.mark.slow
 def test_cloning_its_own_best_episodes_finds_the_path_that_its_data_do_not_have(
     chain: tuple[Path, list[Episode]],
     tmp_path: Path,
@@ -180,7 +181,6 @@ def test_cloning_its_own_best_episodes_finds_the_path_that_its_data_do_not_have(
     assert np.mean(returns[-3:]) > -7
 
 
-@pytest.mark.slow
 def test_a_run_leaves_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import forked
 import pytest
 import torch
+from cases import release
 from plain_trainer import PlainTrainer, make_trainer
 from recipe_command import call, error_line
 from safetensors.torch import load_file
@@ -30,6 +31,8 @@ from lmrl_recipes.training import online
 from lmrl_recipes.training.offline import load_language_model
 from lmrl_recipes.training.online import OnlineConfig
 from lmrl_recipes.training.rollout import RolloutPolicy
+
+pytestmark = pytest.mark.slow
 
 RECIPES: dict[str, tuple[Any, Any]] = {
     "ppo": (ppo, ppo.PPOConfig),
@@ -88,8 +91,7 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 # --- processes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["ppo", *(release(name) for name in RECIPES if name != "ppo")])
 def test_two_processes_are_one_with_twice_the_batch(workshop: Path, tmp_path: Path, name: str) -> None:
     model = workshop / "bc"
     # Plain gradient descent: where a gradient is next to nothing, Adam makes a full step of its rounding error.
@@ -129,8 +131,7 @@ def test_two_processes_are_one_with_twice_the_batch(workshop: Path, tmp_path: Pa
 # --- interruptions
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "peft"), [*((name, False) for name in RECIPES), ("ppo", True)])
+@pytest.mark.parametrize(("name", "peft"), [*(release(name, False) for name in RECIPES), ("ppo", True)])
 def test_a_resumed_run_ends_where_an_unbroken_one_ends(workshop: Path, tmp_path: Path, name: str, peft: bool) -> None:
     settings: dict[str, Any] = {"rounds": 4, "save_strategy": "steps", "save_steps": 1, "peft": peft}
     run(name, tmp_path / "whole", workshop / "bc", **settings)
@@ -155,7 +156,6 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(workshop: Path, tmp_path:
         assert len(set(coefficients)) == 4
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(workshop: Path, tmp_path: Path) -> None:
     saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 4}
     words = command("ppo", workshop / "bc", tmp_path / "killed", rounds=100_000, **saving)
@@ -195,7 +195,6 @@ def test_checkpoints_are_made_after_whole_rounds(tmp_path: Path, asked: float, k
 # --- adapters
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_adapters_are_trained_and_leave_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, name: str

@@ -23,6 +23,8 @@ from lmrl_recipes.oracle import OracleConfig, examples, labelled, main, make_exa
 from lmrl_recipes.tiny_model import TinyModelArguments, make_model, train_tokenizer
 from lmrl_recipes.tiny_model import main as make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import release
 from online_play import (
     Watch,
     acted,
@@ -34,6 +35,8 @@ from lmrl_recipes.ppo import (
     main,
 )
 from lmrl_recipes.training.online import Experience, PlayedEpisode
+
+pytestmark = pytest.mark.slow
 
 # --- advantages of a round
 
@@ -355,8 +358,7 @@ def test_without_a_limit_no_update_is_left_out(base: Path, tmp_path: Path) -> No
 # --- learning
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("kind", "critic_learning_rate"), [("head", None), ("model", 1e-2)])
+@pytest.mark.parametrize(("kind", "critic_learning_rate"), [("head", None), release("model", 1e-2)])
 def test_ppo_finds_the_path_that_its_data_do_not_have(
     chain: tuple[Path, list[Episode]],
     tmp_path: Path,
@@ -388,7 +390,6 @@ def run(output_dir: Path, *, peft: bool = False, dataset: str = "lmrl/maze", **s
     main(data, args, ModelConfig(model_name_or_path="bc", use_peft=peft, lora_r=4))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["head", "model"])
 def test_what_is_published_is_a_plain_policy_and_what_is_resumed_has_a_critic(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -416,7 +417,6 @@ def test_what_is_published_is_a_plain_policy_and_what_is_resumed_has_a_critic(
     assert "ppo" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_adapters_leave_a_policy_too(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workshop)
     run(tmp_path, peft=True, rounds=2, max_turns=5, per_device_train_batch_size=4, num_iterations=1, beta=0.1)

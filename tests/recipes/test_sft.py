@@ -8,6 +8,7 @@ from typing import Any
 
 import forked
 import pytest
+from cases import release
 from datasets import load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
@@ -15,6 +16,8 @@ from trl.scripts import sft
 
 from lmrl_data import Episode
 from lmrl_data.tokenization import TurnTokenizer
+
+pytestmark = pytest.mark.slow
 
 TEMPLATE = Path(__file__).parents[2] / "recipes" / "text_game.jinja"
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -52,8 +55,7 @@ def test_the_loss_is_on_the_agents_tokens_alone(
         assert set(labels[len(expected) :]) <= {-100, tokenizer.eos_token_id}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", [release("partially_observed"), "fully_observed_steps"])
 def test_trl_sft_trains_from_the_built_dataset(workshop: Path, tmp_path: Path, config: str) -> None:
     settings = {
         "model_name_or_path": "bc", "dataset_name": "lmrl/maze", "dataset_config": config, "output_dir": tmp_path,

@@ -14,6 +14,8 @@ from lmrl_data.tasks import TASKS
 from lmrl_recipes import filtered_bc, grpo, ilql, mc, online_filtered_bc, oracle, ppo
 from lmrl_recipes.training.start import parse, preset_settings, shipped
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(ppo.__file__).parent
 CONFIGS = {
     "bc": filtered_bc.FilteredBCConfig,

@@ -4,12 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
 import pytest
+from cases import release
 from hub.server import Fault, Hub
 from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -18,6 +20,8 @@ from lmrl_data import hub as client
 from lmrl_data.cli import main
 from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.push import push_dataset
+
+pytestmark = pytest.mark.slow
 
 MAZE = get_task("maze")
 SENDS = ("commit", "PUT", "create", "tag/")  # what changes something there
@@ -229,8 +233,8 @@ def test_a_conflicting_commit_is_seen_and_stays(owner: Hub, built: Path, monkeyp
     assert 412 in [each.status for each in owner.log]
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "cut", "cut_after"])
-@pytest.mark.parametrize("route", ["create", "/commit/", "tree", "batch", "PUT", "tag/"])
+@pytest.mark.parametrize("kind", ["429", "cut_after", release("500"), release("cut")])
+@pytest.mark.parametrize("route", ["/commit/", "PUT", *map(release, ("create", "tree", "batch", "tag/"))])
 def test_a_passing_fault_is_outlived(owner: Hub, built: Path, kind: str, route: str) -> None:
     owner.faults.append(Fault(kind, route))  # type: ignore[arg-type]
     push_dataset(MAZE, built, "lmrl/maze")
@@ -385,14 +389,14 @@ def test_only_a_finished_build_of_this_version_is_published(
     assert owner.log == []
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_push_that_is_killed_goes_on_where_it_was(hub: Hub, built: Path) -> None:
     env = hub.environment(hub.user("alice", orgs=["lmrl"]))
     command = [sys.executable, "-m", "lmrl_data.cli", "push", "maze", "--data", str(built.parent)]
     hub.faults.append(Fault("slow", "/commit/", seconds=60))
     killed = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not [each for each in hub.log if each.method == "PUT"] and killed.poll() is None:
-        pass
+        time.sleep(0.01)
     killed.kill()
     killed.wait()
     hub.faults.clear()

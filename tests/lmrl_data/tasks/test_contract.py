@@ -1,5 +1,6 @@
 """What holds for every task and config in the registry: a new task gets these tests by existing."""
 
+import functools
 import json
 import pickle
 import random
@@ -24,6 +25,8 @@ from lmrl_data import TASKS, Episode, Simulator, Task, UserError, get_task, roll
 from lmrl_data.gym import gymnasium_id
 from lmrl_data.task import EVALUATION_SEED, TEST_SEED, TRAIN_SEED
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (*range(TRAIN_SEED, 8), *range(TEST_SEED, TEST_SEED + 2))
 
 
@@ -34,8 +37,17 @@ class Case(NamedTuple):
     def simulator(self) -> Simulator:
         return self.task.simulator(config=self.config)
 
-    def episode(self, seed: int) -> Episode:
+    def play(self, seed: int) -> Episode:
         return self.task.generate(self.simulator(), seed)
+
+    def episode(self, seed: int) -> Episode:
+        """The episode of the seed, played once for all tests."""
+        return played(self.task.id, self.config, seed)
+
+
+@functools.cache
+def played(task_id: str, config: str, seed: int) -> Episode:
+    return Case(get_task(task_id), config).play(seed)
 
 
 CASES = [Case(get_task(task_id), config) for task_id in TASKS for config in get_task(task_id).configs]
@@ -90,7 +102,7 @@ def test_same_seed_gives_the_same_episode(case: Case) -> None:
     simulator = case.simulator()
     for seed in SEEDS:
         episode = case.task.generate(simulator, seed)
-        assert episode == case.episode(seed)
+        assert episode == case.play(seed)
         actions = actions_of(episode)
         assert list(play(simulator, seed, actions)) == list(play(case.simulator(), seed, actions))
 
@@ -214,7 +226,7 @@ def test_two_simulators_stepped_in_turns_do_not_influence_each_other(case: Case)
 @every_case
 def test_global_random_state_is_neither_used_nor_changed(case: Case) -> None:
     def everything() -> list[object]:
-        episodes: list[object] = [case.episode(seed) for seed in range(3)]
+        episodes: list[object] = [case.play(seed) for seed in range(3)]
         for name in case.task.policies:
             episodes += rollout(case.task, case.config, case.task.policy(name, case.config), [5, 6])
         return episodes
@@ -242,7 +254,7 @@ def test_gymnasium_makes_it_and_finds_nothing_to_complain_about(case: Case) -> N
 
 
 @every_case
-@settings(max_examples=1_000)
+@settings(max_examples=100)
 @given(action=junk, seed=st.integers(0, 2**32))
 def test_junk_never_raises_and_never_wins(case: Case, action: str, seed: int) -> None:
     check_junk(case, action, seed)

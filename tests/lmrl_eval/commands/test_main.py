@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -225,7 +227,6 @@ def test_another_policy_seed_gives_another_score(lmrl_eval: Run, checkpoint: Pat
     assert Path("0/greedy_actions.json").read_bytes() == Path("1/greedy_actions.json").read_bytes()
 
 
-@pytest.mark.slow
 def test_an_adapter_plays_merged_into_its_base(lmrl_eval: Run, checkpoint: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -286,7 +287,6 @@ def test_a_setting_that_a_model_cannot_take_is_one_line(
     assert len(errors.splitlines()) == 1
 
 
-@pytest.mark.slow
 def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpoint: Path, tmp_path: Path) -> None:
     import shutil
 

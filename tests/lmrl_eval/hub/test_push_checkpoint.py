@@ -18,6 +18,8 @@ from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.policies import describe_checkpoint, load_policy
 from lmrl_eval.training_record import TrainingRecord, read_training_record
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from hub.server import Hub
 

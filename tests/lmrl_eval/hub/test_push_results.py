@@ -16,6 +16,8 @@ from lmrl_eval.hub.push_results import notes, published_score, push_results
 from lmrl_eval.results import read_results
 from lmrl_eval.training_record import TrainingRecord
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from hub.server import Hub
     from huggingface_hub import HfApi

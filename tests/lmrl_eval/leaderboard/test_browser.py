@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import huggingface_hub.constants
 import pytest
+from cases import release
 from toy_dialogue import Scripted
 
 from lmrl_data import get_task
@@ -19,6 +20,8 @@ from lmrl_data.episode import Episode, Turn
 from lmrl_eval import Evaluator, Results
 from lmrl_eval.leaderboard.entry import Entry
 from lmrl_eval.leaderboard.page import page_files
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -148,15 +151,11 @@ def models(opened: Any) -> list[str]:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("screen", "scheme"),
     [
         ("phone", "dark"),
-        *(
-            pytest.param(*each, marks=pytest.mark.release)
-            for each in [("phone", "light"), ("desk", "light"), ("desk", "dark")]
-        ),
+        *(release(*each) for each in [("phone", "light"), ("desk", "light"), ("desk", "dark")]),
     ],
 )
 def test_the_page_fits_its_screen_and_can_be_read(visit: Any, screen: str, scheme: str) -> None:
@@ -244,7 +243,6 @@ def test_tab_reaches_every_control_in_the_order_of_the_page(visit: Any, screen: 
     assert reached == expected
 
 
-@pytest.mark.slow
 def test_the_viewer_steps_through_an_episode_by_keyboard_alone(visit: Any) -> None:
     opened = visit()
     link = opened.locator('[data-task="maze"] a.watch').first

@@ -18,6 +18,8 @@ from lmrl_eval.results import Results, read_results
 from lmrl_eval.score import score_episodes
 from lmrl_eval.untrusted import digest
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from hub.server import Hub
     from huggingface_hub import HfApi

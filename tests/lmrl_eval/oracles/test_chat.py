@@ -28,6 +28,8 @@ from lmrl_eval.endpoint import ChatError, parse_endpoint, retry_after
 from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.oracles.model import OracleError
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "sk-very-secret-0123456789"
 
 

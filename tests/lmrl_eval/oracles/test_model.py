@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import release
 from toy_dialogue import TASK, WORDS, Asker, Scripted
 
 import lmrl_data.tasks
@@ -20,6 +21,8 @@ from lmrl_eval.commands.main import main
 from lmrl_eval.oracles.model import Answer, OracleError, attempt_seed
 from lmrl_eval.report import scores_figure, table
 from lmrl_eval.results import PartialResults
+
+pytestmark = pytest.mark.slow
 
 
 def prompt(seed: int = 0, reply: str = "Yes.", *, spoken: bool = False) -> Prompt:
@@ -311,7 +314,7 @@ main(sys.argv[3:])
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -9)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), release("SIGKILL", -9)])
 def test_a_run_that_was_killed_goes_on_with_the_same_command(tmp_path: Path, name: str, code: int) -> None:
     command = ["run", "--task", "toy", "--policy", "scripted:asker", "--episodes", "12", "--batch-size", "2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -23,6 +23,8 @@ from lmrl_eval.endpoint import ChatError
 from lmrl_eval.policies import describe_checkpoint, is_checkpoint
 from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy, read_json, read_plain, system_message
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "sk-very-secret-0123456789"
 MAZE, WORDLE = get_task("maze"), get_task("wordle")
 Run = Callable[..., tuple[int, str, str]]

@@ -16,6 +16,8 @@ from lmrl_eval.policies import language_model
 from lmrl_eval.policies.cache import FIRST_CAPACITY
 from lmrl_eval.policies.language_model import LanguageModelPolicy, choose, split
 
+pytestmark = pytest.mark.slow
+
 
 class Reference(Policy):
     """The slow policy: every turn, every row alone, all ids again for every token, no cache."""
@@ -114,7 +116,6 @@ def test_writes_the_tokens_that_encoding_everything_anew_would_write(
         assert fast.statistics()["tokens_reused"] > 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "template"), [("llama", "raw"), ("gpt2", "chatml")])
 def test_a_window_that_slides_and_is_wiped_shows_what_encoding_it_anew_shows(kind: str, template: str) -> None:
     model, tokenizer = make_model(kind), TOKENIZERS[template]

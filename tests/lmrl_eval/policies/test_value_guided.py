@@ -21,6 +21,8 @@ from lmrl_eval.policies.value_guided import (
     value_model_class,
 )
 
+pytestmark = pytest.mark.slow
+
 MAZE = get_task("maze")
 TEXTS = [
     "The goal is at position 8, 6. Your current position is at position 1, 1. There is a wall above you.\n",

@@ -21,6 +21,8 @@ from lmrl_recipes import filtered_bc, ilql, ppo
 from lmrl_recipes import oracle as oracle_recipe
 from lmrl_recipes.training.start import run
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from hub.server import Hub
 
@@ -176,6 +178,7 @@ def test_rows_from_the_hub_are_named_by_their_commit(
     assert (made_from(hub, "alice/out").dataset_revision, made_from(hub, "alice/out").dataset) == (commit, "lmrl/maze")
 
 
+@pytest.mark.release
 def test_adapters_of_a_published_model_play_from_the_hub(
     hub: "Hub", token: str, start: Start, workshop: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_adapters_of_a_published_model_play_from_the_hub(
     assert all((first[name] == second[name]).all() for name in first)
 
 
+@pytest.mark.release
 def test_an_online_run_is_pushed_as_a_plain_policy(hub: "Hub", token: str, start: Start, tmp_path: Path) -> None:
     recipe = (
         "model_name_or_path: bc\noutput_dir: {out}\ntask: maze\nrounds: 1\nmax_turns: 3\nmax_completion_length: 8\n"
@@ -207,7 +211,6 @@ def test_an_online_run_is_pushed_as_a_plain_policy(hub: "Hub", token: str, start
     assert not [name for name in policy.model.state_dict() if "critic" in name or "v_head" in name]
 
 
-@pytest.mark.slow
 def test_an_oracle_is_pushed_and_answers(
     hub: "Hub", token: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +229,7 @@ def test_an_oracle_is_pushed_and_answers(
     assert oracle.describe()["weights_sha256"]
 
 
+@pytest.mark.release
 def test_a_run_in_python_has_no_recipe_and_keeps_none_of_an_older_one(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

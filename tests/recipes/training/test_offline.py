@@ -11,6 +11,7 @@ from typing import Any
 import forked
 import pytest
 import torch
+from cases import release
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import ModelConfig, ScriptArguments
@@ -28,6 +29,8 @@ from lmrl_recipes.training.offline import (
     make_items,
     resume_path,
 )
+
+pytestmark = pytest.mark.slow
 
 RECIPES: dict[str, tuple[ModuleType, type, type]] = {
     "mc": (mc, mc.MCConfig, mc.MCTrainer),
@@ -287,7 +290,6 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("peft", [False, True])
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_leaves_a_policy_that_everything_loads(
@@ -327,8 +329,7 @@ def test_a_run_leaves_a_policy_that_everything_loads(
     assert "trainer_state.safetensors" not in final
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "peft"), [("mc", False), ("ilql", False), ("ilql", True)])
+@pytest.mark.parametrize(("name", "peft"), [release("mc", False), ("ilql", True)])
 def test_a_resumed_run_ends_where_an_unbroken_one_ends(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, peft: bool
 ) -> None:
@@ -360,7 +361,6 @@ def test_a_folder_without_the_trainers_state_cannot_be_resumed(
         run("mc", tmp_path, max_steps=1, resume_from_checkpoint="base")
 
 
-@pytest.mark.slow
 def test_the_seed_decides_the_run(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workshop)
     for folder, seed in (("one", 1), ("again", 1), ("other", 2)):
@@ -410,7 +410,7 @@ def assert_same_outcome(name: str, one: Path, other: Path) -> None:
     assert distance(state, other_state) < 3e-7
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=[release("mc"), "ilql"])
 def whole_batch(
     request: pytest.FixtureRequest, workshop: Path, ragged: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
@@ -422,7 +422,6 @@ def whole_batch(
     return request.param, folder
 
 
-@pytest.mark.slow
 def test_two_accumulation_steps_are_one_step_of_twice_the_batch(
     workshop: Path,
     ragged: dict[str, Any],
@@ -438,7 +437,6 @@ def test_two_accumulation_steps_are_one_step_of_twice_the_batch(
     assert_same_outcome(name, folder, tmp_path)
 
 
-@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(
     workshop: Path, ragged: dict[str, Any], whole_batch: tuple[str, Path], tmp_path: Path
 ) -> None:

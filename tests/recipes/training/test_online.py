@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from accelerate.accelerator import Accelerator
+from cases import release
 from plain_trainer import make_trainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 from lmrl_recipes.training.online import Experience, PlayedEpisode, groups_of
+
+pytestmark = pytest.mark.slow
 
 HISTORY: dict[str, Any] = {"task_config": "partially_observed"}
 
@@ -234,7 +237,7 @@ def watched(trainer: Any) -> tuple[Watch, list[list[int]]]:
 
 
 @pytest.mark.parametrize("game", [{}, HISTORY], ids=["markov", "history"])
-@pytest.mark.parametrize("accumulation", [1, 2, 4])
+@pytest.mark.parametrize("accumulation", [1, *(release(n) for n in (2, 4))])
 def test_every_update_is_the_gradient_of_a_mean_over_its_own_tokens(
     base: Path, tmp_path: Path, accumulation: int, game: dict[str, Any]
 ) -> None:
@@ -268,7 +271,7 @@ def test_every_update_is_the_gradient_of_a_mean_over_its_own_tokens(
     assert clipped
 
 
-@pytest.mark.parametrize("accumulation", [2, 4])
+@pytest.mark.parametrize("accumulation", [release(2), 4])
 def test_accumulation_does_not_change_an_update(base: Path, tmp_path: Path, accumulation: int) -> None:
     whole, _ = watched(make_trainer(base, tmp_path, **HISTORY))
     parts: dict[str, Any] = {

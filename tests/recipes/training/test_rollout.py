@@ -17,6 +17,8 @@ from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.policies.language_model import choose
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 
+pytestmark = pytest.mark.slow
+
 MAZE, WORDLE = get_task("maze"), get_task("wordle")
 MOVES = list(ACTIONS)
 # A Markov task, a window, a full history, and a dialogue; with how many actions an episode may have.

@@ -17,6 +17,8 @@ from trl import ModelConfig, ScriptArguments
 from lmrl_data import UserError
 from lmrl_recipes import filtered_bc, ilql, mc
 
+pytestmark = pytest.mark.slow
+
 RECIPES = {
     "ilql": (ilql.main, ilql.ILQLConfig),
     "mc": (mc.main, mc.MCConfig),
@@ -152,7 +154,6 @@ def test_wrong_input_to_a_recipe_is_one_line_and_exit_code_2(
     assert complaint in error_line(capsys.readouterr().err)
 
 
-@pytest.mark.slow
 def test_a_mistyped_key_is_the_only_line_that_the_command_prints(workshop: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.format(output_dir=tmp_path).replace("max_steps", "max_stepz"))
@@ -162,7 +163,6 @@ def test_a_mistyped_key_is_the_only_line_that_the_command_prints(workshop: Path,
     assert done.stderr == "error: unknown setting 'max_stepz'; did you mean max_steps?\n"
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_resumes(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

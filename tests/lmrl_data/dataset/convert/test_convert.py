@@ -24,6 +24,8 @@ from lmrl_data.dataset.folder import check_dataset, load_episodes, read_manifest
 from lmrl_data.rollout import play_episode
 from lmrl_data.rows import SCHEMA, STEP_SCHEMA
 
+pytestmark = pytest.mark.slow
+
 MAZE = get_task("maze")
 GOAL = "The goal is at position 8, 6. Your current position is at position"
 WALLS = "There are walls to your right, to your left."

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from lmrl_data.tasks.car_dealer import grammar as car_dealer_grammar
 from lmrl_data.tasks.car_dealer.grammar import Choice, Grammar, Slot, listing, load, money, noun_phrase
 
+pytestmark = pytest.mark.slow
+
 ASSETS = Path(car_dealer_grammar.__file__).parent / "assets"
 PERSONALITIES = (
     "abusive", "angry", "insulting", "polite", "respectful", "rude", "sarcastic", "talkative", "toxic",
@@ -350,6 +352,7 @@ VARIETY = [
 ]  # fmt: skip
 
 
+@pytest.mark.release
 def test_few_sentences_are_said_twice() -> None:
     def check(name: str, act: str, distinct: float, triples: float) -> None:
         said = draws(name, act)

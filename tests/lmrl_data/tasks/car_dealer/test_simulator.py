@@ -26,6 +26,8 @@ from lmrl_data.tasks.car_dealer.reading.line import read
 from lmrl_data.tasks.car_dealer.seller_memory import listen
 from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, CarDealerSimulator, want
 
+pytestmark = pytest.mark.slow
+
 TASK = get_task("car_dealer")
 BUYER: dict[str, Any] = {
     "personality": "polite", "brand": "Toyota", "type": "SUV", "features": ["backup camera", "heated seats"],
@@ -361,7 +363,7 @@ def test_sellers_offer_what_their_own_parser_reads() -> None:
                 assert episode.info["outcome"]["price"] in offers | bids
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_each_seller_suits_one_buyer() -> None:
     table: dict[str, dict[str, float]] = {}
     for strategy in STRATEGIES:
@@ -376,7 +378,6 @@ def test_each_seller_suits_one_buyer() -> None:
     assert max(table["impatient"], key=table["impatient"].__getitem__) == "concise"
 
 
-@pytest.mark.slow
 def test_the_reader_sells_more_than_the_sellers_of_the_data() -> None:
     means = {}
     for name in ("reader", "generous", "features", "concise", "random"):

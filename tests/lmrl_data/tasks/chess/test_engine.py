@@ -30,6 +30,8 @@ from lmrl_data.tasks.chess.engine import (
     skill_level,
 )
 
+pytestmark = pytest.mark.slow
+
 START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
 MATED = "7k/6Q1/6K1/8/8/8/8/8 b - - 0 1"
 

@@ -32,6 +32,8 @@ from lmrl_data.tasks.chess.simulator import (
     unspaced_fen,
 )
 
+pytestmark = pytest.mark.slow
+
 CHESS = get_task("chess")
 SPACED_START = (
     "r n b q k b n r / p p p p p p p p / 8 / 8 / 8 / 8 / P P P P P P P P / R N B Q K B N R   w   K Q k q   -   0   1"
@@ -128,7 +130,6 @@ def test_texts_agree_with_python_chess_over_random_games() -> None:
     assert check_texts(200) > 3_000
 
 
-@pytest.mark.slow
 def test_texts_agree_with_python_chess_over_ten_thousand_positions() -> None:
     assert check_texts(10_000, every=8) > 20_000
 

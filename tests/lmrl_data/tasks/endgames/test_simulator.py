@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import check_cases
+from cases import check_cases, release
 
 from lmrl_data import Episode, UserError, get_task, rollout
 from lmrl_data.dataset.statistics import Statistics
@@ -26,6 +26,8 @@ from lmrl_data.tasks.endgames.simulator import (
     redraw,
 )
 from lmrl_data.tasks.endgames.tables import DRAW, SETS, Position, best_replies, moves_to_mate
+
+pytestmark = pytest.mark.slow
 
 chess = pytest.importorskip("chess")
 ENDGAMES = get_task("endgames")
@@ -220,7 +222,7 @@ def test_the_random_opponent_of_chess_plays_here_too() -> None:
 # --- policies
 
 
-@pytest.mark.parametrize("protocol", ["paper", pytest.param("tricky", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("protocol", ["paper", release("tricky")])
 def test_the_optimal_policy_mates_from_every_test_position_in_as_many_moves_as_the_table_says(protocol: str) -> None:
     starts = ENDGAMES.protocol(protocol).starts
     policy = ENDGAMES.policy("optimal", "standard")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import release
 
 from lmrl_data.tasks.endgames import tables as endgame_tables
 from lmrl_data.tasks.endgames.tables import (
@@ -185,9 +186,7 @@ def test_a_position_and_its_mirror_images_have_one_value() -> None:
 # --- the files
 
 
-@pytest.mark.parametrize(
-    "pieces", ["Q", "R", pytest.param("QR", marks=pytest.mark.slow), pytest.param("RR", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("pieces", ["Q", "R", *(release(pieces) for pieces in ("QR", "RR"))])
 def test_the_shipped_tables_are_made_again_byte_by_byte(pieces: str) -> None:
     assert solve(pieces).tobytes() == read(pieces).tobytes()
 

@@ -18,6 +18,8 @@ from lmrl_data.tasks.guess_my_city.players import GUESSES, knowledge
 from lmrl_data.tasks.guess_my_city.questions import read
 from lmrl_data.tasks.guess_my_city.simulator import FALLBACK
 
+pytestmark = pytest.mark.slow
+
 CITY = get_task("guess_my_city")
 NUMBERS = st.integers(0, len(all_cities()) - 1)
 

@@ -17,6 +17,8 @@ from lmrl_data.tasks.text_nav.house import EXITS, ROOMS, THINGS, House, parse
 from lmrl_data.tasks.text_nav.players import HALVES, best_command, commands_in, room_of
 from lmrl_data.tasks.text_nav.simulator import OBJECTIVE, TextNavSimulator
 
+pytestmark = pytest.mark.slow
+
 TEXT_NAV = get_task("text_nav")
 FULLY, PARTIALLY = "fully_observed", "partially_observed"
 OPTIMAL = {

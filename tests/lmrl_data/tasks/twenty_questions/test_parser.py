@@ -11,6 +11,8 @@ from lmrl_data.tasks.twenty_questions.matching import spelled, stem
 from lmrl_data.tasks.twenty_questions.parser import Reader, Reading, reader
 from lmrl_data.tasks.twenty_questions.wording import MAX_LENGTH, clause, named, sentence
 
+pytestmark = pytest.mark.slow
+
 FACTS = knowledge()
 read = reader().read
 ATTRIBUTES = sorted(FACTS.attributes)

@@ -23,6 +23,8 @@ from lmrl_data.tasks.twenty_questions.data_facts import data_facts
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_data.tasks.twenty_questions.parser import reader
 
+pytestmark = pytest.mark.slow
+
 TASK = get_task("twenty_questions")
 FACTS = knowledge()
 NAMES = [thing.name for thing in FACTS.things]
