@@ -10,22 +10,26 @@ Every action is learned from exactly what the policy will see before it. `--filt
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from datasets import Dataset
-from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer
 
 from lmrl_data.errors import UserError, unknown
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.offline import (
+    adapters,
     load_language_model,
     load_rows,
     make_items,
+    model_settings,
     policy_callback,
     resume_path,
     set_chat_template,
 )
+from lmrl_recipes.training.settings import SUPERVISED, Reasons, check_settings
 from lmrl_recipes.training.start import Settings, run
 
 FILTERS = ("success", "top", "all")
@@ -39,6 +43,8 @@ LIMITATIONS = (
 class FilteredBCConfig(SFTConfig):
     """Settings of filtered BC; the filters are the paper's (Table 3)."""
 
+    refused: ClassVar[Reasons] = SUPERVISED | {"max_length": "an item is what the policy sees in play, never cut"}
+
     filter: str = field(default="success", metadata={"help": "success, top (by return) or all."})
     top_fraction: float = field(default=0.1, metadata={"help": "Share of the episodes that --filter top keeps."})
     window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
@@ -48,6 +54,11 @@ class FilteredBCConfig(SFTConfig):
     max_length: int | None = field(default=None)
     gradient_checkpointing: bool = field(default=False)
     bf16: bool | None = field(default=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        check_settings(vars(self), [type(self)])
+        super().__post_init__()
+        check_filter(self.filter, self.top_fraction)
 
 
 def check_filter(how: str, top_fraction: float) -> None:
@@ -97,7 +108,7 @@ def main(
     script_args: ScriptArguments, args: FilteredBCConfig, model_args: ModelConfig, recipe: Settings | None = None
 ) -> None:
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
-    model, tokenizer = load_language_model(model_args.model_name_or_path)
+    model, tokenizer = load_language_model(model_args.model_name_or_path, **model_settings(model_args))
     set_chat_template(tokenizer, args.chat_template_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     success = np.array([info["success"] for info in rows["info"]])
@@ -108,7 +119,7 @@ def main(
         args=args,
         train_dataset=sft_rows(items),
         processing_class=tokenizer,
-        peft_config=get_peft_config(model_args),
+        peft_config=adapters(model_args, model),
     )
     policy = partial(LanguageModelPolicy, tokenizer=tokenizer, name="bc", seed=args.seed)
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], policy)

@@ -8,12 +8,13 @@ accelerate launch recipes/grpo.py --config recipes/maze/grpo.yaml
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from trl import ModelConfig, ScriptArguments
 
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.settings import NO_DATASET, ONLINE, Reasons
 from lmrl_recipes.training.start import Settings, run
 
 LIMITATIONS = (
@@ -24,6 +25,8 @@ LIMITATIONS = (
 @dataclass
 class OnlineGRPOConfig(OnlineConfig):
     """Settings of GRPO; the paper has no such baseline (Shao et al. 2024, arXiv 2402.03300)."""
+
+    refused: ClassVar[Reasons] = ONLINE | NO_DATASET
 
     num_generations: int | None = field(default=8, metadata={"help": "Episodes per start."})
     beta: float = field(default=0.0, metadata={"help": "Weight of the KL from the initial policy, in the loss."})

@@ -7,14 +7,14 @@ accelerate launch recipes/online_filtered_bc.py --config recipes/maze/online_fil
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from trl import ModelConfig, ScriptArguments
 
-from lmrl_data.errors import UserError
 from lmrl_recipes.filtered_bc import check_filter, kept
 from lmrl_recipes.training.online import OnlineConfig, OnlineTrainer, PlayedEpisode, train
+from lmrl_recipes.training.settings import NO_DATASET, NO_GROUPS, NO_KL, ONLINE, Reasons
 from lmrl_recipes.training.start import Settings, run
 
 LIMITATIONS = (
@@ -27,14 +27,14 @@ LIMITATIONS = (
 class OnlineFilteredBCConfig(OnlineConfig):
     """Settings of online filtered BC; the filters are the paper's (section 4.8 of its code: success, or a share)."""
 
+    refused: ClassVar[Reasons] = ONLINE | NO_DATASET | NO_GROUPS | NO_KL
+
     filter: str = field(default="success", metadata={"help": "success, top (by return) or all."})
     top_fraction: float = field(default=0.3, metadata={"help": "Share of a round's episodes that --filter top keeps."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_filter(self.filter, self.top_fraction)
-        if self.beta:
-            raise UserError("online filtered BC has no KL penalty: leave beta out")
 
 
 class OnlineFilteredBCTrainer(OnlineTrainer):

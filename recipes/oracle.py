@@ -10,18 +10,26 @@ The episodes are played again in the simulator, so that the model is trained on 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from datasets import Dataset
-from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, get_peft_config
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer
 
 from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import DialogueReplay
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
-from lmrl_recipes.training.offline import load_language_model, load_rows, resume_path, set_chat_template
+from lmrl_recipes.training.offline import (
+    adapters,
+    load_language_model,
+    load_rows,
+    model_settings,
+    resume_path,
+    set_chat_template,
+)
+from lmrl_recipes.training.settings import SUPERVISED, Reasons, check_settings
 from lmrl_recipes.training.start import Settings, run
 
 
@@ -29,12 +37,18 @@ from lmrl_recipes.training.start import Settings, run
 class OracleConfig(SFTConfig):
     """Settings of a simulator's training; the paper gives a learning rate of 1e-5 and 4 epochs in batches of 32."""
 
+    refused: ClassVar[Reasons] = SUPERVISED
+
     balance: bool = field(default=False, metadata={"help": "As many yes as no; for tasks whose replies are alone."})
     max_examples: int = field(default=0, metadata={"help": "At most so many examples, of random episodes; 0: all."})
 
     max_length: int | None = field(default=None)
     gradient_checkpointing: bool = field(default=False)
     bf16: bool | None = field(default=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        check_settings(vars(self), [type(self)])
+        super().__post_init__()
 
 
 class Example(NamedTuple):
@@ -129,10 +143,8 @@ def make_examples(rows: Dataset, tokenizer: Any, args: OracleConfig, longest: in
 def main(
     script_args: ScriptArguments, args: OracleConfig, model_args: ModelConfig, recipe: Settings | None = None
 ) -> None:
-    if args.max_examples < 0:
-        raise UserError(f"max_examples is 0 (all) or more, got {args.max_examples}")
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
-    model, tokenizer = load_language_model(model_args.model_name_or_path)
+    model, tokenizer = load_language_model(model_args.model_name_or_path, **model_settings(model_args))
     set_chat_template(tokenizer, args.chat_template_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     items = make_examples(rows, tokenizer, args, args.max_length or model.config.max_position_embeddings)
@@ -141,7 +153,7 @@ def main(
         args=args,
         train_dataset=items,
         processing_class=tokenizer,
-        peft_config=get_peft_config(model_args),
+        peft_config=adapters(model_args, model),
     )
     trainer.train(resume_from_checkpoint=resume_path(args))
     facts = {"kind": "oracle", "n_examples": len(items)}

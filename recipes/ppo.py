@@ -7,11 +7,11 @@ accelerate launch recipes/ppo.py --config recipes/maze/ppo.yaml
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from trl import ModelConfig, ScriptArguments
 
 from lmrl_data.errors import UserError, unknown
 from lmrl_recipes.training.finish import data_of
-from lmrl_recipes.training.offline import load_rows, make_items
+from lmrl_recipes.training.offline import load_rows, make_items, model_settings
 from lmrl_recipes.training.online import (
     OFFLINE,
     Experience,
@@ -35,6 +35,15 @@ from lmrl_recipes.training.online import (
     train,
 )
 from lmrl_recipes.training.rollout import Trajectory
+from lmrl_recipes.training.settings import (
+    CLONING_NEEDS,
+    NO_GROUPS,
+    NO_LOSS_KL,
+    NO_SYNC,
+    ONLINE,
+    Need,
+    Reasons,
+)
 from lmrl_recipes.training.start import Settings, run
 
 CRITICS = ("model", "detached", "head")
@@ -48,6 +57,9 @@ LIMITATIONS = (
 class PPOConfig(OnlineConfig):
     """Settings of PPO; the defaults are the paper's (Table 3) and its code's, but for `critic` and `kl_stop` (see
     README.md)."""
+
+    refused: ClassVar[Reasons] = ONLINE | NO_GROUPS | NO_LOSS_KL | NO_SYNC
+    needs: ClassVar[Mapping[str, Need]] = CLONING_NEEDS
 
     gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
     gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalized advantage estimation."})
@@ -81,9 +93,6 @@ class PPOConfig(OnlineConfig):
             raise unknown("critic", self.critic, CRITICS)
         if self.bc_batch_size < self.world_size:
             raise UserError(f"bc_batch_size is at least 1 item per process, got {self.bc_batch_size}")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is from 0 to 1, got {getattr(self, name)}")
 
 
 def gae(
@@ -131,7 +140,7 @@ def explained_variance(values: np.ndarray, returns: np.ndarray) -> float:
     return float("nan") if spread == 0 else float(1 - (returns - values).var() / spread)
 
 
-def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float) -> None:
+def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float, **settings: Any) -> None:
     """Gives a language model a linear value head, and with `"model"` a trunk for it that is trained apart.
 
     They are parts of the model, so that whatever trains, wraps, saves or resumes the model takes them along.
@@ -141,9 +150,8 @@ def add_critic(model: nn.Module, checkpoint: str, kind: str, bias: float) -> Non
     nn.init.zeros_(model.v_head.weight)
     nn.init.constant_(model.v_head.bias, bias)
     if kind == "model":
-        model.critic = AutoModel.from_pretrained(
-            checkpoint, dtype=model.dtype, trust_remote_code=False, use_safetensors=True
-        )
+        settings |= {"dtype": model.dtype, "use_safetensors": True}
+        model.critic = AutoModel.from_pretrained(checkpoint, trust_remote_code=False, **settings)
 
 
 def is_critic(name: str) -> bool:
@@ -164,7 +172,9 @@ def leave_critic_out(folder: Path) -> None:
         content["weight_map"] = {name: file for name, file in content["weight_map"].items() if not is_critic(name)}
         index.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     if adapter.is_file():
-        content = json.loads(adapter.read_text()) | {"modules_to_save": None}
+        content = json.loads(adapter.read_text())
+        modules = [name for name in content["modules_to_save"] or [] if not is_critic(name)]
+        content["modules_to_save"] = modules or None
         adapter.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
@@ -377,9 +387,13 @@ def make_trainer(script_args: ScriptArguments, model_args: ModelConfig, **kwargs
     """The trainer of a recipe: a model with a critic, and offline items if the settings ask for cloning."""
     args: PPOConfig = kwargs["args"]
     set_seed(args.seed)
-    add_critic(kwargs["model"], str(model_args.model_name_or_path), args.critic, args.value_bias)
-    if kwargs.get("peft_config") is not None:
-        kwargs["peft_config"].modules_to_save = ["v_head"] + (["critic"] if args.critic == "model" else [])
+    add_critic(
+        kwargs["model"], str(model_args.model_name_or_path), args.critic, args.value_bias, **model_settings(model_args)
+    )
+    peft = kwargs.get("peft_config")
+    if peft is not None:
+        critic = ["v_head"] + (["critic"] if args.critic == "model" else [])
+        peft.modules_to_save = [*critic, *(peft.modules_to_save or [])]
     if not args.bc_weight:
         return PPOTrainer(**kwargs)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)

@@ -99,7 +99,7 @@ def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, 
         heads (`tuple[str, ...]`): some of `"q1"`, `"q2"`, `"v"`.
         bias (`float`, *optional*, defaults to `0.0`): the initial value of every state and action.
     """
-    config = load_config(checkpoint)
+    config = load_config(checkpoint, **{name: kwargs[name] for name in ("revision",) if name in kwargs})
     config.value_heads = list(heads)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # transformers would warn at length that the checkpoint has no heads

@@ -1,28 +1,32 @@
 """What `mc` and `ilql` share: the training items of a dataset, the collator, and a trainer that saves policies."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from datasets import Dataset, Features, List, Value, load_dataset
 from safetensors.torch import load_file, save_file
-from transformers import set_seed
+from transformers import AutoModelForCausalLM, set_seed
+from trl import get_peft_config
 from trl.trainer.base_config import _BaseConfig
 from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
+from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
-from lmrl_recipes.training.start import Settings
+from lmrl_recipes.training.settings import VALUES, Reasons, check_settings
+from lmrl_recipes.training.start import Settings, newest_checkpoint
 
 Batch = dict[str, torch.Tensor]
 # The private methods of transformers that `ValueTrainer` overrides; `tests/recipes/test_trl_seams.py` holds them.
@@ -43,6 +47,8 @@ ITEM = Features(
 class OfflineConfig(_BaseConfig):
     """Settings of every offline value-based recipe; the optimizer's are the paper's (appendix, Table 3)."""
 
+    refused: ClassVar[Reasons] = VALUES
+
     gamma: float = field(default=0.99, metadata={"help": "Discount per action token (not per turn), as in the paper."})
     beta: float = field(default=16.0, metadata={"help": "Recommended weight of the values at decoding time."})
     cql_weight: float = field(default=0.01, metadata={"help": "Weight of the cross-entropy of softmax(Q)."})
@@ -60,6 +66,10 @@ class OfflineConfig(_BaseConfig):
     remove_unused_columns: bool = field(default=False)
     average_tokens_across_devices: bool = field(default=True)
 
+    def __post_init__(self) -> None:
+        check_settings(vars(self), [type(self)])
+        super().__post_init__()
+
 
 def load_rows(dataset_name: str | None, config: str | None, split: str) -> Dataset:
     """The episodes of a dataset of ours.
@@ -73,7 +83,9 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
         rows = load_dataset(dataset_name, config, split=split)
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"cannot load {dataset_name} {config or ''} {split}: {reason}") from None
+        task = Path(dataset_name).name
+        build = f"; run: lmrl-data build {task}" if task in TASKS and not Path(dataset_name).exists() else ""
+        raise UserError(f"cannot load {dataset_name} {config or ''} {split}: {reason[:200]}{build}") from None
     missing = {"task", "config", "messages", "rewards"} - set(rows.column_names)
     if missing:
         raise UserError(f"{dataset_name} {config or ''} holds no episodes: it has no column {min(missing)!r}")
@@ -279,8 +291,20 @@ class ValueTrainer(_BaseTrainer):
                     parameter.copy_(tensors[name])
 
 
-def load_language_model(path: str | None) -> tuple[Any, Any]:
+def model_settings(model_args: Any) -> dict[str, Any]:
+    """How a recipe's `ModelConfig` wants a checkpoint to be loaded, as arguments of `from_pretrained`."""
+    settings = {"dtype": model_args.dtype or "float32", "revision": model_args.model_revision}
+    if model_args.attn_implementation is not None:
+        settings["attn_implementation"] = model_args.attn_implementation
+    return settings
+
+
+def load_language_model(path: str | None, **settings: Any) -> tuple[Any, Any]:
     """A language model and its tokenizer.
+
+    Args:
+        path (`str`, *optional*): a folder or the id of a model.
+        settings: those of `model_settings`; the weights are in float32 by default.
 
     Raises:
         UserError: if the path is no checkpoint.
@@ -289,13 +313,9 @@ def load_language_model(path: str | None) -> tuple[Any, Any]:
         raise UserError("model_name_or_path is missing: name a checkpoint, e.g. the output of recipes/tiny_model.py")
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise UserError(f"{path} is no checkpoint: it has no config.json")
-    try:
-        tokenizer = loader.load_tokenizer(path)
-        model = loader.load_language_model(path, dtype=torch.float32)
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no checkpoint: {str(error).strip().splitlines()[0]}") from None
+    with readable(path):
+        tokenizer = loader.load_tokenizer(path, revision=settings.get("revision", "main"))
+        model = loader.load_language_model(path, **{"dtype": torch.float32} | settings)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # GPT-2 has none; the attention mask hides what is padded
     return model, tokenizer
@@ -314,43 +334,86 @@ def set_chat_template(tokenizer: Any, path: str | None) -> None:
     tokenizer.chat_template = Path(path).read_text(encoding="utf-8")
 
 
-def load_behavior(path: str | None) -> tuple[Any, Any]:
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turns whatever a damaged checkpoint, or a setting it does not know, makes a library raise into a `UserError`."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{path} is no checkpoint that can be loaded: {lines[0]}") from None
+
+
+def load_behavior(path: str | None, **settings: Any) -> tuple[Any, Any]:
     """The frozen behavior LM and its tokenizer; raises as `load_language_model`."""
-    model, tokenizer = load_language_model(path)
+    model, tokenizer = load_language_model(path, **settings)
     return model.eval().requires_grad_(False), tokenizer
+
+
+def adapters(model_args: Any, model: Any) -> Any:
+    """The LoRA settings of a run, if it has any, tried on a model of the same kind without weights.
+
+    Raises:
+        UserError: if they do not fit the model.
+    """
+    config = get_peft_config(model_args)
+    if config is None:
+        return None
+    from peft import get_peft_model
+
+    config.revision = model_args.model_revision if model_args.model_revision != "main" else None
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), trust_remote_code=False)
+    with fitting_adapters():
+        get_peft_model(empty, copy.deepcopy(config), low_cpu_mem_usage=True)
+    return config
+
+
+@contextmanager
+def fitting_adapters() -> Iterator[None]:
+    """Turns PEFT's complaint about settings that do not fit a model into a `UserError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"the LoRA settings do not fit the model: {str(error).strip().splitlines()[0]}") from None
 
 
 def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig) -> Any:
     """A fresh value model on the behavior LM's trunk; with `--use_peft`, adapters on the trunk and whole heads."""
     set_seed(args.seed)  # the heads are drawn before a trainer sets the seed
-    model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, dtype=torch.float32)
-    if not model_args.use_peft:
+    settings = model_settings(model_args) | {"dtype": torch.float32}
+    model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, **settings)
+    config = get_peft_config(model_args)
+    if config is None:
         return model
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
-    linear = {name for name, module in model.named_modules() if hasattr(module, "weight") and module.weight.dim() == 2}
-    trunk = [name for name in linear if name.split(".")[0] not in heads and "embed" not in name and "wte" not in name]
-    config = LoraConfig(
-        r=model_args.lora_r,
-        lora_alpha=model_args.lora_alpha,
-        lora_dropout=model_args.lora_dropout,
-        target_modules=model_args.lora_target_modules or sorted(n for n in trunk if "wpe" not in n),
-        modules_to_save=list(heads),
-    )
-    return get_peft_model(model, config)
+    config.task_type = None  # a value model is no language model
+    config.modules_to_save = [*heads, *(config.modules_to_save or [])]
+    if config.target_modules is None:
+        matrices = {n for n, module in model.named_modules() if hasattr(module, "weight") and module.weight.dim() == 2}
+        outside = (*heads, "embed", "wte", "wpe")
+        config.target_modules = {
+            name for name in matrices if name.split(".")[0] not in heads and not any(part in name for part in outside)
+        }
+    with fitting_adapters():
+        return get_peft_model(model, config)
 
 
 def resume_path(args: Any) -> str | None:
-    """`--resume_from_checkpoint` as a path; `last` is the newest checkpoint of the output folder, if there is one.
+    """`--resume_from_checkpoint` as a path; `last` and `true` are the newest checkpoint of the output folder, if any.
 
     Raises:
         UserError: if the path is no folder.
     """
     path = args.resume_from_checkpoint
+    if isinstance(path, bool) or str(path).lower() in ("true", "false"):
+        path = "last" if str(path).lower() == "true" else None
     if path == "last":
-        # The trainer's state is written last: a checkpoint without it is incomplete.
-        whole = [state.parent for state in Path(args.output_dir).glob("checkpoint-*/trainer_state.json")]
-        return str(max(whole, key=lambda folder: int(folder.name.split("-")[1]))) if whole else None
+        last = newest_checkpoint(Path(args.output_dir))
+        return None if last is None else str(last)
     if path is not None and not Path(path).is_dir():
         raise UserError(f"cannot resume from {path}: there is no such folder")
     return path
@@ -376,7 +439,7 @@ def train_values(
         recipe (`dict`): the settings that were given, to be saved.
     """
     target = push_target(args)
-    behavior, tokenizer = load_behavior(model_args.model_name_or_path)
+    behavior, tokenizer = load_behavior(model_args.model_name_or_path, **model_settings(model_args))
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
     trainer = trainer_class(
         behavior=behavior,

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import GRPOConfig, GRPOTrainer, get_peft_config
+from trl import GRPOConfig, GRPOTrainer
 from trl.import_utils import is_vllm_available
 from trl.trainer.utils import use_adapter
 
@@ -23,8 +23,9 @@ from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_recipes.training.finish import Data, finish, push_target, training_record
-from lmrl_recipes.training.offline import load_language_model, policy_callback, resume_path
+from lmrl_recipes.training.offline import adapters, load_language_model, model_settings, policy_callback, resume_path
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
+from lmrl_recipes.training.settings import ONLINE, Reasons, check_settings
 from lmrl_recipes.training.start import Settings
 
 FORWARD_TOKENS = 16_384  # a forward pass without gradients has at most so many tokens, padding included
@@ -52,6 +53,8 @@ class OnlineConfig(GRPOConfig):
     A round is `per_device_train_batch_size` × processes × `steps_per_generation` episodes. Each of `num_iterations`
     passes over it makes `steps_per_generation` / `gradient_accumulation_steps` updates.
     """
+
+    refused: ClassVar[Reasons] = ONLINE
 
     task: str = field(default="maze", metadata={"help": "What is played."})
     task_config: str | None = field(default=None, metadata={"help": "The task's config; its default otherwise."})
@@ -81,6 +84,7 @@ class OnlineConfig(GRPOConfig):
     vllm_importance_sampling_correction: bool = field(default=False)
 
     def __post_init__(self) -> None:
+        check_settings(vars(self), [type(self)])
         once_a_round = not self.logging_steps
         self.logging_steps = self.logging_steps or 1
         super().__post_init__()
@@ -90,22 +94,10 @@ class OnlineConfig(GRPOConfig):
                 f"steps_per_generation ({steps}) is a multiple of gradient_accumulation_steps "
                 f"({self.gradient_accumulation_steps})"
             )
-        if self.loss_type != "dapo":
-            raise UserError("loss_type is dapo: a mean over the action tokens of an update, on all processes")
-        if not self.temperature > 0:
-            raise UserError(
-                f"temperature is above 0 where a policy learns from what it samples, got {self.temperature}"
-            )
-        if self.top_p != 1.0 or self.top_k or self.min_p or self.repetition_penalty != 1.0:
-            raise UserError("online recipes sample from the whole distribution: leave top_p, top_k, min_p and so on")
-        if self.vllm_importance_sampling_correction:
-            raise UserError("vllm_importance_sampling_correction is not used here; leave it out")
         if once_a_round:
             self.logging_steps = self.updates_per_round
-        if self.max_completion_length is None or self.max_completion_length < 1:
-            raise UserError(f"max_completion_length is at least 1 token, got {self.max_completion_length}")
-        if self.eval_strategy != "no":
-            raise UserError("eval_strategy is not used here: score in the simulator, with simulator_episodes")
+        if self.max_completion_length is None:
+            raise UserError("max_completion_length is at least 1 token, got none")
         # Runs end and are saved between rounds, so that a checkpoint needs no episodes.
         rounds = self.rounds if self.max_steps <= 0 else math.ceil(self.max_steps / self.updates_per_round)
         self.max_steps = rounds * self.updates_per_round
@@ -525,8 +517,8 @@ def train(
 ) -> None:
     """Loads a model, trains it in the simulator, and saves it."""
     target = push_target(args, model_args.model_name_or_path if model_args.use_peft else None)
-    model, tokenizer = load_language_model(model_args.model_name_or_path)
-    trainer = make_trainer(model=model, args=args, processing_class=tokenizer, peft_config=get_peft_config(model_args))
+    model, tokenizer = load_language_model(model_args.model_name_or_path, **model_settings(model_args))
+    trainer = make_trainer(model=model, args=args, processing_class=tokenizer, peft_config=adapters(model_args, model))
     policy = partial(
         LanguageModelPolicy,
         tokenizer=tokenizer,

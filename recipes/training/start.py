@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import errno
 import os
 import sys
 import warnings
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data.command import fail, one_line_errors
-from lmrl_data.errors import UserError, require, unknown
+from lmrl_data.errors import UserError, unknown
+from lmrl_recipes.training.settings import check_machine, check_settings
 
 Settings = dict[str, Any]
 PRESETS = ("paper",)
+CHECKPOINT_STATE = "trainer_state.json"
 DESCRIPTION = (
     "Settings come from --config (a YAML file, or the name of a task such as maze), then from --preset paper (the "
     "paper's settings for that task), then from flags; the last one wins. The settings are:"
@@ -33,12 +36,42 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
     import yaml
 
     # A progress bar stands on the line.
-    with one_line_errors("\ninterrupted; resume with --resume_from_checkpoint last"):
+    with one_line_errors("\ninterrupted"):
         try:
             arguments, recipe = parse(dataclasses, sys.argv[1:], Path(sys.argv[0]).stem)
         except (ValueError, yaml.YAMLError) as error:
             fail(error)
-        main(*arguments, recipe)
+    with one_line_errors("\ninterrupted; nothing was saved"):
+        try:
+            main(*arguments, recipe)
+        except KeyboardInterrupt:
+            folders = [Path(each.output_dir) for each in arguments if hasattr(each, "output_dir")]
+            if not any(map(newest_checkpoint, folders)):
+                raise
+            print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
+            sys.exit(130)
+        except Exception as error:
+            if not no_space_left(error):
+                raise
+            fail("no space left on the disk; free some and resume with --resume_from_checkpoint last")
+
+
+def no_space_left(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is a full disk, in whichever words a library says it."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("No space left on device", "os error 28", "Disk quota exceeded")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a run's output folder."""
+    # The trainer's state is written last: a checkpoint without it is incomplete.
+    whole = [state.parent for state in folder.glob(f"checkpoint-*/{CHECKPOINT_STATE}")]
+    return max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1])) if whole else None
 
 
 def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) -> tuple[tuple[Any, ...], Settings]:
@@ -62,14 +95,15 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
         recipe |= preset_settings(preset, recipe | given, algorithm)
         undefined = parser.set_defaults_with_config(**recipe)
     os.environ.update({name: str(value) for name, value in environment.items()})
-    *parsed, remaining = parser.parse_args_into_dataclasses(args=flags, return_remaining_strings=True)
+    values, remaining = parser.parse_known_args(flags)
     if undefined or remaining:
         names = [name for each in dataclasses for name in each.__dataclass_fields__]
         raise UserError(_unknown_setting([*undefined, *remaining][0], names))
-    if any(getattr(each, "trust_remote_code", False) for each in parsed):
-        raise UserError("trust_remote_code is never set here: no code that comes with a model is run")
-    if any("trackio" in (getattr(each, "report_to", None) or ()) for each in parsed):
-        require("trackio", extra="track")
+    check_settings(vars(values), dataclasses)
+    parsed = parser.parse_args_into_dataclasses(args=flags)
+    for each in parsed:
+        if hasattr(each, "report_to"):
+            check_machine(each)
     return tuple(parsed), recipe | given
 
 

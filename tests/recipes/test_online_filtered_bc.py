@@ -158,7 +158,7 @@ def test_an_update_for_which_no_episode_is_left_changes_no_weight(base: Path, tm
     ("settings", "complaint"),
     [
         ({"filter": "best"}, "unknown filter 'best'; choose from: success, top, all"),
-        ({"beta": 0.1}, "online filtered BC has no KL penalty: leave beta out"),
+        ({"beta": 0.1}, "leave beta out: online filtered BC has no KL penalty"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:

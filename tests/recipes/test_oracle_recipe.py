@@ -221,5 +221,5 @@ def test_a_tiny_model_for_an_oracle_knows_the_words_an_oracle_reads(
 
 
 def test_settings_out_of_range_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="max_examples is 0"):
+    with pytest.raises(UserError, match="max_examples is at least 0, got -1"):
         main(ScriptArguments(), settings(tmp_path, max_examples=-1), ModelConfig())

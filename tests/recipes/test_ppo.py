@@ -311,11 +311,13 @@ def test_cloning_adds_the_cross_entropy_of_the_offline_rows_and_nothing_else(bas
         {"input_ids": random.integers(2, 250, length).tolist(), "action_mask": [0, 0, 0] + [1] * (length - 3)}
         for length in (5, 9, 40)
     ]
-    settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "bc_batch_size": 4, "beta": 0.0}
+    settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "beta": 0.0}
     without, plain_watch = make_ppo(base, tmp_path / "without", **settings)
     without.train()
     offline = Recording(items)
-    trainer, watch = make_ppo(base, tmp_path / "with", extra={"offline": offline}, bc_weight=0.3, **settings)
+    trainer, watch = make_ppo(
+        base, tmp_path / "with", extra={"offline": offline}, bc_weight=0.3, bc_batch_size=4, **settings
+    )
     trainer.train()
     assert len(offline.drawn) == 8
     model = policy_with(base, watch.weights[0])

@@ -1,5 +1,6 @@
 """The recipes as commands: what is wrong is said in one line, and Ctrl-C leaves something to resume from."""
 
+import errno
 import json
 import os
 import signal
@@ -108,14 +109,37 @@ def test_what_a_user_got_wrong_is_one_line_and_a_bug_is_not_hidden(
         call(broken, [], [Settings], monkeypatch)
 
 
-def test_an_interrupted_run_says_how_to_go_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@dataclass
+class Run:
+    output_dir: str = field(default="")
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_an_interrupted_run_says_how_to_go_on_if_it_has_saved_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saved: bool
 ) -> None:
-    def main(settings: Settings, recipe: dict[str, Any]) -> None:
+    def main(run: Run, recipe: dict[str, Any]) -> None:
+        if saved:
+            state = Path(run.output_dir) / "checkpoint-5" / "trainer_state.json"
+            state.parent.mkdir()
+            state.touch()
         raise KeyboardInterrupt
 
-    assert call(main, [], [Settings], monkeypatch) == 130
-    assert "--resume_from_checkpoint last" in capsys.readouterr().err
+    assert call(main, ["--output_dir", str(tmp_path)], [Run], monkeypatch) == 130
+    assert ("--resume_from_checkpoint last" in capsys.readouterr().err) is saved
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("I/O error: os error 28")]
+)
+def test_a_full_disk_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def main(settings: Settings, recipe: dict[str, Any]) -> None:
+        raise RuntimeError("cannot save") from error
+
+    assert call(main, [], [Settings], monkeypatch) == 2
+    assert "no space left on the disk" in error_line(capsys.readouterr().err)
 
 
 # --- recipes
