@@ -31,12 +31,12 @@ TEMPLATES = {"raw": None, "chatml": CHATML} | {
 }
 TEMPLATES |= {
     "mistral": (
-        "{{ bos_token }}{% for message in messages %}{% if message.role == 'user' %}"
-        "[INST] {{ message.content }} [/INST]{% else %}{% generation %} {{ message.content }}{{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+        "{% else %}{% generation %} {{ m.content }}{{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
     ),
     "llama2_chat": (
-        "{% for message in messages %}{% if message.role == 'user' %}{{ bos_token }}[INST] {{ message.content }}"
-        " [/INST]{% else %}{% generation %} {{ message.content }} {{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
+        "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}[INST] {{ m.content }} [/INST]"
+        "{% else %}{% generation %} {{ m.content }} {{ eos_token }}{% endgeneration %}{% endif %}{% endfor %}"
     ),
     "zephyr": (
         "{% for message in messages %}<|{{ message.role }}|>\n{% if message.role == 'user' %}{{ message.content }}"
