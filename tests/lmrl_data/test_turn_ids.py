@@ -12,6 +12,7 @@ import trl
 from cases import check_cases, read_cases
 from datasets import Dataset
 from tokenizer_kinds import KINDS, build, with_tokens
+from tokenizers import normalizers
 from trl import SFTConfig, SFTTrainer
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
@@ -154,10 +155,70 @@ def test_every_chat_template_of_trl_plays_what_trl_trains_or_is_refused() -> Non
     check_cases(cases, check)
 
 
+# --- turns
+
+
+def shipped(name: str) -> TurnTokenizer:
+    template = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
+    return TurnTokenizer(with_tokens(set(CONTROL.findall(template)), template))
+
+
+def test_raw_text_begins_with_bos_whatever_the_first_turn_is() -> None:
+    turns = TurnTokenizer(build("llama2", None))
+    bos = turns.tokenizer.bos_token_id
+    for window in (TURNS, TURNS[1:], [Turn("system", "Rules."), *TURNS]):
+        ids = turns.prompt_ids(window)
+        assert ids[0] == bos
+        assert ids.count(bos) == 1
+    # An action at the beginning of a window has the ids that the policy wrote.
+    assert turns.prompt_ids(TURNS[1:]) == [bos, *turns.prompt_ids(TURNS)[len(turns.prompt_ids(TURNS[:1])) :]]
+    assert turns.trajectory(TURNS[1:]).action_mask[0] == 0
+
+
+def test_an_end_that_only_the_last_turn_has_is_not_read_in_an_earlier_one() -> None:
+    turns = shipped("gptoss")
+    vocabulary = turns.tokenizer.get_vocab()
+    written = turns.content_ids("move down")
+    for end in ("<|return|>", "<|end|>"):
+        assert vocabulary[end] in turns.stop_ids
+        assert turns.decode_action([*written, vocabulary[end]]) == "move down"
+        assert turns.with_end([*written, vocabulary[end]]) == turns.action_ids("move down")
+    assert turns.with_end(written) == turns.action_ids("move down")
+
+
+def test_a_space_before_the_text_and_the_end_is_the_agents() -> None:
+    turns = TurnTokenizer(build("llama2", TEMPLATES["llama2_chat"]))
+    ids = turns.action_ids("move down")
+    assert turns.tokenizer.convert_ids_to_tokens(ids)[-2:] == ["▁", "</s>"]
+    assert turns.decode_action(ids) == "move down"
+    assert turns.with_end(ids) == ids
+    assert turns.with_end([*ids[:-2], ids[-1]]) == [*ids[:-2], ids[-1]]
+
+
+def test_a_template_that_takes_no_system_turn_says_so() -> None:
+    with pytest.raises(UserError, match=r"takes no texts of system and user .System role not supported"):
+        shipped("gemma").prompt_ids([Turn("system", "Rules."), *TURNS[:1]])
+
+
+def test_an_end_that_is_no_token_of_the_tokenizer_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'<turn_end>' ends a turn .* is no special token"):
+        TurnTokenizer(build("gpt2", CHATML.replace("<|im_end|>", "<turn_end>")))
+
+
+def test_an_action_that_the_tokenizer_changes_is_not_trained_on() -> None:
+    turns = TurnTokenizer(build("gpt2", None))
+    turns.tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    turns.trajectory([TURNS[0], Turn("assistant", "move down")])
+    with pytest.raises(UserError, match="reads the action 'Move down' back as 'move down'"):
+        turns.trajectory([TURNS[0], Turn("assistant", "Move down")])
+
+
 def test_the_date_that_a_template_prints_is_not_todays() -> None:
-    template = (SHIPPED / "llama3_2.jinja").read_text(encoding="utf-8")
-    turns = TurnTokenizer(with_tokens(set(CONTROL.findall(template)), template))
-    assert "Today Date: 26 Jul 2024" in turns.frame.opening
-    template = (SHIPPED / "gptoss.jinja").read_text(encoding="utf-8")
-    turns = TurnTokenizer(with_tokens(set(CONTROL.findall(template)), template))
-    assert "Current date: 2024-07-26" in turns.frame.opening
+    assert "Today Date: 26 Jul 2024" in shipped("llama3_2").frame.opening
+    assert "Current date: 2024-07-26" in shipped("gptoss").frame.opening
+
+
+def test_a_digest_tells_frames_apart() -> None:
+    facts = [shipped(name).frame.facts() for name in ("qwen3", "qwen3_training", "qwen2_5")]
+    assert [each["thinking"] for each in facts] == [False, False, None]
+    assert facts[0]["prompt_frame_sha256"] == facts[1]["prompt_frame_sha256"] != facts[2]["prompt_frame_sha256"]

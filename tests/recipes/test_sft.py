@@ -8,14 +8,19 @@ from typing import Any
 
 import forked
 import pytest
+import torch
 from cases import release
 from datasets import load_dataset
+from tokenizer_kinds import build
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 from trl.scripts import sft
 
 from lmrl_data import Episode
 from lmrl_data.tokenization import TurnTokenizer
+from lmrl_recipes.filtered_bc import sft_rows
+from lmrl_recipes.tiny_model import make_model
+from lmrl_recipes.training.offline import load_rows, make_items
 
 pytestmark = pytest.mark.slow
 
@@ -71,3 +76,31 @@ def test_trl_sft_trains_from_the_built_dataset(workshop: Path, tmp_path: Path, c
         done = forked.run([sft.__file__, *flags], folder=workshop, output=tmp_path / "log", environment=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "template"),
+    [("llama2", "text_game_bos"), ("llama3", "text_game_bos"), ("gpt2_prefix_space", "text_game")],
+)
+def test_trl_sft_and_filtered_bc_train_the_same_policy(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, template: str
+) -> None:
+    monkeypatch.chdir(workshop)
+    tokenizer = build(kind, (TEMPLATE.parent / f"{template}.jinja").read_text(encoding="utf-8"))
+    episodes = load_rows("lmrl/maze", "fully_observed", "train").select(range(4))
+    steps = load_dataset("lmrl/maze", "fully_observed_steps", split="train")
+    steps = steps.filter(lambda row: row["episode"] < len(episodes))
+    items = make_items(episodes, tokenizer, gamma=1.0, stride=10)
+    trained = []
+    for rows in (steps, sft_rows(items)):
+        args = SFTConfig(
+            output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", max_length=None, max_steps=3,
+            learning_rate=1e-3, save_strategy="no", disable_tqdm=True, gradient_checkpointing=False,
+        )  # fmt: skip
+        model = make_model(tokenizer, "tiny", seed=0)
+        trainer = SFTTrainer(model=model, args=args, train_dataset=rows, processing_class=tokenizer)
+        trainer.train()
+        trained.append(model.state_dict())
+    assert len(steps) == len(items)
+    assert all(torch.equal(weights, trained[1][name]) for name, weights in trained[0].items())
