@@ -136,19 +136,38 @@ def _load_checkpoint(
             )
             # One checkpoint is as many policies as there are betas.
             policy.name = f"{name} (beta={policy.model.beta:g})"
+            _check_frame(spec, folder, policy)
             return policy
         if beta is not None:
             raise UserError(f"{spec} has no beta: it has no value_model/; train it with mc or ilql")
         from lmrl_eval.policies.language_model import LanguageModelPolicy
         from lmrl_eval.policies.loader import load_checkpoint, load_tokenizer
 
-        return LanguageModelPolicy(
+        policy = LanguageModelPolicy(
             load_checkpoint(folder).to(device),
             load_tokenizer(folder),
             name=name,
             seed=seed,
             temperature=temperature,
             max_new_tokens=max_new_tokens,
+        )
+        _check_frame(spec, folder, policy)
+        return policy
+
+
+def _check_frame(spec: str, folder: Path, policy: Any) -> None:
+    """Checks that the texts around a policy's turns are those of its training, where `training.json` has them."""
+    from lmrl_eval.training_record import read_training_record
+
+    try:
+        record = read_training_record(folder)
+    except UserError:
+        return  # a damaged record is no reason not to play
+    trained = record and record.prompt_frame_sha256
+    if trained and trained != policy.turns.frame.facts()["prompt_frame_sha256"]:
+        raise UserError(
+            f"{spec} was trained with another chat template than it has now: bring the old chat_template.jinja back, "
+            "or take prompt_frame_sha256 out of its training.json"
         )
 
 

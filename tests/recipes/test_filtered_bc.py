@@ -91,6 +91,12 @@ def test_a_run_leaves_a_policy_that_everything_loads(
     assert len([entry for entry in history if "loss" in entry]) == 3
     assert len([entry for entry in history if "eval_return" in entry]) == 1
     assert "filtered_bc" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    template = "{% for m in messages %}{{ '>\\n' + m.content + '\\n' }}{% endfor %}"
+    (tmp_path / "chat_template.jinja").write_text(template)
+        "{% for m in messages %}{{ '>\\n' + m.content + '\\n' }}{% endfor %}"
+    )
+    with pytest.raises(UserError, match="was trained with another chat template"):
+        load_policy(str(tmp_path), get_task("maze"), "fully_observed")
 
 
 @pytest.mark.slow
