@@ -93,8 +93,6 @@ def test_a_run_leaves_a_policy_that_everything_loads(
     assert "filtered_bc" in (tmp_path / "README.md").read_text(encoding="utf-8")
     template = "{% for m in messages %}{{ '>\\n' + m.content + '\\n' }}{% endfor %}"
     (tmp_path / "chat_template.jinja").write_text(template)
-        "{% for m in messages %}{{ '>\\n' + m.content + '\\n' }}{% endfor %}"
-    )
     with pytest.raises(UserError, match="was trained with another chat template"):
         load_policy(str(tmp_path), get_task("maze"), "fully_observed")
 
