@@ -37,7 +37,7 @@ LEFT_OUT = (
 SMALLER = {
     r"lmrl-data build": "--episodes 40",
     r"lmrl-eval run (?!.*--episodes)": "--episodes 4",
-    r"lmrl-eval run .*runs/": "--max-new-tokens 8",
+    r"lmrl-eval run .*(runs/maze|my-name)/": "--episodes 2 --max-new-tokens 3",
     r"lmrl-eval oracle": "--episodes 4",
     r"lmrl-eval leaderboard": "--out board",
     r"lmrl-train (bc|ilql)": "--max_steps 2",
