@@ -9,7 +9,7 @@ from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.results import Results
-from lmrl_eval.score import Score, oracle_name
+from lmrl_eval.score import PAPER, Score, oracle_name, short_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,8 +57,25 @@ def table(scores: Sequence[Score]) -> str:
         spoken = f", oracle {markdown_line(oracle)}" if oracle else ""
         parts.append(f"### {markdown_line(task)}, {markdown_line(config)} (version {markdown_line(version)}){spoken}")
         parts.append(markdown_table(COLUMNS, [_row(score) for score in members]))
+        notes = [
+            f"- {markdown_line(score.policy)}: {', '.join(map(markdown_line, note))}"
+            for score in members
+            if (note := marks(score))
+        ]
+        if notes:
+            parts.append(
+                "Not as the task's paper protocol, or not what the policy was made for:\n\n" + "\n".join(notes)
+            )
     parts.append(legend(scores, "; `to optimum` puts 100 at the best possible one"))
     return "\n\n".join(parts) + "\n"
+
+
+def marks(score: Score) -> list[str]:
+    """What makes a score incomparable: another protocol, options, and a policy that was trained for something else."""
+    lines = [] if score.protocol in (None, PAPER) else [f"protocol {score.protocol}"]
+    lines += [f"option {name}={short_json(value)}" for name, value in score.options.items()]
+    trained_for = (score.checkpoint or {}).get("trained_for")
+    return lines + ([f"trained for {trained_for}"] if trained_for else [])
 
 
 def legend(scores: Iterable[Score], more: str = "") -> str:

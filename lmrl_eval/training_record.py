@@ -18,7 +18,9 @@ FORMAT = 1
 LARGEST = 1 << 20  # bytes of a training.json
 LIBRARIES = ("lmrl", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 # Not published: output places and credentials. They are private and do not affect training.
-PRIVATE = re.compile(r"env|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(token|api_key|password|secret)")
+PRIVATE = re.compile(
+    r"env|overwrite_output_dir|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(token|api_key|password|secret)"
+)
 TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
 

@@ -50,6 +50,7 @@ class FilteredBCConfig(SFTConfig):
     window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
     simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
     simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Write over the run in the output folder."})
 
     max_length: int | None = field(default=None)
     gradient_checkpointing: bool = field(default=False)

@@ -1,17 +1,18 @@
 """The command `lmrl-train`: launches a recipe with accelerate, from a checkout or from the installed package."""
 
+import argparse
 import logging
 import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module, resources
 from typing import Any
 
 from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, require, unknown
-from lmrl_recipes.training.start import read_recipe, recipe_path, recipes_folder, shipped, split_config
+from lmrl_recipes.training.start import check_output, read_recipe, recipe_path, recipes_folder, shipped, split_config
 
 LAUNCHED = {
     "bc": "behavior cloning: trl sft, or filtered_bc.py where the recipe has a filter",
@@ -101,6 +102,8 @@ def script_and_arguments(name: str, arguments: Sequence[str]) -> tuple[str, list
             flags, filtered = [*flags, "--filter", "all"], True
         sft = str(resources.files("trl.scripts") / "sft.py")
         script = str(recipes_folder() / "filtered_bc.py") if filtered else sft
+        if not filtered:
+            flags = check_sft_output(settings, flags)
     return (
         script,
         options,
@@ -110,6 +113,24 @@ def script_and_arguments(name: str, arguments: Sequence[str]) -> tuple[str, list
             *flags,
         ],
     )
+
+
+def check_sft_output(settings: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
+    """The flags of `trl sft` without `--overwrite_output_dir`, which is not its own.
+
+    Raises:
+        UserError: if there is a run in the output folder that `trl sft` would write over.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--overwrite_output_dir", nargs="?", const="true", default="false")
+    known, rest = parser.parse_known_args(list(flags))
+    for name in ("output_dir", "resume_from_checkpoint"):
+        parser.add_argument(f"--{name}", default=settings.get(name))
+    named, _ = parser.parse_known_args(list(flags))
+    if named.output_dir:
+        overwrite = known.overwrite_output_dir.lower() in ("true", "1", "yes")
+        check_output(str(named.output_dir), overwrite, named.resume_from_checkpoint)
+    return rest
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -41,6 +41,7 @@ class OracleConfig(SFTConfig):
 
     balance: bool = field(default=False, metadata={"help": "As many yes as no; for tasks whose replies are alone."})
     max_examples: int = field(default=0, metadata={"help": "At most so many examples, of random episodes; 0: all."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Write over the run in the output folder."})
 
     max_length: int | None = field(default=None)
     gradient_checkpointing: bool = field(default=False)

@@ -105,7 +105,9 @@ class Quickstart:
         recipe = self.recipes / f"{algorithm}.yaml"
         before = "base" if algorithm in OFFLINE[:2] else "bc"
         self.step(
-            algorithm, [*TRAIN, algorithm, "--config", str(recipe)], [recipe.read_text("utf-8"), self.made(before)]
+            algorithm,
+            [*TRAIN, algorithm, "--config", str(recipe), "--overwrite_output_dir"],
+            [recipe.read_text("utf-8"), self.made(before)],
         )
 
     def score(self, algorithm: str) -> None:

@@ -206,12 +206,16 @@ def _evaluate(
 ) -> "Score":
     """Plays the episodes that an earlier, interrupted run has not played, and saves the results."""
     from lmrl_data.errors import UserError
+    from lmrl_data.text import one_line
     from lmrl_eval.evaluator import Evaluator
     from lmrl_eval.policies import describe_checkpoint
     from lmrl_eval.record import installed_versions
     from lmrl_eval.results import PartialResults
 
-    checkpoint = describe_checkpoint(spec, policy)
+    checkpoint = describe_checkpoint(spec, policy, task, config)
+    if checkpoint is not None and "trained_for" in checkpoint:
+        trained_for = one_line(checkpoint["trained_for"], 100)
+        typer.echo(f"warning: {spec} was trained for {trained_for}, not for {task.id} {config}", err=True)
     partial = PartialResults(
         folder,
         {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,12 @@ def is_checkpoint(spec: str) -> bool:
     return spec != HumanPolicy.name and not spec.startswith((SCRIPTED, CHAT))
 
 
-def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
+def describe_checkpoint(
+    spec: str, policy: Policy, task: Task | None = None, config: str | None = None
+) -> dict[str, Any] | None:
     """What a score says about a checkpoint or a chat model: its source, a digest of its weights or its prompt, its
-    size, how it was sampled, what stood around its turns, and what its `training.json` says about its training."""
+    size, how it was sampled, what stood around its turns, and what its `training.json` says about its training;
+    also whether that was for another task or config than these, if they are given."""
     player: Any = policy
     if spec.startswith(CHAT):
         return player.describe()
@@ -88,18 +90,18 @@ def describe_checkpoint(spec: str, policy: Policy) -> dict[str, Any] | None:
         "max_new_tokens": player.max_new_tokens,
         **player.turns.frame.facts(),
     }
+    from lmrl_eval.policies.loader import weights_digest
+
     folder = checkpoint_folder(spec)
-    digest = sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return {"source": spec, "weights_sha256": digest.hexdigest(), **settings, **_made_from(folder)}
+    digest = weights_digest(folder, "**/*.safetensors")
+    return {"source": spec, "weights_sha256": digest, **settings, **_made_from(folder, task, config)}
 
 
-def _made_from(folder: Path) -> dict[str, str]:
-    """The facts of a `training.json` that a score repeats; none from a damaged one."""
+def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str, str]:
+    """The facts of a `training.json` that a score repeats; none from a damaged one.
+
+    A checkpoint that was trained for another task or config than it plays says so as `trained_for`.
+    """
     from lmrl_eval.training_record import read_training_record
 
     try:
@@ -109,6 +111,8 @@ def _made_from(folder: Path) -> dict[str, str]:
     if record is None or record.kind != "policy":
         return {}
     facts = {"algorithm": record.algorithm, "dataset": record.dataset, "dataset_revision": record.dataset_revision}
+    if task is not None and (record.task, record.config) != (task.id, config):
+        facts["trained_for"] = f"{record.task} {record.config}"
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,22 @@ def load_checkpoint(folder: Path) -> Any:
     check_index(base_folder)
     model = AutoPeftModelForCausalLM.from_pretrained(folder, trust_remote_code=False, use_safetensors=True)
     return model.merge_and_unload()
+
+
+def weights_digest(folder: Path, pattern: str = "*.safetensors") -> str:
+    """A SHA-256 over the names and bytes of the weights in a folder.
+
+    Args:
+        folder (`Path`): a checkpoint.
+        pattern (`str`, *optional*): its files; `"**/*.safetensors"` takes those of a value model, too.
+    """
+    digest = sha256()
+    for path in sorted(folder.glob(pattern)):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 # --- what is refused

@@ -24,7 +24,7 @@ from transformers.utils import logging
 
 from lmrl_data.errors import UserError
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_eval.policies.loader import load_config, load_language_model, load_tokenizer
+from lmrl_eval.policies.loader import load_config, load_language_model, load_tokenizer, weights_digest
 
 VALUE_FOLDER = "value_model"
 Q_HEADS = ("q1", "q2")
@@ -206,6 +206,15 @@ class ValueGuidedModel(PreTrainedModel, GenerationMixin):
         return output
 
 
+def save_value_model(model: Any, folder: Path) -> None:
+    """Saves a value model as `value_model/` in the checkpoint of its behavior LM, which is saved before.
+
+    Its `config.json` names the behavior LM's weights by digest: beside other weights its values mean nothing.
+    """
+    model.config.behavior_sha256 = weights_digest(folder)
+    model.save_pretrained(folder / VALUE_FOLDER)
+
+
 def load_value_guided(
     path: str,
     *,
@@ -223,10 +232,15 @@ def load_value_guided(
         beta (`float`, *optional*): the weight of the values; by default the one its recipe recommends.
 
     Raises:
-        UserError: if there is no value model, or neither the checkpoint nor the caller names a beta.
+        UserError: if the value model is missing or of other weights, or nobody names a beta.
     """
     behavior = load_language_model(path, dtype=torch.float32)
     value_model = load_value_model(str(Path(path) / VALUE_FOLDER), dtype=torch.float32)
+    if getattr(value_model.config, "behavior_sha256", None) != weights_digest(Path(path)):
+        raise UserError(
+            f"{path} is no checkpoint: its {VALUE_FOLDER}/ was trained beside other weights; train it again, "
+            f"or remove {VALUE_FOLDER}/ to score the language model alone"
+        )
     if beta is None:
         beta = getattr(value_model.config, "beta", None)
     if beta is None:

@@ -1,6 +1,7 @@
 """How every recipe ends: it saves the policy with its card and its training record, and pushes them if asked to."""
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from lmrl_data.dataset.folder import read_manifest
 from lmrl_data.tokenization import read_frame
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.model_card import render_model_card
+from lmrl_eval.policies.value_guided import VALUE_FOLDER
 from lmrl_eval.record import installed_versions
 from lmrl_eval.training_record import (
     LIBRARIES,
@@ -149,6 +151,8 @@ def finish(
     trainer.save_model(str(folder))
     trainer.save_state()  # the log, for `lmrl-eval report --curves`
     if trainer.accelerator.is_main_process:
+        if not hasattr(trainer, "plain_value_model"):  # of a run that was here before
+            shutil.rmtree(folder / VALUE_FOLDER, ignore_errors=True)
         for name in ("trainer_state.safetensors", "training_args.bin"):  # for resuming only; the second is a pickle
             (folder / name).unlink(missing_ok=True)
         write_about(folder, replace(record, **read_frame(trainer.processing_class).facts()), recipe)

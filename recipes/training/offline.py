@@ -23,7 +23,7 @@ from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_eval.policies.value_guided import VALUE_FOLDER, ValueGuidedModel, new_value_model
+from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model, save_value_model
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.settings import VALUES, Reasons, check_settings
 from lmrl_recipes.training.start import Settings, newest_checkpoint
@@ -57,6 +57,7 @@ class OfflineConfig(_BaseConfig):
     window_stride: int = field(default=10, metadata={"help": "New actions per window once the history is full."})
     simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
     simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Write over the run in the output folder."})
 
     learning_rate: float = field(default=1e-4)
     lr_scheduler_type: str = field(default="constant")
@@ -269,7 +270,7 @@ class ValueTrainer(_BaseTrainer):
         self.processing_class.save_pretrained(folder)
         model = self.plain_value_model()
         model.config.beta = self.args.beta
-        model.save_pretrained(folder / VALUE_FOLDER)
+        save_value_model(model, folder)
         save_file(self.trainer_tensors(), folder / "trainer_state.safetensors")
 
     def trainer_tensors(self) -> dict[str, torch.Tensor]:

@@ -69,6 +69,7 @@ class OnlineConfig(GRPOConfig):
     reuse_cache: bool = field(default=True, metadata={"help": "Keep keys and values over turns; not with vLLM."})
     simulator_episodes: int = field(default=0, metadata={"help": "Episodes per evaluation in the simulator; 0: none."})
     simulator_steps: int = field(default=0, metadata={"help": "Evaluate every so many steps; 0: only at the end."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Write over the run in the output folder."})
 
     max_completion_length: int | None = field(default=32, metadata={"help": "The longest action, in tokens."})
     logging_steps: float = field(default=0, metadata={"help": "Log every so many steps; 0: once a round."})

@@ -42,6 +42,9 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
         except (ValueError, yaml.YAMLError) as error:
             fail(error)
     with one_line_errors("\ninterrupted; nothing was saved"):
+        for settings in arguments:
+            if hasattr(settings, "overwrite_output_dir"):
+                check_output(settings.output_dir, settings.overwrite_output_dir, settings.resume_from_checkpoint)
         try:
             main(*arguments, recipe)
         except KeyboardInterrupt:
@@ -72,6 +75,32 @@ def newest_checkpoint(folder: Path) -> Path | None:
     # The trainer's state is written last: a checkpoint without it is incomplete.
     whole = [state.parent for state in folder.glob(f"checkpoint-*/{CHECKPOINT_STATE}")]
     return max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1])) if whole else None
+
+
+def check_output(folder: str, overwrite: bool, resume: str | None) -> None:
+    """Refuses to write into the folder of another run.
+
+    Args:
+        folder (`str`): where the run will write.
+        overwrite (`bool`): whether it may.
+        resume (`str`, *optional*): where it goes on from; the checkpoints of a run are in its own folder.
+
+    Raises:
+        UserError: if there is a run in the folder, and this one neither goes on with it nor may write over it.
+    """
+    path = Path(folder)
+    run = [
+        name
+        for name in ("config.json", "adapter_config.json", "training.json", "value_model")
+        if (path / name).exists()
+    ]
+    saved = any(path.glob("checkpoint-*"))
+    if overwrite or not (run or saved) or (resume and saved):
+        return
+    raise UserError(
+        f"{folder} holds a run; choose another output_dir, go on with that run (--resume_from_checkpoint last), or "
+        "write over it (--overwrite_output_dir)"
+    )
 
 
 def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) -> tuple[tuple[Any, ...], Settings]:

@@ -292,7 +292,7 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
 
     import torch
 
-    from lmrl_eval.policies.value_guided import VALUE_FOLDER, new_value_model
+    from lmrl_eval.policies.value_guided import new_value_model, save_value_model
 
     folder = shutil.copytree(checkpoint, tmp_path / "ilql-tiny")
     values = new_value_model(str(checkpoint), ("q1", "q2", "v"))
@@ -300,7 +300,7 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
     torch.nn.init.normal_(values.q1.output.weight)
     torch.nn.init.normal_(values.q2.output.weight)
     values.config.beta = 8.0
-    values.save_pretrained(folder / VALUE_FOLDER)
+    save_value_model(values, folder)
     arguments = ("run", "--task", "maze", "--policy", "ilql-tiny", "--episodes", "6", "--max-new-tokens", "4")
     code, out, errors = lmrl_eval(*arguments, "--beta", "0,4", "--beta", "4", "--out", "sweep")
     assert code == 0, errors
@@ -314,3 +314,23 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
     # The recipe's own beta, where none is given.
     assert lmrl_eval(*arguments)[0] == 0
     assert score("results/maze-fully_observed-ilql-tiny_beta=8")["checkpoint"]["beta"] == 8.0
+
+
+def test_a_checkpoint_of_another_task_is_scored_with_a_warning_and_a_mark(
+    lmrl_eval: Run, checkpoint: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from lmrl_eval.training_record import TrainingRecord
+
+    folder = shutil.copytree(checkpoint, tmp_path / "bc")
+    record = TrainingRecord("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
+    (folder / "training.json").write_text(record.to_json())
+    arguments = ("--policy", "bc", "--episodes", "2", "--max-new-tokens", "2", "--protocol", "quick")
+    for config, marked in (("fully_observed", False), ("partially_observed", True)):
+        code, out, errors = lmrl_eval("run", "--task", "maze", "--config", config, *arguments, "--out", config)
+        assert code == 0, errors
+        warning = "warning: bc was trained for maze fully_observed, not for maze partially_observed\n"
+        assert (warning in errors) == marked
+        assert score(config)["checkpoint"].get("trained_for") == ("maze fully_observed" if marked else None)
+        assert ("trained for maze fully_observed" in out) == marked

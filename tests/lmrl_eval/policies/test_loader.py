@@ -160,7 +160,7 @@ def test_a_template_that_never_ends_is_refused_and_a_loop_over_the_messages_is_n
         "{{ lipsum(9) }}",
     ):
         assert not is_harmless(template)
-    monkeypatch.setattr("lmrl_eval.policies.loader.TRIAL_SECONDS", 3)
+    monkeypatch.setitem(check_template.__globals__, "TRIAL_SECONDS", 3)
     with pytest.raises(UserError, match="needs more than 3 s"):
         check_template(SPIN, "mallory/spin")
     with pytest.raises(UserError, match="of memory"):

@@ -1,6 +1,7 @@
 """Value-guided decoding: the behaviour LM's logits plus beta times the lower Q, with or without a cache."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lmrl_eval.policies.value_guided import (
     load_value_guided,
     load_value_model,
     new_value_model,
+    save_value_model,
     value_model_class,
 )
 
@@ -41,6 +43,18 @@ def gpt2_base(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_a_value_model_beside_other_weights_is_refused(base: Path, tmp_path: Path) -> None:
+    save_guided(base, tmp_path)
+    load_policy(str(tmp_path), MAZE, "fully_observed")
+    model = AutoModelForCausalLM.from_pretrained(base)
+    torch.nn.init.normal_(model.lm_head.weight)
+    model.save_pretrained(tmp_path)  # as a later run of `trl sft` does
+    with pytest.raises(UserError, match="value_model/ was trained beside other weights"):
+        load_policy(str(tmp_path), MAZE, "fully_observed")
+    shutil.rmtree(tmp_path / VALUE_FOLDER)
+    load_policy(str(tmp_path), MAZE, "fully_observed")
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -78,7 +92,7 @@ def save_guided(checkpoint: Path, folder: Path, heads: tuple[str, ...] = ("q1", 
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
     model = values_for(checkpoint, heads)
     model.config.beta = beta
-    model.save_pretrained(folder / VALUE_FOLDER)
+    save_value_model(model, folder)
     return folder
 
 

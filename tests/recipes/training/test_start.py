@@ -212,3 +212,46 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_resumes(
     arguments = ["--config", str(recipe), "--max_steps", str(last + 1), "--save_steps", "1"]
     assert call(mc.main, arguments, [ScriptArguments, mc.MCConfig, ModelConfig], monkeypatch) == 0
     assert json.loads((out / f"checkpoint-{last + 1}" / "trainer_state.json").read_text())["global_step"] == last + 1
+
+
+def test_a_recipe_does_not_write_into_the_folder_of_another_run(tmp_path: Path) -> None:
+    from lmrl_recipes.launch import check_sft_output
+    from lmrl_recipes.training.start import check_output
+
+    folder = tmp_path / "run"
+    check_output(str(folder), False, None)
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    check_output(str(folder), False, None)
+    (folder / "checkpoint-3").mkdir()
+    with pytest.raises(UserError, match=r"holds a run; .*--overwrite_output_dir"):
+        check_output(str(folder), False, None)
+    check_output(str(folder), False, "last")
+    check_output(str(folder), True, None)
+    (folder / "checkpoint-3").rmdir()
+    (folder / "value_model").mkdir()
+    with pytest.raises(UserError, match="holds a run"):  # `last` would begin anew
+        check_output(str(folder), False, "last")
+    # `lmrl-train bc` is `trl sft`, which does not know the flag.
+    with pytest.raises(UserError, match="holds a run"):
+        check_sft_output({"output_dir": str(folder)}, ["--seed", "1"])
+    with pytest.raises(UserError, match="holds a run"):
+        check_sft_output({}, [f"--output_dir={folder}"])
+    flags = ["--overwrite_output_dir", "--output_dir", str(folder), "--seed", "1"]
+    assert check_sft_output({}, flags) == flags[1:]
+
+
+def test_every_recipe_asks_before_it_writes_over_a_run(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmrl_recipes import grpo, online_filtered_bc, oracle, ppo
+
+    (workshop / "old").mkdir(exist_ok=True)
+    (workshop / "old" / "config.json").write_text("{}")
+    monkeypatch.chdir(workshop)
+    offline = {filtered_bc: filtered_bc.FilteredBCConfig, ilql: ilql.ILQLConfig, mc: mc.MCConfig}
+    offline |= {oracle: oracle.OracleConfig}
+    online = {grpo: grpo.OnlineGRPOConfig, ppo: ppo.PPOConfig}
+    online |= {online_filtered_bc: online_filtered_bc.OnlineFilteredBCConfig}
+    for config in [*offline.values(), *online.values()]:
+        flags = ["--output_dir", "old", "--use_cpu", "true"]
+        assert call(lambda *_: None, flags, [config], monkeypatch) == 2, config
+        assert call(lambda *_: None, [*flags, "--overwrite_output_dir"], [config], monkeypatch) == 0, config
