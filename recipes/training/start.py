@@ -95,7 +95,7 @@ def check_output(folder: str, overwrite: bool, resume: str | None) -> None:
         if (path / name).exists()
     ]
     saved = any(path.glob("checkpoint-*"))
-    if overwrite or not (run or saved) or (resume and saved):
+    if overwrite or not (run or saved) or (saved and str(resume).lower() not in ("none", "false", "")):
         return
     raise UserError(
         f"{folder} holds a run; choose another output_dir, go on with that run (--resume_from_checkpoint last), or "
