@@ -7,12 +7,13 @@ way, so both give the same episodes. `lmrl_eval/inspect.py` is where inspect-ai 
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from huggingface_hub.errors import StrictDataclassError
@@ -56,6 +57,7 @@ except ImportError as missing:
     raise UserError(f"inspect-ai cannot be loaded ({missing}); run: pip install 'lmrl[inspect]'") from None
 
 # The defaults of a chat policy; --temperature and --max-tokens override them.
+LARGEST_LOG = 2**28  # bytes of a log when unpacked
 GENERATION = GenerateConfig(temperature=1.0, max_tokens=256)
 MESSAGES: Mapping[str, Any] = {
     "system": ChatMessageSystem,
@@ -391,7 +393,13 @@ def _read(path: Path) -> EvalLog:
     if not path.is_file():
         raise UserError(f"{path} is no file; give a log that `inspect eval` wrote, mostly logs/*.eval")
     try:
+        with suppress(BadZipFile), ZipFile(path) as archive:  # the older format is JSON
+            size = sum(member.file_size for member in archive.infolist())
+            if size > LARGEST_LOG:
+                raise UserError(f"{path} holds {size:,} bytes when unpacked, which is too much to read")
         return read_eval_log(str(path), resolve_attachments="full")
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError, BadZipFile, NotImplementedError) as error:
         raise UserError(
             f"{path} is no log of inspect-ai ({one_line(str(error) or type(error).__name__, 80)})"

@@ -11,6 +11,7 @@ from typing import Any
 
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
+from lmrl_data.tasks import TASKS, get_task
 from lmrl_eval.score import Score
 
 PARTIAL, LINES = "partial.json", "episodes.jsonl"
@@ -21,6 +22,8 @@ MAX_JSON = 16 * 2**20  # bytes
 MAX_EPISODES = 200_000
 MAX_TEXTS = 10_000_000
 MAX_BYTES = 2**28  # of all texts, repeated ones included
+MAX_INFO, MAX_INFOS = 2**16, 2**25  # bytes of one episode's info and of all: as objects, JSON takes 30 times as much
+MAX_TURNS = 10_000  # of an episode of a task that is not installed
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def read_results(folder: str | Path) -> Results:
         name = TIMING
         timing = dict(json.loads(_read_text(folder / TIMING)))
         name = EPISODES
-        episodes = _read_episodes(folder / EPISODES)
+        episodes = _read_episodes(folder / EPISODES, _most_messages(score.task))
     except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, pyarrow.ArrowException) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / name} is damaged ({detail}); run the evaluation again") from None
@@ -185,7 +188,35 @@ def read_results(folder: str | Path) -> Results:
             f"{folder}: {SCORE} says {score.mean_return:.3f} over {score.n_episodes} episodes, but {EPISODES} holds "
             f"{mean:.3f} over {len(episodes)}; run the evaluation again"
         )
+    _check_numbers(folder, score, episodes)
     return Results(score, episodes, actions, timing)
+
+
+def _check_numbers(folder: Path, score: Score, episodes: Sequence[Episode]) -> None:
+    """Raises a `UserError` if the score states a number that its episodes do not give; of installed tasks only."""
+    if score.task not in TASKS or score.task_version != get_task(score.task).version:
+        return
+    if score.config not in get_task(score.task).configs or not episodes:
+        return
+    scale = get_task(score.task).config(score.config).reference
+    expected = {
+        "normalized": scale.normalize(score.mean_return),
+        "normalized_to_optimum": scale.normalize(score.mean_return, to_optimum=True),
+        "mean_turns": sum(episode.num_turns for episode in episodes) / len(episodes),
+    }
+    for name, value in expected.items():
+        stated = getattr(score, name)
+        if not math.isclose(stated, value, rel_tol=1e-4, abs_tol=1e-4):
+            raise UserError(
+                f"{folder}: {SCORE} says {name} {stated:.3f}, and its episodes give {value:.3f}; run the evaluation "
+                "again"
+            )
+    low, high = score.normalized_interval
+    if not all(
+        math.isclose(stated, scale.normalize(bound), rel_tol=1e-4, abs_tol=1e-4)
+        for stated, bound in zip((low, high), score.interval, strict=True)
+    ):
+        raise UserError(f"{folder}: {SCORE} has two intervals that do not agree; run the evaluation again")
 
 
 def _read_text(path: Path) -> str:
@@ -194,11 +225,16 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _read_episodes(path: Path) -> list[Episode]:
+def _most_messages(task: str) -> int:
+    """The most texts that an episode of the task has."""
+    return 2 * (get_task(task).max_turns if task in TASKS else MAX_TURNS) + 2
+
+
+def _read_episodes(path: Path, most_messages: int) -> list[Episode]:
     """The episodes of a Parquet file with the dataset's columns."""
     from pyarrow.parquet import ParquetFile
 
-    _check_episodes(path)
+    _check_episodes(path, most_messages)
     episodes = []
     with ParquetFile(path, arrow_extensions_enabled=False) as file:
         rows = file.read().to_pylist()
@@ -214,8 +250,9 @@ def _read_episodes(path: Path) -> list[Episode]:
     return episodes
 
 
-def _check_episodes(path: Path) -> None:
+def _check_episodes(path: Path, most_messages: int) -> None:
     """Raises a `ValueError` if a file has other columns, gaps, or more content than any evaluation."""
+    from pyarrow import compute
     from pyarrow.parquet import ParquetFile
 
     from lmrl_data.rows import stored_types
@@ -234,9 +271,17 @@ def _check_episodes(path: Path) -> None:
         raise ValueError(f"it holds {rows:,} episodes, {texts:,} texts and {size:,} bytes, which is too much to read")
     # Read as dictionaries, equal texts take no more memory than in the file, however often each occurs.
     with ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
-        size = sum(_size(chunk) for column in file.read().columns for chunk in column.chunks)
+        table = file.read()
+    size = sum(_size(chunk) for column in table.columns for chunk in column.chunks)
     if size > MAX_BYTES:
         raise ValueError(f"it holds {size:,} bytes, which is too much to read")
+    turns = compute.max(compute.list_value_length(table["messages"])).as_py() or 0
+    if turns > most_messages:
+        raise ValueError(f"an episode has {turns:,} texts, and one of this task has at most {most_messages:,}")
+    infos = table["info"].cast("large_string")
+    longest, size = (f(compute.binary_length(infos)).as_py() or 0 for f in (compute.max, compute.sum))
+    if longest > MAX_INFO or size > MAX_INFOS:
+        raise ValueError(f"the info of its episodes has {size:,} bytes, which is too much to read")
 
 
 def _size(array: Any) -> int:

@@ -135,7 +135,9 @@ def verify_entry(entry: Entry, *, progress: bool = False) -> tuple[Verification,
     if abs(score.normalized - stated.normalized) > ROUNDING:
         problem = f"the entry states {stated.normalized:.2f}, and its episodes {score.normalized:.2f}"
         verification = _flag(verification, problem)
-    if score.checkpoint is not None:
+    if score.checkpoint is None:
+        verification = _flag(verification, "its episodes name no checkpoint: nobody knows which model played them")
+    else:
         player = score.checkpoint.get("source")
         if player != entry.model and not _was_renamed(player, entry.model):
             verification = _flag(verification, f"it was {one_line(player, 96)} that played these episodes")
@@ -152,9 +154,21 @@ def _was_renamed(old: object, model: str) -> bool:
         return False
     try:
         with hub_errors(str(old)):
-            return persistently(partial(connect(write=False).model_info, str(old))).id == model
+            return _model_info(connect(write=False), str(old)).id == model
     except UserError:
         return False
+
+
+def _model_info(api: "HfApi", name: str) -> "ModelInfo":
+    """What the Hub says about a model.
+
+    Raises:
+        UserError: if its card has keys that the client cannot read, such as `self`.
+    """
+    try:
+        return persistently(partial(api.model_info, name))
+    except (TypeError, KeyError, AttributeError, RecursionError):
+        raise UserError(f"{name}: skipped, its card cannot be read") from None
 
 
 def verify_dataset(api: "HfApi", repo_id: str, *, progress: bool = False) -> dict[str, Verification]:
@@ -189,7 +203,7 @@ def verify_model(
         UserError: if there are none, or the model cannot be read.
     """
     with hub_errors(repo_id):
-        info = persistently(lambda: api.model_info(repo_id))
+        info = _model_info(api, repo_id)
     entries = read_entries(api, info, benchmarks(namespace), warn)
     if not entries:
         raise UserError(f"{repo_id} states no score on a dataset of {namespace}")
@@ -236,7 +250,7 @@ def collect(
     for name in tqdm(sorted(names), desc="models", unit="model", disable=None if progress else True):
         try:
             with hub_errors(name):
-                info = persistently(partial(api.model_info, name))
+                info = _model_info(api, name)
             entries += [_verified(entry, info) for entry in read_entries(api, info, known, warn)]
         except UserError as error:
             warn(f"{name}: {error}" if name not in str(error) else str(error))

@@ -1,5 +1,6 @@
 """How the leaderboard shows numbers, links and episodes that others published: as text that cannot do harm."""
 
+from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -129,7 +130,7 @@ class Line(NamedTuple):
 def lines(episode: Episode) -> list[Line]:
     """The turns of an episode that fit on the page."""
     rewards = [_finite(turn.reward) for turn in episode.turns]
-    totals = [sum(rewards[: index + 1]) for index in range(len(rewards))]
+    totals = list(accumulate(rewards))
     lowest, highest = min(0.0, *totals), max(0.0, *totals)
     shown: list[Line] = []
     length = 0

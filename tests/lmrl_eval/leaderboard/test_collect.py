@@ -345,3 +345,27 @@ def test_older_results_of_a_dataset_are_verified_too(hub: "Hub", alice: "HfApi",
     alice.create_repo("alice/empty", repo_type="dataset")
     with pytest.raises(UserError, match="holds no episodes"):
         verify_dataset(alice, "alice/empty")
+
+
+def test_a_card_that_the_client_cannot_read_costs_its_model_only(
+    hub: "Hub", alice: "HfApi", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.get("model", MODEL).commit("refs/heads/main", {"README.md": b"---\nself: 1\n---\n"}, "by hand", "alice")
+    warnings: list[str] = []
+    collect(models=[MODEL], warn=warnings.append)
+    assert warnings in ([], [f"{MODEL}: skipped, its card cannot be read"])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise TypeError("ModelCardData got multiple values for argument 'self'")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", fail)
+    assert collect(models=[MODEL], warn=warnings.append) == []
+    assert warnings[-1] == f"{MODEL}: skipped, its card cannot be read"
+
+
+def test_episodes_that_name_no_checkpoint_are_nobodys(hub: "Hub", alice: "HfApi", tmp_path: Path) -> None:
+    files = files_of(tmp_path / "results", checkpoint=None)
+    publish_by_hand(hub, alice, files)
+    entry = only(collect())
+    assert entry.status == "flagged"
+    assert "name no checkpoint" in entry.problems[0]

@@ -1,0 +1,90 @@
+"""What strangers publish: files that would take all memory or time, and numbers that their episodes do not give."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cases import check_cases
+from published_score import play
+
+from lmrl_data import Episode, Turn, UserError
+from lmrl_eval.leaderboard import text
+from lmrl_eval.results import Results, read_results
+
+
+def restated(folder: Path, **changes: Any) -> None:
+    path = folder / "score.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def stretched(folder: Path, change: Callable[[Episode], Episode]) -> None:
+    """Puts other episodes beside the score; their returns stay."""
+    results = read_results(folder)
+    Results(results.score, [change(episode) for episode in results.episodes]).save(folder)
+
+
+def long_episode(episode: Episode) -> Episode:
+    pause = (Turn("assistant", "move up", 0.0), Turn("user", "There is a wall."))
+    return replace(episode, turns=[*episode.turns, *pause * 1_000])
+
+
+def long_info(episode: Episode) -> Episode:
+    return replace(episode, info={**episode.info, "a": [[]] * 40_000})
+
+
+HOSTILE: list[tuple[Callable[[Path], None], str]] = [
+    (lambda folder: restated(folder, normalized=999.0), "says normalized 999.000"),
+    (lambda folder: restated(folder, normalized_to_optimum=999.0), "says normalized_to_optimum 999.000"),
+    (lambda folder: restated(folder, mean_turns=1.0), "says mean_turns 1.000"),
+    (lambda folder: restated(folder, normalized_interval=[98.0, 99.0]), "two intervals that do not agree"),
+    (lambda folder: stretched(folder, long_episode), "one of this task has at most"),
+    (lambda folder: stretched(folder, long_info), "the info of its episodes has"),
+]
+
+
+def test_results_that_are_too_large_or_edited_are_refused(tmp_path: Path) -> None:
+    numbers = iter(range(len(HOSTILE)))
+
+    def check(attack: Callable[[Path], None], line: str) -> None:
+        folder = play(tmp_path / str(next(numbers)))
+        attack(folder)
+        with pytest.raises(UserError) as caught:
+            read_results(folder)
+        assert line in str(caught.value), str(caught.value)
+
+    check_cases(HOSTILE, check)
+
+
+def test_the_page_adds_up_a_long_episode_in_one_pass(tmp_path: Path) -> None:
+    class Reward(float):
+        additions = 0
+
+        def __add__(self, other: float) -> "Reward":
+            Reward.additions += 1
+            return Reward(float(self) + float(other))
+
+        __radd__ = __add__
+
+    episode = read_results(play(tmp_path / "results")).episodes[0]
+    turns = [Turn("user", "a"), Turn("assistant", "b", 0.0)] * 500
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "_finite", lambda value: Reward(value))
+        assert len(text.lines(replace(episode, turns=turns))) == text.MAX_TURNS
+    assert Reward.additions <= len(turns)
+
+
+def test_a_log_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    inspect_tasks = pytest.importorskip("lmrl_eval.inspect_tasks")
+    path = tmp_path / "bomb.eval"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("header.json", "w") as file,
+    ):
+        for _ in range(257):
+            file.write(bytes(2**20))
+    with pytest.raises(UserError, match="which is too much to read"):
+        inspect_tasks._read(path)
