@@ -3,7 +3,7 @@
 # ///
 """Filtered behavior cloning: supervised training on the successful episodes, or on those with the highest return.
 
-    accelerate launch recipes/filtered_bc.py --config recipes/maze/filtered_bc.yaml
+    lmrl-train filtered_bc --config recipes/maze/filtered_bc.yaml
 
 Every action is learned from exactly what the policy will see before it. `--filter all` is plain behavior cloning.
 """

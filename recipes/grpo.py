@@ -3,7 +3,7 @@
 # ///
 """GRPO over whole episodes: several begin alike, and each is judged by what the others earned.
 
-accelerate launch recipes/grpo.py --config recipes/maze/grpo.yaml
+lmrl-train grpo --config recipes/maze/grpo.yaml
 """
 
 from collections import defaultdict

@@ -3,7 +3,7 @@
 # ///
 """Implicit language Q-learning (Snell et al., 2023) on offline episodes: twin Q heads, V, expectile and CQL losses.
 
-accelerate launch recipes/ilql.py --config recipes/maze/ilql.yaml
+lmrl-train ilql --config recipes/maze/ilql.yaml
 """
 
 import copy

@@ -174,7 +174,8 @@ def launch(script: str, options: Sequence[str], arguments: Sequence[str]) -> Non
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     try:
-        accelerate.launch_command(parser.parse_args([*options, script, *arguments]))
+        guarded = str(recipes_folder() / "training" / "guarded.py")
+        accelerate.launch_command(parser.parse_args([*options, guarded, script, *arguments]))
     except ValueError as error:  # options that do not go together
         fail(error)
     except subprocess.CalledProcessError as error:

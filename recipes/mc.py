@@ -3,7 +3,7 @@
 # ///
 """Monte-Carlo returns on offline episodes: one Q head regressed on the discounted rest of the return.
 
-accelerate launch recipes/mc.py --config recipes/maze/mc.yaml
+lmrl-train mc --config recipes/maze/mc.yaml
 """
 
 from dataclasses import dataclass

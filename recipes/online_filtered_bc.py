@@ -3,7 +3,7 @@
 # ///
 """Online filtered behavior cloning: play, keep the best episodes, imitate them, play again.
 
-accelerate launch recipes/online_filtered_bc.py --config recipes/maze/online_filtered_bc.yaml
+lmrl-train online_filtered_bc --config recipes/maze/online_filtered_bc.yaml
 """
 
 from dataclasses import dataclass, field

@@ -3,7 +3,7 @@
 # ///
 """The simulator as a model: supervised training on the other side of a dialogue, for use as `--oracle lm:FOLDER`.
 
-    accelerate launch recipes/oracle.py --config recipes/twenty_questions/oracle.yaml
+    lmrl-train oracle --config recipes/twenty_questions/oracle.yaml
 
 The episodes are played again in the simulator, so that the model is trained on exactly what it will be shown.
 """

@@ -3,7 +3,7 @@
 # ///
 """Multi-turn PPO: rewards at every turn, a value for every action token, and advantages over the whole episode.
 
-accelerate launch recipes/ppo.py --config recipes/maze/ppo.yaml
+lmrl-train ppo --config recipes/maze/ppo.yaml
 """
 
 import json

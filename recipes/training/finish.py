@@ -168,7 +168,7 @@ def write_about(folder: Path, record: TrainingRecord, recipe: Mapping[str, Any] 
     (folder / "README.md").write_text(render_model_card(record, recipe=recipe is not None), encoding="utf-8")
     (folder / RECIPE).unlink(missing_ok=True)
     if recipe is not None:
-        script = f"accelerate launch recipes/{record.algorithm}.py"
+        script = f"lmrl-train {record.algorithm}"
         (folder / RECIPE).write_text(recipe_text(recipe, script), encoding="utf-8")
 
 

@@ -314,6 +314,8 @@ def load_language_model(path: str | None, **settings: Any) -> tuple[Any, Any]:
         raise UserError("model_name_or_path is missing: name a checkpoint, e.g. the output of recipes/tiny_model.py")
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise UserError(f"{path} is no checkpoint: it has no config.json")
+    if not Path(path).exists() and path.count("/") > 1:  # a model id of the Hub has at most one
+        raise UserError(f"{path} is no checkpoint: there is no such folder; train it first or name another")
     with readable(path):
         tokenizer = loader.load_tokenizer(path, revision=settings.get("revision", "main"))
         model = loader.load_language_model(path, **{"dtype": torch.float32} | settings)
@@ -359,7 +361,7 @@ def adapters(model_args: Any, model: Any) -> Any:
     Raises:
         UserError: if they do not fit the model.
     """
-    config = get_peft_config(model_args)
+    config: Any = get_peft_config(model_args)
     if config is None:
         return None
     from peft import get_peft_model
@@ -386,7 +388,7 @@ def value_model_for(model_args: Any, heads: tuple[str, ...], args: OfflineConfig
     set_seed(args.seed)  # the heads are drawn before a trainer sets the seed
     settings = model_settings(model_args) | {"dtype": torch.float32}
     model = new_value_model(model_args.model_name_or_path, heads, args.value_bias, **settings)
-    config = get_peft_config(model_args)
+    config: Any = get_peft_config(model_args)
     if config is None:
         return model
     from peft import get_peft_model

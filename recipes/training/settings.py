@@ -291,7 +291,8 @@ def check_machine(args: Any) -> None:
         elif tracker not in get_available_reporting_integrations():
             raise UserError(f"report_to {tracker}: it is not installed; install it, or set report_to none")
     try:
-        Trainer.get_optimizer_cls_and_kwargs(args, nn.Linear(1, 1))
+        model: Any = nn.Linear(1, 1)
+        Trainer.get_optimizer_cls_and_kwargs(args, model)
     except (ImportError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         if "install" in reason:  # other complaints are about the small model above

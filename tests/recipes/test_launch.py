@@ -1,11 +1,14 @@
 """`lmrl-train`: what it launches, with which options, and what it says to a wrong command."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cases import check_cases
 
 from lmrl_recipes.launch import COMMANDS, main, script_and_arguments
+from lmrl_recipes.training import guarded
 from lmrl_recipes.training.start import recipes_folder
 
 RECIPES = recipes_folder()
@@ -104,3 +107,23 @@ def test_the_help_of_a_recipe_lists_its_tasks_and_settings(
     text = capsys.readouterr().out
     assert "maze, maze/partially_observed" in text
     assert "--cql_weight" in text
+
+
+@pytest.mark.slow
+def test_an_error_of_trl_sft_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lmrl_recipes.launch", "bc", "--config", "maze", "--learning_rate", "-1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: learning_rate is at least 0, got -1.0\n")
+
+
+def test_ctrl_c_during_the_imports_of_a_script_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "recipe.py"
+    script.write_text("import sys\nassert sys.argv[1:] == ['--a']\nraise KeyboardInterrupt\n")
+    monkeypatch.setattr("sys.argv", ["guarded.py", str(script), "--a"])
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(SystemExit) as end:
+        guarded.main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"

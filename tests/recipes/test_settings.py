@@ -220,7 +220,7 @@ def test_adapters_of_a_value_model_are_those_asked_for(base: Path) -> None:
     )
     model = value_model_for(model_args, ("q1",), mc.MCConfig(use_cpu=True))
     assert isinstance(model, PeftModel)
-    config = model.peft_config["default"]
+    config: Any = model.peft_config["default"]
     assert (config.r, config.use_rslora, config.use_dora) == (4, True, True)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert any("embed_tokens" in name for name in trained)

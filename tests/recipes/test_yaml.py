@@ -59,7 +59,7 @@ def test_a_recipe_names_its_command_and_only_settings_that_exist() -> None:
         head = (RECIPES.parent / path).read_text().splitlines()[0]
         script = "filtered_bc" if algorithm == "bc" else algorithm
         assert head in (
-            f"# accelerate launch recipes/{script}.py --config {path}",
+            f"# lmrl-train {script} --config {path}",
             f"# trl sft --config {path}" if algorithm == "bc" else "",
         )
         _, args, model_args = parsed(algorithm, "--config", name)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hub.server import Hub
 
 RECIPE = """\
-# accelerate launch recipes/filtered_bc.py --config recipe.yaml
+# lmrl-train filtered_bc --config recipe.yaml
 model_name_or_path: bc
 dataset_name: lmrl/maze
 dataset_config: fully_observed
@@ -95,7 +95,7 @@ def test_a_recipe_pushes_once_and_nothing_but_the_finished_model(
     given = yaml.safe_load(RECIPE.format(out="out")) | {"max_steps": 3, "learning_rate": 1e-3}
     del given["push_to_hub"]
     assert yaml.safe_load(files["recipe.yaml"]) == given
-    assert files["recipe.yaml"].startswith(b"# accelerate launch recipes/filtered_bc.py --config recipe.yaml\n")
+    assert files["recipe.yaml"].startswith(b"# lmrl-train filtered_bc --config recipe.yaml\n")
     assert made_from(hub, "alice/out").settings["max_steps"] == 3
     assert b"filtered_bc" in files["README.md"]
     out, err = capfd.readouterr()
@@ -141,7 +141,7 @@ def test_a_run_that_cannot_be_pushed_is_saved_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--hub_token", "hf_x"], "hub_token does not belong in a recipe"),
+        (["--hub_token", "hf_x"], "leave hub_token out: it does not belong in a recipe"),
         (["--hub_model_id", "a/b/c"], "a repo id is NAMESPACE/NAME"),
         (["--use_peft", "true"], "nobody else can use adapters of bc, a folder of this machine"),
     ],

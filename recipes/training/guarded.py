@@ -1,0 +1,39 @@
+"""Runs a script for `lmrl-train`: Ctrl-C during its imports and the errors of `trl sft` are one line, too."""
+
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmrl_data.command import fail, one_line_errors
+from lmrl_data.tasks import TASKS
+
+
+def main() -> None:
+    """Runs the script that the first argument names with the other arguments, as `python SCRIPT ...` does."""
+    _, script, *arguments = sys.argv
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(Path(script).parent)
+    with one_line_errors("\ninterrupted"):
+        if Path(script).name == "sft.py":
+            run_sft(script, arguments)
+        else:
+            runpy.run_path(script, run_name="__main__")
+
+
+def run_sft(script: str, arguments: Sequence[str]) -> None:
+    """Runs TRL's script, whose errors are tracebacks, after the checks that our recipes make of their settings."""
+    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig
+
+    from lmrl_recipes.training.start import parse
+
+    try:
+        parse((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig), arguments, "bc")
+        runpy.run_path(script, run_name="__main__")
+    except (ValueError, ImportError) as error:
+        task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)
+        fail(f"{error}; run: lmrl-data build {task}" if task and not Path("lmrl", task).exists() else error)
+
+
+if __name__ == "__main__":
+    main()
