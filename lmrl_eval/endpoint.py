@@ -140,7 +140,7 @@ def _refusal(response: httpx2.Response, body: bytes, key: str | None) -> _Reques
         error = json.loads(body)
         error = error.get("error", error.get("detail", "")) if isinstance(error, dict) else ""
         message = str(error.get("message", "") if isinstance(error, dict) else error)
-        message = one_line(without_secret(message, key), 100)
+        message = one_line(without_secret(message, key), 200)
     except (ValueError, RecursionError):
         message = ""
     hint = HINTS.get(status, "check the model and the URL")
@@ -200,8 +200,9 @@ class ChatClient:
         self.concurrency = concurrency
         self.timeout = timeout
         self.first_wait = first_wait
+        self._limit = "max_tokens"
         self._work: dict[str, float] = dict.fromkeys(
-            ("requests", "retries", "errors", "prompt_tokens", "completion_tokens"), 0.0
+            ("requests", "retries", "errors", "cut", "prompt_tokens", "completion_tokens"), 0.0
         )
         self._lock = threading.Lock()
         key = self.endpoint.key
@@ -216,9 +217,10 @@ class ChatClient:
         )
 
     def work(self) -> dict[str, float]:
-        """Counts so far: `requests`, of those `retries` and `errors`, and the tokens that the endpoint reported."""
+        """Counts so far: `requests`, of those `retries` and `errors`, the answers that were `cut` at the limit of
+        tokens, if any, and the tokens that the endpoint reported."""
         with self._lock:
-            return dict(self._work)
+            return {name: count for name, count in self._work.items() if count or name != "cut"}
 
     def ask(self, questions: Sequence[Question]) -> list[str]:
         """One text for each question, in order; empty where the endpoint sent no text.
@@ -302,29 +304,40 @@ class ChatClient:
         body = {
             "model": self.endpoint.model,
             "messages": question.messages,
-            "max_tokens": self.max_tokens,
+            self._limit: self.max_tokens,
             "seed": seed,
             "temperature": question.temperature,
             "stream": False,
         }
         try:
-            answer = self._post(body)
+            try:
+                answer = self._post(body)
+            except _RequestError as error:
+                # Newer servers know the limit by another name only; which one is asked for once and remembered.
+                if not error.final or "max_completion_tokens" not in str(error) or "max_tokens" not in body:
+                    raise
+                self._limit = "max_completion_tokens"
+                body[self._limit] = body.pop("max_tokens")
+                answer = self._post(body)
         except httpx2.TimeoutException:
             raise _RequestError("its answer did not come in time") from None
         except (httpx2.HTTPError, OSError) as error:
             raise _RequestError(f"the connection fails ({type(error).__name__})") from None
         try:
             completion = json.loads(answer)
-            text = completion["choices"][0]["message"].get("content")
+            choice = completion["choices"][0]
+            text = text_of(choice["message"].get("content"))
+            cut = choice.get("finish_reason") == "length"
             usage = completion.get("usage") or {}
             counts = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             raise _RequestError("its answer is no chat completion") from None
         with self._lock:
+            self._work["cut"] += cut
             for name, count in counts.items():
                 self._work[name] += count if isinstance(count, int) and 0 <= count < 2**31 else 0
         # The caller decides what a missing text means.
-        return without_secret(text, self.endpoint.key) if isinstance(text, str) else ""
+        return without_secret(text, self.endpoint.key)
 
     def _post(self, body: dict[str, Any]) -> bytes:
         deadline = time.monotonic() + self.timeout
@@ -340,6 +353,19 @@ class ChatClient:
             if response.status_code != 200:
                 raise _refusal(response, bytes(answer), self.endpoint.key)
         return bytes(answer)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: a text, or the text parts of a list; empty where there is none.
+
+    Examples:
+        >>> text_of([{"type": "thinking", "thinking": []}, {"type": "text", "text": "move up"}])
+        'move up'
+    """
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
 
 
 def completions_url(url: str) -> str:

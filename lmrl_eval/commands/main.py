@@ -257,6 +257,11 @@ def _evaluate(
         raise
     results.save(folder)
     partial.remove()
+    from lmrl_eval.policies.chat import ChatPolicy
+
+    complaint = policy.complaint() if isinstance(policy, ChatPolicy) else None
+    if complaint is not None:
+        typer.echo(f"warning: {complaint}", err=True)
     return results.score
 
 

@@ -316,12 +316,25 @@ class ChatPolicy(Policy):
         return twin
 
     def statistics(self) -> dict[str, float]:
-        """Counts since the policy was made: `requests`, among them `retries` and `errors`; `unparsable` answers; `raw`
-        answers that were played unparsed; and `prompt_tokens` and `completion_tokens`, if the endpoint counts them."""
+        """Counts since the policy was made: `requests`, among them `retries` and `errors`; `cut` and `unparsable`
+        answers; `raw` answers that were played unparsed; and `prompt_tokens` and `completion_tokens`, if the endpoint
+        counts them."""
         work = self.client.work()
         tokens = {name: work.pop(name, 0.0) for name in ("prompt_tokens", "completion_tokens")}
         counts = {name: float(self._counts[name]) for name in ("unparsable", "raw")}
         return work | counts | {name: number for name, number in tokens.items() if number}
+
+    def complaint(self) -> str | None:
+        """What the player should know if more than one answer in ten was cut or could not be read."""
+        counts = self.statistics()
+        answers = counts.get("requests", 0.0) - counts.get("errors", 0.0)
+        cut, unread = counts.get("cut", 0.0), counts["unparsable"]
+        if max(cut, unread) * 10 <= answers or not answers:
+            return None
+        return (
+            f"of {answers:.0f} answers {unread:.0f} could not be read and {cut:.0f} were cut at {self.max_new_tokens} "
+            f"tokens" + (": raise --max-new-tokens" if cut else ": look at the episodes, or try --answers json")
+        )
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
         prompts = [self.messages(conversation) for conversation in conversations]

@@ -655,3 +655,50 @@ def test_two_endpoints_may_have_a_key_each(
     assert {body["messages"][0]["content"] for body in server.requests} == {"Guess the fruit."}
     assert all("The fruit is" not in json.dumps(body) for body in server.requests)
     other.close()
+
+
+# --- answers of other shapes
+
+
+def test_the_text_parts_of_an_answer_are_played(server: FakeServer) -> None:
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "move "}, {"type": "text", "text": "up"}]
+    server.react = lambda *_: completion(parts)
+    assert policy(server).act([conversation("go")]) == ["move up"]
+
+
+def test_answers_that_were_cut_are_counted_and_named(server: FakeServer) -> None:
+    def cut(content: str | None) -> Any:
+        return completion(content, choices=[{"message": {"content": content}, "finish_reason": "length"}])
+
+    for content in (None, "<think>the wall is"):
+        server.react = lambda *_, content=content: cut(content)  # type: ignore[misc]
+        player = policy(server, max_new_tokens=9)
+        player.act([conversation("go")])
+        counts = player.statistics()
+        assert (counts["cut"], counts["unparsable"]) == (2, 2)
+        complaint = player.complaint()
+        assert complaint is not None
+        assert complaint == "of 2 answers 2 could not be read and 2 were cut at 9 tokens: raise --max-new-tokens"
+    server.react = lambda *_: completion("move up")
+    player = policy(server)
+    player.act([conversation("go")])
+    assert player.complaint() is None
+    assert "cut" not in player.statistics()
+
+
+def test_a_server_that_wants_max_completion_tokens_gets_them_and_is_asked_once(server: FakeServer) -> None:
+    message = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    )
+
+    def react(body: dict[str, Any], number: int) -> Any:
+        if "max_tokens" in body:
+            return 400, {}, json.dumps({"error": {"message": message}}).encode()
+        return completion("move up")
+
+    server.react = react
+    player = policy(server, max_new_tokens=9)
+    assert player.act([conversation("go")]) == ["move up"]
+    assert player.act([conversation("go")]) == ["move up"]
+    assert ["max_tokens" in body for body in server.requests] == [True, False, False]
+    assert server.requests[-1]["max_completion_tokens"] == 9
