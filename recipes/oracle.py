@@ -20,6 +20,7 @@ from lmrl_data import Episode, Turn, UserError, get_task
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles.agreement import yes_or_no
 from lmrl_eval.oracles.replay import DialogueReplay
+from lmrl_eval.policies.attention import context_length
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
 from lmrl_recipes.training.offline import (
     adapters,
@@ -148,7 +149,7 @@ def main(
     model, tokenizer = load_language_model(model_args.model_name_or_path, **model_settings(model_args))
     set_chat_template(tokenizer, args.chat_template_path)
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
-    items = make_examples(rows, tokenizer, args, args.max_length or model.config.max_position_embeddings)
+    items = make_examples(rows, tokenizer, args, args.max_length or context_length(model))
     trainer = SFTTrainer(
         model=model,
         args=args,

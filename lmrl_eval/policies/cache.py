@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from lmrl_eval.policies.attention import attention_masks
+
 FIRST_CAPACITY = 64
 
 
@@ -15,11 +17,12 @@ class Placement(NamedTuple):
 
     Args:
         position_ids (`Tensor`): of shape `[rows, tokens]`.
-        attention_mask (`Tensor`): additive, of shape `[rows, 1, tokens, width]`.
+        attention_mask (`Tensor` or `dict[str, Tensor]`): additive, of shape `[rows, 1, tokens, width]`; one for each
+            kind of layer where layers see different windows.
     """
 
     position_ids: Tensor
-    attention_mask: Tensor
+    attention_mask: Tensor | dict[str, Tensor]
 
 
 class RowCache(Cache):
@@ -30,12 +33,14 @@ class RowCache(Cache):
     two networks with different layer numbers can share one cache.
 
     Args:
+        config (`PreTrainedConfig`): of the model's text part; it names the windows of the layers.
         dtype (`torch.dtype`): of the attention mask, the model's own.
         device (`torch.device`): of the model.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(layers=[])
+        self.config = config
         self.dtype = dtype
         self.device = device
         self.clear()
@@ -87,9 +92,7 @@ class RowCache(Cache):
             self.write = (self.write[0][self.kept], self.write[1][self.kept])
         # A padding query sees column 0: without any column, its softmax would be 0 / 0.
         positions = positions.clamp(min=0)
-        visible = torch.arange(self.width, device=self.device) <= positions[:, None, :, None]
-        mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
-        return Placement(positions, mask.masked_fill_(~visible, torch.finfo(self.dtype).min))
+        return Placement(positions, attention_masks(self.config, positions, self.width, self.dtype))
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any

@@ -9,10 +9,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.tokenization import TurnTokenizer
+from lmrl_eval.policies.attention import check_plays, context_length, kept_length, text_config
 from lmrl_eval.policies.cache import RowCache
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ class Prompt(NamedTuple):
 class LanguageModelPolicy(Policy):
     """Samples actions from a causal language model and keeps its keys and values from turn to turn.
 
+    Where keys and values cannot be kept (see `lmrl_eval.policies.attention`), as in recurrent models, every prompt is
+    encoded anew and `model.generate` writes, with the same choices.
+
     An action depends only on the model, the seeds and the visible turns of its conversation, not on the batch or the
     cache. The policy reads its own earlier actions as the ids it sampled and never tokenizes them again. It reuses the
     cache up to the first id that differs, so a window that slid or an edited turn only costs time. The weights may
@@ -48,8 +53,7 @@ class LanguageModelPolicy(Policy):
     and `record` (called once an action).
 
     Args:
-        model (`nn.Module`): is called with `input_ids`, `attention_mask` (4D), `position_ids`, `past_key_values`,
-            `use_cache` and `logits_to_keep`, returns `.logits`, and has a `config.max_position_embeddings`.
+        model (`nn.Module`): a causal language model of transformers, or one that is called as such.
         tokenizer (`PreTrainedTokenizerBase`): encodes the turns (see `TurnTokenizer`).
         name (`str`): the value of the episodes' `policy` column.
         seed (`int`, *optional*, defaults to `0`): seed of the sampling noise, combined with each conversation's own.
@@ -57,7 +61,8 @@ class LanguageModelPolicy(Policy):
         max_new_tokens (`int`, *optional*, defaults to `32`): the most tokens of an action.
 
     Raises:
-        UserError: for a negative seed or temperature, or if `max_new_tokens` does not fit into the model's context.
+        UserError: for a negative seed or temperature, if `max_new_tokens` does not fit into the model's context, or if
+            the model cannot play.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class LanguageModelPolicy(Policy):
             raise UserError(f"temperature is 0 (greedy) or more, got {temperature}")
         if seed < 0:
             raise UserError(f"a policy's seed is 0 or more, got {seed}")
-        config: Any = model.config
-        limit = int(config.get_text_config().max_position_embeddings)
+        self._kept_length = kept_length(model)
+        if not self._kept_length:
+            check_plays(model)
+        limit = context_length(model)
         if not 0 < max_new_tokens < limit:
             raise UserError(f"max_new_tokens is from 1 to {limit - 1} for this model, got {max_new_tokens}")
         self.model = model
@@ -99,12 +106,12 @@ class LanguageModelPolicy(Policy):
         """Forgets all keys and values. Call it when the weights have changed within a rollout."""
         parameter = next(self.model.parameters())
         # Row i of the cache belongs to conversation i of the last batch and holds the ids `_cached[i]`.
-        self._cache = RowCache(parameter.dtype, parameter.device)
+        self._cache = RowCache(text_config(self.model), parameter.dtype, parameter.device)
         self._seated: list[Conversation] = []
         self._cached: list[list[int]] = []
         # Each opening is encoded once and copied to every conversation that shares it: a fully observed maze has
         # only 26 texts. `_openings` maps the ids of an opening to its row of `_opening_cache`.
-        self._opening_cache = RowCache(parameter.dtype, parameter.device)
+        self._opening_cache = RowCache(text_config(self.model), parameter.dtype, parameter.device)
         self._openings: dict[tuple[int, ...], int] = {}
         self._opening_logits: list[Tensor] = []
 
@@ -145,6 +152,8 @@ class LanguageModelPolicy(Policy):
             conversations (`Sequence[Conversation]`): one for each action.
             prompts (`Sequence[Prompt]`): what the model reads for each.
         """
+        if max(len(prompt.ids) for prompt in prompts) + self.max_new_tokens > self._kept_length:
+            return self._generate(conversations, prompts)
         self._seat(conversations)
         return self._write(conversations, prompts, self._encode(prompts))
 
@@ -251,13 +260,49 @@ class LanguageModelPolicy(Policy):
         logits: Tensor = output.logits[:, -1]
         return logits
 
+    def _generate(self, conversations: Sequence[Conversation], prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Samples every action with the model's own `generate`, which encodes the whole prompt and may keep any state.
+
+        Prompts of one length go together, so nothing is padded: not every model can tell padding from text."""
+        base: Any = self.model
+        base = base.get_base_model() if hasattr(base, "get_base_model") else base  # PEFT's adapters stay active
+        by_length: dict[int, list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            by_length.setdefault(len(prompt.ids), []).append(row)
+        written: list[list[int]] = [[] for _ in prompts]
+        # A checkpoint's own generation settings, such as penalties, are no part of the policy.
+        settings, base.generation_config = base.generation_config, GenerationConfig()
+        try:
+            for length, rows in by_length.items():
+                choices = _Choices(self._noise([conversations[row] for row in rows]), self.temperature, length)
+                output = base.generate(
+                    torch.tensor([prompts[row].ids for row in rows], device=self._cache.device),
+                    attention_mask=torch.ones(len(rows), length, dtype=torch.long, device=self._cache.device),
+                    logits_processor=LogitsProcessorList([choices]),
+                    do_sample=False,
+                    max_new_tokens=self.max_new_tokens,
+                    eos_token_id=sorted(self.turns.stop_ids),
+                    pad_token_id=min(self.turns.stop_ids),
+                )
+                for row, ids in zip(rows, output[:, length:].tolist(), strict=True):
+                    end = next((place for place, token in enumerate(ids) if token in self.turns.stop_ids), len(ids))
+                    written[row] = ids[: end + 1]
+                self._counts["forward_calls"] += output.shape[1] - length
+        finally:
+            base.generation_config = settings
+        self._counts["tokens_encoded"] += sum(len(prompt.ids) for prompt in prompts)
+        self._counts["tokens_written"] += sum(map(len, written))
+        return written
+
+    def _noise(self, conversations: Sequence[Conversation]) -> np.ndarray:
+        """The uniform numbers of the next actions, `[rows, tokens]`."""
+        return np.stack([self.noise_generator(each).random(self.max_new_tokens) for each in conversations])
+
     def _write(
         self, conversations: Sequence[Conversation], prompts: Sequence[Prompt], logits: Tensor
     ) -> list[list[int]]:
         """Samples every action to its end, from the logits of its first token."""
-        noise = np.stack(
-            [self.noise_generator(conversation).random(self.max_new_tokens) for conversation in conversations]
-        )
+        noise = self._noise(conversations)
         written: list[list[int]] = [[] for _ in prompts]
         writing = list(range(len(prompts)))
         for step in range(self.max_new_tokens):
@@ -278,6 +323,24 @@ class LanguageModelPolicy(Policy):
             if len(rows) > len(writing):
                 logits = logits[writing]
         return written
+
+
+class _Choices(LogitsProcessor):
+    """Leaves `generate` no choice but the token that `choose` picks.
+
+    Args:
+        noise (`np.ndarray`): `[rows, tokens]`.
+        temperature (`float`): as of the policy.
+        start (`int`): the length of the prompts.
+    """
+
+    def __init__(self, noise: np.ndarray, temperature: float, start: int) -> None:
+        self.noise, self.temperature, self.start = noise, temperature, start
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+        tokens = choose(scores, self.noise[:, input_ids.shape[1] - self.start], self.temperature)
+        index = torch.tensor(tokens, device=scores.device)[:, None]
+        return torch.full_like(scores, -torch.inf).scatter_(1, index, 0.0)
 
 
 def choose(logits: Tensor, noise: np.ndarray, temperature: float) -> list[int]:

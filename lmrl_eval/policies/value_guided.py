@@ -23,6 +23,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import logging
 
 from lmrl_data.errors import UserError
+from lmrl_eval.policies.attention import check_plays, kept_length
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.loader import load_config, load_language_model, load_tokenizer, weights_digest
 
@@ -88,7 +89,11 @@ def value_model_class(trunk: type) -> Any:
 
 
 def _value_class(config: PreTrainedConfig) -> Any:
-    return value_model_class(AutoModel._model_mapping[type(config)])
+    try:
+        trunk = AutoModel._model_mapping[type(config)]
+    except KeyError:
+        raise UserError(f"a model of type {config.model_type} has no trunk that could carry value heads") from None
+    return value_model_class(trunk)
 
 
 def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, **kwargs: Any) -> Any:
@@ -176,6 +181,13 @@ class ValueGuidedModel(PreTrainedModel, GenerationMixin):
         """What `generate` passes to the next `forward`, as the behavior LM wants it."""
         return self.behavior.prepare_inputs_for_generation(*args, **kwargs)
 
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """As every model's. Only types whose keys and values can be kept write with a cache: the state of a recurrent
+        network has no place for a second one."""
+        if not kept_length(self):
+            kwargs["use_cache"] = False
+        return super().generate(*args, **kwargs)  # type: ignore[operator]
+
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -232,7 +244,7 @@ def load_value_guided(
         beta (`float`, *optional*): the weight of the values; by default the one its recipe recommends.
 
     Raises:
-        UserError: if the value model is missing or of other weights, or nobody names a beta.
+        UserError: if the value model is missing or of other weights, nobody names a beta, or the model cannot play.
     """
     behavior = load_language_model(path, dtype=torch.float32)
     value_model = load_value_model(str(Path(path) / VALUE_FOLDER), dtype=torch.float32)
@@ -247,6 +259,7 @@ def load_value_guided(
         raise UserError(f"{path} recommends no beta: give one, e.g. --beta 16")
     model: Any = ValueGuidedModel(behavior, value_model, beta)
     model = model.to(device)
+    check_plays(model)
     tokenizer = load_tokenizer(path)
     return LanguageModelPolicy(
         model, tokenizer, name=name, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens

@@ -22,6 +22,7 @@ from lmrl_data import Episode, UserError, get_task
 from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
+from lmrl_eval.policies.attention import check_plays
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model, save_value_model
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
@@ -308,7 +309,7 @@ def load_language_model(path: str | None, **settings: Any) -> tuple[Any, Any]:
         settings: those of `model_settings`; the weights are in float32 by default.
 
     Raises:
-        UserError: if the path is no checkpoint.
+        UserError: if the path is no checkpoint, or its model cannot play.
     """
     if not path:
         raise UserError("model_name_or_path is missing: name a checkpoint, e.g. the output of recipes/tiny_model.py")
@@ -319,6 +320,7 @@ def load_language_model(path: str | None, **settings: Any) -> tuple[Any, Any]:
     with readable(path):
         tokenizer = loader.load_tokenizer(path, revision=settings.get("revision", "main"))
         model = loader.load_language_model(path, **{"dtype": torch.float32} | settings)
+    check_plays(model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # GPT-2 has none; the attention mask hides what is padded
     return model, tokenizer
@@ -444,9 +446,11 @@ def train_values(
     target = push_target(args)
     behavior, tokenizer = load_behavior(model_args.model_name_or_path, **model_settings(model_args))
     rows = load_rows(script_args.dataset_name, script_args.dataset_config, script_args.dataset_train_split)
+    model = value_model_for(model_args, heads, args)
+    check_plays(ValueGuidedModel(behavior, model, 0.0))
     trainer = trainer_class(
         behavior=behavior,
-        model=value_model_for(model_args, heads, args),
+        model=model,
         args=args,
         train_dataset=make_items(
             rows, tokenizer, gamma=args.gamma, stride=args.window_stride, reward_scale=args.reward_scale

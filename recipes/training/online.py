@@ -21,6 +21,7 @@ from lmrl_data import UserError, get_task
 from lmrl_data.task import TEST_SEED, TRAIN_SEED
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_eval.oracles import load_oracle
+from lmrl_eval.policies.attention import kept_length
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_recipes.training.finish import Data, finish, push_target, training_record
 from lmrl_recipes.training.offline import adapters, load_language_model, model_settings, policy_callback, resume_path
@@ -298,9 +299,13 @@ class OnlineTrainer(GRPOTrainer):
 
     @cached_property
     def rollout_policy(self) -> RolloutPolicy:
-        """The current model as a policy; with vLLM, sharded weights or `reuse_cache: false` it samples as TRL does."""
+        """The current model as a policy; with vLLM, sharded weights or `reuse_cache: false` it samples as TRL does.
+
+        TRL pads prompts on the left, which not every model can tell from text: a model whose keys and values cannot be
+        kept samples by itself."""
         sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled
-        own = self.args.reuse_cache and not (self.use_vllm or self.use_transformers_continuous_batching or sharded)
+        own = self.args.reuse_cache or not kept_length(self.accelerator.unwrap_model(self.model))
+        own = own and not (self.use_vllm or self.use_transformers_continuous_batching or sharded)
         return RolloutPolicy(
             self.accelerator.unwrap_model(self.model),
             self.processing_class,
