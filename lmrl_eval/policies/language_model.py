@@ -337,7 +337,7 @@ class _Choices(LogitsProcessor):
     def __init__(self, noise: np.ndarray, temperature: float, start: int) -> None:
         self.noise, self.temperature, self.start = noise, temperature, start
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         tokens = choose(scores, self.noise[:, input_ids.shape[1] - self.start], self.temperature)
         index = torch.tensor(tokens, device=scores.device)[:, None]
         return torch.full_like(scores, -torch.inf).scatter_(1, index, 0.0)
