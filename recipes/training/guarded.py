@@ -28,7 +28,9 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
     from lmrl_recipes.training.start import parse
 
     try:
-        parse((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig), arguments, "bc")
+        settings, _ = parse((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig), arguments, "bc")
+        if any(getattr(part, "trust_remote_code", False) for part in settings):
+            fail("trust_remote_code is refused: no code of a checkpoint is run")
         runpy.run_path(script, run_name="__main__")
     except (ValueError, ImportError) as error:
         task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)

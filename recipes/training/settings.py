@@ -35,7 +35,7 @@ def _all(names: str, value: _T) -> dict[str, _T]:
     return dict.fromkeys(names.split(), value)
 
 
-REFUSED: Reasons = {
+REFUSED: dict[str, str] = {
     **_all(
         "eval_strategy eval_steps eval_delay per_device_eval_batch_size prediction_loss_only eval_on_start "
         "eval_do_concat_batches eval_use_gather_object eval_accumulation_steps include_for_metrics batch_eval_metrics "
