@@ -27,6 +27,7 @@ TRIES = 6  # of one request: with these waits an endpoint may be away for half a
 FIRST_WAIT, LONGEST_WAIT = 0.5, 20.0  # seconds, doubled from try to try
 LONGEST_RETRY_AFTER = 300.0  # what an endpoint may ask for; beyond that the run had better be continued later
 TIMEOUT = 120.0  # seconds for one answer
+GRACE = 1.0  # seconds beyond its own timeout after which a request is abandoned
 LONGEST_ANSWER = 1_000_000  # bytes
 HINTS = {
     401: "set LMRL_API_KEY to its key, which is sent over https only",
@@ -311,14 +312,14 @@ class ChatClient:
         }
         try:
             try:
-                answer = self._post(body)
+                answer = self._answer(body)
             except _RequestError as error:
                 # Newer servers know the limit by another name only; which one is asked for once and remembered.
                 if not error.final or "max_completion_tokens" not in str(error) or "max_tokens" not in body:
                     raise
                 self._limit = "max_completion_tokens"
                 body[self._limit] = body.pop("max_tokens")
-                answer = self._post(body)
+                answer = self._answer(body)
         except httpx2.TimeoutException:
             raise _RequestError("its answer did not come in time") from None
         except (httpx2.HTTPError, OSError) as error:
@@ -338,6 +339,25 @@ class ChatClient:
                 self._work[name] += count if isinstance(count, int) and 0 <= count < 2**31 else 0
         # The caller decides what a missing text means.
         return without_secret(text, self.endpoint.key)
+
+    def _answer(self, body: dict[str, Any]) -> bytes:
+        """What `_post` returns, within one deadline for the whole request: an endpoint can send headers for ever."""
+        outcome: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+        def post() -> None:
+            try:
+                outcome.put(self._post(body))
+            except BaseException as error:
+                outcome.put(error)
+
+        threading.Thread(target=post, daemon=True).start()
+        try:
+            answer = outcome.get(timeout=self.timeout + GRACE)
+        except queue.Empty:
+            raise _RequestError("its answer did not come in time") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def _post(self, body: dict[str, Any]) -> bytes:
         deadline = time.monotonic() + self.timeout

@@ -19,8 +19,13 @@ LARGEST = 1 << 20  # bytes of a training.json
 LIBRARIES = ("lmrl", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 # Not published: output places and credentials. They are private and do not affect training.
 PRIVATE = re.compile(
-    r"env|overwrite_output_dir|push_to_hub.*|hub_.*|resume_from_checkpoint|(.*_)?(token|api_key|password|secret)"
+    r"env|overwrite_output_dir|push_to_hub.*|hub_.*|resume_from_checkpoint|run_name|logging_dir|"
+    r"(.*[_-])?(token|key|api-?key|password|passwd|secret|credentials?|authorization|cookie)",
+    re.IGNORECASE,
 )
+# What services hand out as keys, wherever it stands.
+SECRET = re.compile(r"hf_\w{20,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|(Bearer|Basic)\s+\S{8,}", re.ASCII)
+USER = re.compile(r"(?<=://)[^/@\s]*@")  # user and password in an address
 TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
 
@@ -116,8 +121,10 @@ def public(value: Any) -> Any:
         return [public(each) for each in value]
     if isinstance(value, str) and not isinstance(value, Enum):
         kind = "lm:" if value.startswith("lm:") else ""  # an oracle's folder
-        path = PurePath(value.removeprefix(kind))
-        return f"{kind}{path.name}" if path.is_absolute() else value
+        path = PurePath(value.removeprefix(kind).removeprefix("file://"))
+        if path.is_absolute() or path.parts[:1] == ("~",) or ".." in path.parts or value.startswith("~"):
+            value = f"{kind}{path.name}"
+        return SECRET.sub("(removed)", USER.sub("", value))
     if isinstance(value, Enum):
         return public(value.value)
     if isinstance(value, bool | int | None) or (isinstance(value, float) and math.isfinite(value)):

@@ -25,10 +25,20 @@ from lmrl_eval.training_record import (
     recipe_text,
     record_of_foreign_run,
 )
-from lmrl_eval.untrusted import TAG, checked, parse_card
+from lmrl_eval.untrusted import TAG, checked, parse_card, parse_yaml
 
 CARD = "README.md"
 CURVES = "figures/curves.png"
+STATE = "trainer_state.json"
+STATE_FIELDS = (
+    "log_history",
+    "global_step",
+    "max_steps",
+    "epoch",
+    "num_train_epochs",
+    "best_metric",
+    "best_global_step",
+)
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "chat_template.jinja",
@@ -98,6 +108,10 @@ def push_checkpoint(
         figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
         card = render_model_card(record, recipe=recorded, repo=repo_id, figures=figures)
     files[CARD] = card.encode()
+    if STATE in files:
+        files[STATE] = _public_state(_content(files[STATE]))
+    if RECIPE in files:  # the user may have changed it
+        files[RECIPE] = _public_recipe(_content(files[RECIPE]))
     check_no_token(files)
     api = connect()
     return publish(
@@ -124,6 +138,22 @@ def _record_by_user(
     if algorithm is None and (folder / "value_model").is_dir():
         raise UserError(f"{folder} has a value model and no {TRAINING} that says what trained it; give --algorithm")
     return record_of_foreign_run({} if recipe is None else read_recipe(recipe), task, config, algorithm or "bc")
+
+
+def _public_state(content: bytes) -> bytes:
+    """The log of a run and where it ended; no folder of the machine that it ran on."""
+    with checked(f"{STATE} is damaged"):
+        state = json.loads(content)
+        return json.dumps({name: state[name] for name in STATE_FIELDS if name in state}, indent=2).encode() + b"\n"
+
+
+def _public_recipe(content: bytes) -> bytes:
+    """A recipe with only what may be published."""
+    first, _, rest = content.decode("utf-8", errors="replace").partition("\n")
+    settings = parse_yaml(rest.encode()) if first.startswith("#") else None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{RECIPE} is no recipe")
+    return recipe_text(settings, first.removeprefix("# ").removesuffix(f" --config {RECIPE}")).encode()
 
 
 # --- the folder
