@@ -12,12 +12,12 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmrl_data import Conversation, Turn
 from lmrl_eval.policies.language_model import LanguageModelPolicy
+from lmrl_recipes.tiny_model import train_tokenizer
 
 BATCH, TURNS, NEW_TOKENS = 32, 20, 10
 OBSERVATION_WORDS = (7, 13)  # 10 on average; with the line's end, 11 tokens
@@ -26,6 +26,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "3M": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 1},
 }
 WORDS = [f"w{number}" for number in range(200)]
+VOCABULARY = 900
 
 
 class Reencoding(LanguageModelPolicy):
@@ -60,20 +61,16 @@ class Generating(LanguageModelPolicy):
 WAYS = {"reuse": LanguageModelPolicy, "reencode": Reencoding, "generate": Generating}
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word, and one for the line's end."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["<pad>", "\n", *WORDS])}, "<pad>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(" ", "removed"), pre_tokenizers.Split("\n", "isolated")]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+def make_tokenizer() -> Any:
+    """One token a word with the space before it, and one for the line's end."""
+    return train_tokenizer([f"{word} {word}\n" for word in WORDS for _ in range(9)], vocab_size=VOCABULARY)
 
 
 def make_model(size: str) -> LlamaForCausalLM:
     torch.manual_seed(0)
     sizes = SIZES[size]
     config = LlamaConfig(
-        vocab_size=len(WORDS) + 2, intermediate_size=3 * sizes["hidden_size"], eos_token_id=None, bos_token_id=None,
+        vocab_size=VOCABULARY, intermediate_size=3 * sizes["hidden_size"], eos_token_id=None, bos_token_id=None,
         **sizes,
     )  # fmt: skip
     model = LlamaForCausalLM(config).eval()

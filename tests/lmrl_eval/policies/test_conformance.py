@@ -19,6 +19,8 @@ from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model
 from lmrl_recipes.training.rollout import RolloutPolicy
 
+pytestmark = pytest.mark.slow
+
 CASES = read_cases("conformance.tsv")
 # One of each kind: one window, chunks beside full layers, local attention; tests below play the others.
 FEW = ("mistral", "llama4_text", "gpt_neo")
