@@ -1,6 +1,7 @@
 """Turns per CPU second of a language model with its keys and values kept, re-encoded, and by plain `generate`."""
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -25,8 +26,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "0.4M": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1},
     "3M": {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 1},
 }
-WORDS = [f"w{number}" for number in range(200)]
-VOCABULARY = 900
+WORDS = ["".join(letters) for letters in itertools.product("bdfgklmnpr", "aeio", "lnrst")]
+VOCABULARY = 688
 
 
 class Reencoding(LanguageModelPolicy):
