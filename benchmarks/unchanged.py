@@ -391,7 +391,8 @@ def folders(scope: Scope) -> Items:
             found["stats"] = [code, re.findall(r"\d[\d.,]*", text.replace(out, ""))]
             found["show"] = called("lmrl-data", "show", "maze", "--split", "test", *here)[0]
             # A build takes the folder as finished or, of another format, makes it anew: the rows are the same.
-            found["build"] = called("lmrl-data", "build", "maze", "--episodes", "20", "--out", f"{out}/lmrl")[0]
+            again = ["--episodes", "20", "--out", f"{out}/lmrl", "--overwrite"]
+            found["build"] = called("lmrl-data", "build", "maze", *again)[0]
             found["built"] = digest(rows_of(Path(out, "lmrl", "maze").glob("*/*.parquet")))
             items["dataset"] = found
     return items

@@ -97,7 +97,7 @@ def _move_into_place(successor: Path, folder: Path) -> None:
     folder.rename(old)
     successor.rename(folder)
     for path in old.iterdir():
-        if not (folder / path.name).exists():
+        if not path.name.endswith(".tmp") and not (folder / path.name).exists():
             path.rename(folder / path.name)
     shutil.rmtree(old)
 

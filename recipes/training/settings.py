@@ -127,7 +127,6 @@ NEEDS: Mapping[str, Need] = {
         "vllm_gpu_memory_utilization vllm_max_model_length vllm_tensor_parallel_size",
         Need("use_vllm"),
     ),
-    "simulator_steps": Need("simulator_episodes"),
     "top_fraction": Need("filter", "top"),
     "cache_implementation": Need("reuse_cache", False),
     "generation_kwargs": Need("reuse_cache", False),

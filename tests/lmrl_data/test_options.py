@@ -40,7 +40,9 @@ def test_a_build_keeps_its_options_and_is_made_again_when_they_change(tmp_path):
     assert json.loads((folder / "manifest.json").read_text())["options"] == {"reward": "illegal_penalty"}
     assert "`reward=illegal_penalty`" in (folder / "README.md").read_text()
     assert {turn.reward for e in load_episodes(folder, "fully_observed") for turn in e.turns} <= {0.0, 1.0}
-    build_dataset(MAZE, "fully_observed", 3, output_dir=tmp_path)
+    with pytest.raises(UserError, match="--overwrite"):
+        build_dataset(MAZE, "fully_observed", 3, output_dir=tmp_path)
+    build_dataset(MAZE, "fully_observed", 3, output_dir=tmp_path, overwrite=True)
     assert "options" not in json.loads((folder / "manifest.json").read_text())
     assert any(turn.reward == -1 for e in load_episodes(folder, "fully_observed") for turn in e.turns)
 

@@ -224,7 +224,7 @@ def test_a_path_that_does_not_exist_says_what_to_give(spec: str) -> None:
 @pytest.mark.parametrize("config", ["", "{}", '{"model_type": "llama"}', '{"model_type": "unheard_of"}', "[]"])
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, config: str) -> None:
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(UserError, match="cannot load") as caught:
+    with pytest.raises(UserError, match=r"cannot load|is damaged") as caught:
         load_policy(str(tmp_path), MAZE, "fully_observed")
     assert "\n" not in str(caught.value)
 

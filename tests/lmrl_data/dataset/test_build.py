@@ -197,7 +197,7 @@ def test_workers_die_with_a_build_that_is_killed_from_outside(built, tmp_path):
     while any(Path("/proc", child).exists() for child in born) and time.monotonic() < limit:
         time.sleep(0.05)
     assert not [child for child in born if Path("/proc", child).exists()]
-    assert contents(rebuild(tmp_path / "maze")) == contents(built)
+    assert contents(rebuild(tmp_path / "maze", overwrite=True)) == contents(built)
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -238,7 +238,7 @@ def test_workers_that_are_killed_end_the_build_with_one_line(built, tmp_path):
         "the same command with a smaller --num-proc continues\n"
     )
     assert not list(tmp_path.rglob(".*.tmp"))
-    assert contents(rebuild(tmp_path / "maze")) == contents(built)
+    assert contents(rebuild(tmp_path / "maze", overwrite=True)) == contents(built)
 
 
 def test_ctrl_c_while_the_workers_start_is_one_line(tmp_path):
