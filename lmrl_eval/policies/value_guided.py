@@ -186,7 +186,7 @@ class ValueGuidedModel(PreTrainedModel, GenerationMixin):
         network has no place for a second one."""
         if not kept_length(self):
             kwargs["use_cache"] = False
-        return super().generate(*args, **kwargs)  # type: ignore[operator]
+        return super().generate(*args, **kwargs)  # type: ignore[misc, operator, unused-ignore]
 
     def forward(
         self,
