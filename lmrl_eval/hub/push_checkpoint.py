@@ -108,10 +108,14 @@ def push_checkpoint(
         figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
         card = render_model_card(record, recipe=recorded, repo=repo_id, figures=figures)
     files[CARD] = card.encode()
-    if STATE in files:
-        files[STATE] = _public_state(_content(files[STATE]))
-    if RECIPE in files:  # the user may have changed it
-        files[RECIPE] = _public_recipe(_content(files[RECIPE]))
+    for name, public_content in ((STATE, _public_state), (RECIPE, _public_recipe)):
+        if name in files:  # the user may have changed it
+            try:
+                files[name] = public_content(_content(files[name]))
+            except ValueError as error:
+                raise UserError(
+                    f"{folder / name}: {error}; restore the file that the run saved, or remove it"
+                ) from None
     check_no_token(files)
     api = connect()
     return publish(
@@ -142,7 +146,7 @@ def _record_by_user(
 
 def _public_state(content: bytes) -> bytes:
     """The log of a run and where it ended; no folder of the machine that it ran on."""
-    with checked(f"{STATE} is damaged"):
+    with checked("the log of the run is damaged"):
         state = json.loads(content)
         return json.dumps({name: state[name] for name in STATE_FIELDS if name in state}, indent=2).encode() + b"\n"
 
@@ -152,7 +156,7 @@ def _public_recipe(content: bytes) -> bytes:
     first, _, rest = content.decode("utf-8", errors="replace").partition("\n")
     settings = parse_yaml(rest.encode()) if first.startswith("#") else None
     if not isinstance(settings, dict):
-        raise ValueError(f"{RECIPE} is no recipe")
+        raise ValueError("a recipe is a comment with its command, and settings below it")
     return recipe_text(settings, first.removeprefix("# ").removesuffix(f" --config {RECIPE}")).encode()
 
 
