@@ -48,6 +48,10 @@ class Policy(ABC):
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
         """One action per conversation, in order."""
 
+    def complaint(self) -> str | None:
+        """What the user should know about the actions so far; `None` if all is well."""
+        return None
+
     def greedy(self) -> "Policy":
         """The same policy without sampling noise; by default the policy itself."""
         return self

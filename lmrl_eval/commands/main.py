@@ -257,10 +257,7 @@ def _evaluate(
         raise
     results.save(folder)
     partial.remove()
-    from lmrl_eval.policies.chat import ChatPolicy
-
-    complaint = policy.complaint() if isinstance(policy, ChatPolicy) else None
-    if complaint is not None:
+    if complaint := policy.complaint():
         typer.echo(f"warning: {complaint}", err=True)
     return results.score
 

@@ -325,7 +325,7 @@ class ChatPolicy(Policy):
         return work | counts | {name: number for name, number in tokens.items() if number}
 
     def complaint(self) -> str | None:
-        """What the player should know if more than one answer in ten was cut or could not be read."""
+        """Says so if more than one answer in ten was cut or could not be read."""
         counts = self.statistics()
         answers = counts.get("requests", 0.0) - counts.get("errors", 0.0)
         cut, unread = counts.get("cut", 0.0), counts["unparsable"]
