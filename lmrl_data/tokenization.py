@@ -468,8 +468,8 @@ class TurnTokenizer:
         start = self._decode(self.action_end[: self._stop]).strip() if not self.raw else ""
         if not self.raw and (start or self.action_end[self._stop] not in self.tokenizer.get_added_vocab().values()):
             raise UserError(
-                f"{self.frame.action_end.strip()!r} ends a turn in the tokenizer's chat template and is no special "
-                "token of the tokenizer; add it with add_special_tokens, or use the recipes' text_game.jinja"
+                f"{self.frame.action_end.strip()!r} ends a turn in the chat template, but is no special token of the "
+                "tokenizer; add it with add_special_tokens, or use the recipes' text_game.jinja"
             )
         frame = self.frame
         for probe in PROBES:

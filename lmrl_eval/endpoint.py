@@ -376,7 +376,7 @@ class ChatClient:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a text, or the text parts of a list; empty where there is none.
+    """The text of a message: its content, or the joined text parts if the content is a list. Empty if it has no text.
 
     Examples:
         >>> text_of([{"type": "thinking", "thinking": []}, {"type": "text", "text": "move up"}])

@@ -56,8 +56,8 @@ try:
 except ImportError as missing:
     raise UserError(f"inspect-ai cannot be loaded ({missing}); run: pip install 'lmrl[inspect]'") from None
 
-# The defaults of a chat policy; --temperature and --max-tokens override them.
 LARGEST_LOG = 2**28  # bytes of a log when unpacked
+# The defaults of a chat policy; --temperature and --max-tokens override them.
 GENERATION = GenerateConfig(temperature=1.0, max_tokens=256)
 MESSAGES: Mapping[str, Any] = {
     "system": ChatMessageSystem,

@@ -166,7 +166,7 @@ def _check_frame(spec: str, folder: Path, policy: Any) -> None:
     try:
         record = read_training_record(folder)
     except UserError:
-        return  # a damaged record is no reason not to play
+        return  # the policy plays without the check: its training record is damaged
     trained = record and record.prompt_frame_sha256
     if trained and trained != policy.turns.frame.facts()["prompt_frame_sha256"]:
         raise UserError(
