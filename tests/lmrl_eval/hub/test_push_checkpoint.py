@@ -184,6 +184,19 @@ def test_nothing_but_what_is_on_the_list_is_sent(hub: "Hub", token: str, folder:
     assert not any(content == b"secret" for content in hub.files("model", "alice/ilql").values())
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("recipe.yaml", "recipe.yaml: .*; restore the file"), ("trainer_state.json", "trainer_state.json is damaged")],
+)
+def test_a_recipe_or_a_log_that_is_damaged_is_one_line(
+    hub: "Hub", token: str, folder: Path, name: str, problem: str
+) -> None:
+    (folder / name).write_text("[")
+    with pytest.raises(UserError, match=problem):
+        push_checkpoint(folder, "alice/ilql")
+    assert writes(hub) == []
+
+
 def test_a_link_out_of_the_folder_is_refused(hub: "Hub", token: str, trained: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
