@@ -68,7 +68,7 @@ class Rounds(TrainerCallback):
 
 
 def measure(task_id: str) -> dict[str, Any]:
-    settings = yaml.safe_load((RECIPES / task_id / "ppo.yaml").read_text())
+    settings = yaml.safe_load((RECIPES / task_id / "ppo.yaml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         clone(task_id, settings["task_config"], folder)
         settings |= {"output_dir": f"{folder}/out", "rounds": ROUNDS, "simulator_episodes": 0, "kl_stop": None}

@@ -95,7 +95,7 @@ def make_tokenizers() -> tuple[Any, Any]:
     ours = train_tokenizer(["".join(WORDS * 2) + "\n"], 600)
     theirs = train_tokenizer(["".join(WORDS * 2) + "\n"], 600)
     theirs.add_special_tokens({"eos_token": "<|im_end|>"})
-    theirs.chat_template = TEMPLATE.read_text()
+    theirs.chat_template = TEMPLATE.read_text(encoding="utf-8")
     call = {"type": "function", "function": {"name": "say", "arguments": {}}}
     messages = [
         {"role": "user", "content": "-"},

@@ -91,7 +91,7 @@ def processor() -> str:
     """The kind of processor; floating-point sums may differ in the last digits from kind to kind."""
     facts: dict[str, str] = {}
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
             facts.setdefault(name.strip(), value.strip())
     flags = facts.get("flags", "").split()
@@ -411,7 +411,9 @@ def quickstart(scope: Scope) -> Items:
     if not found:
         raise SystemExit("error: results/maze is missing; run `make quickstart` first")
     return {
-        path.parent.name: table_row(json.loads(path.read_text())) for path in found if scope.wants(path.parent.name)
+        path.parent.name: table_row(json.loads(path.read_text(encoding="utf-8")))
+        for path in found
+        if scope.wants(path.parent.name)
     }
 
 
@@ -596,7 +598,8 @@ def write(record: dict[str, Any]) -> None:
             ]
             parts.append(f"{json.dumps(name)}: {{\n" + ",\n".join(items) + "\n}")
     head = "".join(f"{json.dumps(name)}: {json.dumps(record[name])},\n" for name in ("engine", "processors"))
-    RECORD.write_text(f'{{\n{head}"parts": {{\n' + ",\n".join(parts) + "\n}\n}\n", encoding="utf-8")
+    text = f'{{\n{head}"parts": {{\n' + ",\n".join(parts) + "\n}\n}\n"
+    RECORD.write_text(text, encoding="utf-8", newline="\n")
 
 
 def main() -> None:

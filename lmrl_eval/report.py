@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmrl_data.atomic import write_text
 from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
@@ -137,7 +138,7 @@ def save_report(folder: str | Path, files: "Mapping[str, str | Figure]", name: s
         Path(folder).mkdir(parents=True, exist_ok=True)
         for file, content in files.items():
             if isinstance(content, str):
-                Path(folder, file).write_text(content, encoding="utf-8")
+                write_text(Path(folder, file), content)
             else:
                 # Matplotlib would record its version: without it, the same numbers make the same file.
                 content.savefig(Path(folder, file), metadata={"Software": None})

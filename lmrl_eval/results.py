@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmrl_data.atomic import write_text
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_data.tasks import TASKS, get_task
@@ -76,9 +77,9 @@ class Results:
 
         from lmrl_data.rows import episode_table
 
-        (folder / SCORE).write_text(self.score.to_json(), encoding="utf-8")
-        (folder / ACTIONS).write_text(json.dumps(dict(self.greedy_actions), indent=2) + "\n", encoding="utf-8")
-        (folder / TIMING).write_text(json.dumps(dict(self.timing), indent=2) + "\n", encoding="utf-8")
+        write_text(folder / SCORE, self.score.to_json())
+        write_text(folder / ACTIONS, json.dumps(dict(self.greedy_actions), indent=2) + "\n")
+        write_text(folder / TIMING, json.dumps(dict(self.timing), indent=2) + "\n")
         pyarrow.parquet.write_table(episode_table(self.episodes), folder / EPISODES)
 
 
@@ -119,7 +120,7 @@ class PartialResults:
             # The text after the last newline is an episode that was cut off in the middle.
             whole = text[: text.rfind("\n") + 1]
             if whole != text:
-                path.write_text(whole, encoding="utf-8")
+                write_text(path, whole)
             episodes = [Episode.from_row(json.loads(line)) for line in whole.splitlines()]
             other = [name for name in {**settings, **self.settings} if settings.get(name) != self.settings.get(name)]
         except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
@@ -141,8 +142,8 @@ class PartialResults:
         try:
             if not self.folder.exists():
                 self.folder.mkdir(parents=True)
-                (self.folder / PARTIAL).write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
-            with (self.folder / LINES).open("a", encoding="utf-8") as file:
+                write_text(self.folder / PARTIAL, json.dumps(self.settings, indent=2) + "\n")
+            with (self.folder / LINES).open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(episode.to_row()) + "\n")
         except OSError as error:
             raise UserError(f"cannot write results to {self.folder}: {error.strerror or error}") from None

@@ -22,6 +22,7 @@ from transformers import AutoModel, TrainerCallback, set_seed
 from transformers.trainer_callback import ExportableState
 from trl import ModelConfig, ScriptArguments
 
+from lmrl_data.atomic import write_text
 from lmrl_data.errors import UserError, unknown
 from lmrl_recipes.training.finish import data_of
 from lmrl_recipes.training.offline import load_rows, make_items, model_settings
@@ -168,14 +169,14 @@ def leave_critic_out(folder: Path) -> None:
             save_file(policy, path, metadata={"format": "pt"})
     index, adapter = folder / "model.safetensors.index.json", folder / "adapter_config.json"
     if index.is_file():  # of a model in several files
-        content = json.loads(index.read_text())
+        content = json.loads(index.read_text(encoding="utf-8"))
         content["weight_map"] = {name: file for name, file in content["weight_map"].items() if not is_critic(name)}
-        index.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        write_text(index, json.dumps(content, indent=2, sort_keys=True) + "\n")
     if adapter.is_file():
-        content = json.loads(adapter.read_text())
+        content = json.loads(adapter.read_text(encoding="utf-8"))
         modules = [name for name in content["modules_to_save"] or [] if not is_critic(name)]
         content["modules_to_save"] = modules or None
-        adapter.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        write_text(adapter, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 class KLCoefficient(TrainerCallback, ExportableState):

@@ -19,6 +19,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from lmrl_data.atomic import write_text
 from lmrl_data.command import one_line_errors
 from lmrl_data.errors import unknown
 from lmrl_recipes.training.start import recipes_folder
@@ -119,29 +120,29 @@ class Quickstart:
         """Runs a command unless it was done with the same arguments and sources."""
         state, log = self.runs / f"{name}.step", self.runs / f"{name}.log"
         digest = hashlib.sha256(json.dumps([command[1:], *sources]).encode()).hexdigest()
-        before = json.loads(state.read_text()) if state.exists() else {}
+        before = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
         if before == {"made_from": digest, "done": True}:
             print(f"  {name}: done before", flush=True)
             return
         if before.get("made_from") != digest:
             # Episodes of an unfinished score of other settings.
             shutil.rmtree(self.results / f"{name.removeprefix('score_')}.partial", ignore_errors=True)
-        state.write_text(json.dumps({"made_from": digest, "done": False}))
+        write_text(state, json.dumps({"made_from": digest, "done": False}))
         start = time.monotonic()
         try:
-            with log.open("w", encoding="utf-8") as output:
+            with log.open("w", encoding="utf-8", newline="\n") as output:
                 self.call(command, output)
         except subprocess.CalledProcessError:
             if self.stopped:
                 return
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
             raise StepError(f"{name} failed; the end of {log}:\n" + "\n".join(lines)) from None
-        state.write_text(json.dumps({"made_from": digest, "done": True}))
+        write_text(state, json.dumps({"made_from": digest, "done": True}))
         print(f"  {name}: {time.monotonic() - start:.0f} s", flush=True)
 
     def made(self, name: str) -> str:
         """What tells a step's result from that of other settings."""
-        return str(json.loads((self.runs / f"{name}.step").read_text())["made_from"])
+        return str(json.loads((self.runs / f"{name}.step").read_text(encoding="utf-8"))["made_from"])
 
     # --- processes
 

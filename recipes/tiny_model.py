@@ -66,7 +66,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int = 204
         model_max_length=max_length,
         padding_side="left",
         clean_up_tokenization_spaces=False,
-        chat_template=CHAT_TEMPLATE.read_text(),
+        chat_template=CHAT_TEMPLATE.read_text(encoding="utf-8"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from lmrl_data import UserError, get_task
+from lmrl_data.atomic import write_text
 from lmrl_data.dataset.folder import read_manifest
 from lmrl_data.tokenization import read_frame
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
@@ -164,12 +165,12 @@ def finish(
 
 def write_about(folder: Path, record: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:
     """Writes `training.json`, the card made from it, and the recipe, if there is one."""
-    (folder / TRAINING).write_text(record.to_json(), encoding="utf-8")
-    (folder / "README.md").write_text(render_model_card(record, recipe=recipe is not None), encoding="utf-8")
+    write_text(folder / TRAINING, record.to_json())
+    write_text(folder / "README.md", render_model_card(record, recipe=recipe is not None))
     (folder / RECIPE).unlink(missing_ok=True)
     if recipe is not None:
         script = f"lmrl-train {record.algorithm}"
-        (folder / RECIPE).write_text(recipe_text(recipe, script), encoding="utf-8")
+        write_text(folder / RECIPE, recipe_text(recipe, script))
 
 
 def push(folder: Path, target: Target) -> None:
