@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lmrl_data.dataset.convert.file import left_out
 from lmrl_data.dataset.page import LICENCES, front_matter, task_page, templates
 from lmrl_data.dataset.plan import FIRST_SEED, dataset_configs
 from lmrl_data.dataset.statistics import Statistics
@@ -160,6 +161,13 @@ def render_converted_card(
         statistics={config: each.statistics for config, each in data.items()},
         examples={config: each.example for config, each in data.items()},
         sources=sources,
+        skipped=[
+            left_out(file)
+            for splits in sources.values()
+            for files in splits.values()
+            for file in files
+            if "skipped" in file
+        ],
         ends=ends,
     )
 

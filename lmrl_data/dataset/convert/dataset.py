@@ -1,5 +1,6 @@
 """A converted dataset: the episodes of the original release's files, and the folder they are written to."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from lmrl_data.atomic import lock, write_text
 from lmrl_data.dataset.card import render_converted_card
 from lmrl_data.dataset.contents import checksums, config_data
-from lmrl_data.dataset.convert.file import SourceFile
+from lmrl_data.dataset.convert.file import SourceFile, left_out
 from lmrl_data.dataset.convert.original import Original
 from lmrl_data.dataset.convert.record import READERS, format_of
 from lmrl_data.dataset.folder import made_by, read_manifest, write_errors, write_manifest, write_shard
@@ -21,6 +22,8 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.rows import tables
 from lmrl_data.task import Task
+
+logger = logging.getLogger(__name__)
 
 POLICY = "original"
 NO_SEED = -1
@@ -53,7 +56,7 @@ def _config(task: Task, original: Original, found: str, config: str | None) -> s
 
 
 def read_original(task: Task, files: Sequence[SourceFile], config: str | None = None) -> Iterator[Episode]:
-    """The episodes of files of the original release, in order.
+    """The episodes of files of the original release, in order; a few records that are no episodes are skipped.
 
     Args:
         task (`Task`): what they are of.
@@ -61,7 +64,8 @@ def read_original(task: Task, files: Sequence[SourceFile], config: str | None = 
         config (`str`, *optional*): needed where the format does not tell.
 
     Raises:
-        UserError: one line that names the file and the line, for anything that is no episode.
+        UserError: one line that names the file and the line, for a file that begins with another format or holds more
+            than one unreadable record in a hundred.
     """
     original = original_of(task)
     for file in files:
@@ -77,12 +81,17 @@ def read_original(task: Task, files: Sequence[SourceFile], config: str | None = 
                     )
                 end = original.end(play)
                 info = {"success": end.success, "invalid": end.invalid, "source": f"{file.path.name}{place}"}
-                yield Episode(
+                episode = Episode(
                     task.id, config, play.turns, end.terminated, not end.terminated, NO_SEED, POLICY, info
                 )  # fmt: skip
             except ValueError as error:
-                raise UserError(f"{file.path}{place}: {error}") from None
+                if isinstance(error, UserError) and not file.episodes:
+                    raise UserError(f"{file.path}{place}: {error}") from None
+                file.skip(f"{place}: ", str(error))
+                continue
             file.episodes += 1
+            yield episode
+        file.check_skipped()
 
 
 # --- the folder
@@ -163,8 +172,8 @@ def convert_dataset(
         output_dir (`Path`, *optional*, defaults to `"original"`): the parent folder.
 
     Raises:
-        UserError: for a task, config, split, file or folder that cannot be used, and for the first record that is
-            no episode.
+        UserError: for a task, config, split, file or folder that cannot be used, and for a file of which more than
+            one record in a hundred is no episode.
     """
     formats = original_of(task).formats
     if config is not None and config not in formats:
@@ -192,6 +201,9 @@ def convert_dataset(
             folder.mkdir(exist_ok=True)
             with lock(folder):
                 _install(task, folder, split, shards, sources)
+            for source in sources:
+                if "skipped" in source:
+                    logger.warning("%s", left_out(source))
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return folder

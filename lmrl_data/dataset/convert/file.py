@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,9 @@ LONGEST_RECORD = 16 * 2**20  # bytes; no episode of the release comes near
 CHUNK = 2**20
 
 
-def _no_number(text: str) -> float:
-    raise UserError(f"holds {text}, which is no number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+# A file with more unreadable records than one in so many is damaged, and is refused.
+READABLE = 100
+_DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 
 
@@ -29,7 +27,7 @@ def _json_error(error: ValueError | RecursionError) -> str:
         return "is not UTF-8"
     if isinstance(error, json.JSONDecodeError):
         return f"is not JSON ({error.msg})"
-    return str(error) if isinstance(error, UserError) else "holds a number that is too long"
+    return "holds a number that is too long"
 
 
 class SourceFile:
@@ -38,13 +36,41 @@ class SourceFile:
     Args:
         path (`Path`): the file.
         advance (`Callable`): is told how many bytes were read.
+
+    Attributes:
+        episodes (`int`): how many of its records were episodes.
+        skipped (`int`): how many of its records could not be read and were left out.
+        first_skipped (`str`): the place of the first of them, and what is wrong there.
     """
 
     def __init__(self, path: Path, advance: Callable[[int], object]) -> None:
         self.path, self.advance = path, advance
         self.digest = hashlib.sha256()
         self.size = 0
-        self.episodes = 0
+        self.episodes = self.skipped = 0
+        self.first_skipped = ""
+
+    def skip(self, place: str, what: str) -> None:
+        """Leaves a record out.
+
+        Raises:
+            UserError: if hardly anything can be read.
+        """
+        self.first_skipped = self.first_skipped or f"{place}{what}"
+        self.skipped += 1
+        if self.skipped > 10 * READABLE and self.skipped > self.episodes:
+            raise self._damaged()
+
+    def check_skipped(self) -> None:
+        """Raises a `UserError` if too many records of the file, which is read to its end, were left out."""
+        if self.skipped * READABLE > self.episodes + self.skipped:
+            raise self._damaged()
+
+    def _damaged(self) -> UserError:
+        return UserError(
+            f"{self.path}{self.first_skipped}; {self.skipped:,} of {self.episodes + self.skipped:,} records cannot be "
+            f"read, and at most 1 in {READABLE} is left out"
+        )
 
     def _seen(self, data: bytes) -> bytes:
         self.digest.update(data)
@@ -55,11 +81,14 @@ class SourceFile:
     def records(self, *, lines: bool) -> Iterator[tuple[str, Any]]:
         """The records, each with its place: `":12"` for line 12 of JSON lines, `"[3]"` for an element of an array.
 
+        A line that is no JSON is skipped.
+
         Args:
             lines (`bool`): it cannot be one array, even if it begins like one.
 
         Raises:
-            UserError: one line that names the place.
+            UserError: one line that names the place, for an array that is no JSON, where no next record can be found,
+                and for a line or element that is too long.
         """
         with self.path.open("rb") as file:
             array = not lines and file.peek(CHUNK).lstrip()[:1] == b"["
@@ -77,7 +106,8 @@ class SourceFile:
                 # `decode` wants the whole line to be one value; leading space is not its business.
                 value = _DECODER.decode(line.decode().strip(_SPACE))
             except (ValueError, RecursionError) as error:
-                raise self._wrong(f":{number}", _json_error(error)) from None
+                self.skip(f":{number} ", _json_error(error))
+                continue
             yield f":{number}", value
 
     def _elements(self, read: Callable[[int], bytes]) -> Iterator[tuple[str, Any]]:
@@ -141,4 +171,12 @@ class SourceFile:
             "bytes": self.size,
             "sha256": self.digest.hexdigest(),
             "episodes": self.episodes,
-        }
+        } | ({"skipped": self.skipped, "first_skipped": self.first_skipped} if self.skipped else {})
+
+
+def left_out(source: Mapping[str, Any]) -> str:
+    """What was left out of the file of this `SourceFile.entry`, in one sentence."""
+    return (
+        f"{source['file']}: {source['skipped']:,} of {source['skipped'] + source['episodes']:,} records could not be "
+        f"read and were left out; the first is {source['file']}{source['first_skipped']}"
+    )

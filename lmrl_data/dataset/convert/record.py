@@ -127,7 +127,8 @@ def read_negotiation(record: Any) -> Play:
             texts[-1] = f"{texts[-1]} {text}".strip()
     output = _field(record, "output")
     bought = _flag(_field(output, "car_bought"), "car_bought")
-    reward = _number(_field(output, "buy_price"), "buy_price") / 1000 if bought else 0.0
+    price = _field(output, "buy_price") if bought else None
+    reward = 0.0 if price is None else _number(price, "buy_price") / 1000  # a sale without a price is worth nothing
     last = (len(texts) - 2) // 2 * 2 + 1
     turns = [
         Turn("assistant", text, reward if index == last else 0.0) if index % 2 else Turn("user", text)

@@ -12,5 +12,6 @@ ORIGINAL = Original(
     {"revenue": "negotiation"},
     end,
     "The last line of the seller is paid the price in thousands of dollars if the car was bought (`revenue`), and "
-    "nothing otherwise. Every conversation is terminated. `invalid` is always 0.",
+    "nothing otherwise; a sale without a price is worth nothing and is no success. Every "
+    "conversation is terminated. `invalid` is always 0.",
 )

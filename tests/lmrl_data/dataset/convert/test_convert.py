@@ -370,8 +370,8 @@ DEEP = "[" * 100_000
         ("maze", "[] []", ":1 is not JSON (Extra data)"),
         ("maze", b"\xff\n", ":1 is not UTF-8"),
         ("maze", DEEP, ":1 is nested too deeply"),
-        ("maze", json.dumps([maze_steps(float("nan"))]), ":1 holds NaN, which is no number"),
-        ("maze", json.dumps([maze_steps(float("inf"))]), ":1 holds Infinity, which is no number"),
+        ("maze", [maze_steps(float("nan"))], ":1: the reward of step 0 is no finite number, got NaN"),
+        ("maze", [maze_steps(float("inf"))], ":1: the reward of step 0 is no finite number, got Inf"),
         ("maze", json.dumps(maze_steps(0)).replace("0", "1e999"), ":1: the reward of step 0 is no finite number"),
         ("maze", json.dumps(maze_steps(0)).replace("0", "9" * 5_000), ":1 holds a number that is too long"),
         ("maze", json.dumps(maze_steps(0)).replace("0", "9" * 400), ":1: the reward of step 0 is no finite number"),
@@ -409,7 +409,7 @@ DEEP = "[" * 100_000
         ("endgames", [text_nav_record(["a", "b"], [0])], ":1: this is no episode of endgames, but of another format"),
     ],
 )  # fmt: skip
-def test_the_first_record_that_is_no_episode_is_one_line(write, tmp_path, task, content, line):
+def test_a_file_without_episodes_is_one_line_that_names_the_first_record(write, tmp_path, task, content, line):
     path = write(content)
     with pytest.raises(UserError) as error:
         convert_dataset(get_task(task), [path], output_dir=tmp_path / "out")
@@ -417,6 +417,30 @@ def test_the_first_record_that_is_no_episode_is_one_line(write, tmp_path, task, 
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
     assert not any((tmp_path / "out").iterdir())
+
+
+def test_a_few_records_that_are_no_episodes_are_left_out_counted_and_named(write, tmp_path, caplog):
+    good = [json.dumps(maze_steps(-1, 0))] * 99
+    path = write("\n".join([*good, "{", *good, json.dumps(maze_steps("0"))]))
+    folder = convert_dataset(MAZE, [path], output_dir=tmp_path)
+    episodes = load_episodes(folder, "fully_observed")
+    assert [each.info["source"] for each in episodes[98:100]] == ["data.jsonl:99", "data.jsonl:101"]
+    sentence = "data.jsonl: 2 of 200 records could not be read and were left out; the first is data.jsonl:100 is not"
+    assert len(episodes) == 198
+    assert [record.message.startswith(sentence) for record in caplog.records] == [True]
+    assert "2 of 200 records could not be read and were left out" in (folder / "README.md").read_text()
+    entry = read_manifest(folder)["sources"]["fully_observed"]["train"][0]
+    assert (entry["episodes"], entry["skipped"]) == (198, 2)
+    with pytest.raises(UserError, match=r"data.jsonl:99 is not JSON .*; 2 of 199 records cannot be read"):
+        convert_dataset(MAZE, [write("\n".join([*good[1:], "{", *good, "{"]))], output_dir=tmp_path / "bad")
+    assert not any((tmp_path / "bad").iterdir())
+
+
+def test_a_file_of_which_hardly_anything_can_be_read_is_not_read_to_its_end(write):
+    read = []
+    with pytest.raises(UserError, match=r":2 is not JSON .*1,001 of 1,002 records"):
+        list(read_original(MAZE, [SourceFile(write(json.dumps(maze_steps(0)) + "\n{" * 50_000), read.append)]))
+    assert sum(read) < 10_000
 
 
 def test_the_array_of_a_wrong_tail_is_one_line(write, tmp_path):
@@ -745,7 +769,10 @@ def test_the_command_converts_and_the_others_read_it(run, write):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["maze", "data.jsonl", "--out", "out"], "error: data.jsonl:1 is not JSON (Expecting value)\n"),
+        (
+            ["maze", "data.jsonl", "--out", "out"],
+            "error: data.jsonl:1 is not JSON (Expecting value); 1 of 1 records cannot be read",
+        ),
         (["mazes", "data.jsonl", "--out", "out"], "error: unknown task 'mazes'; choose from: maze"),
         (["maze", "missing.jsonl", "--out", "out"], "error: missing.jsonl is no file\n"),
         (["maze", "--out", "out"], "FILES"),

@@ -82,6 +82,11 @@ def test_a_conversation_without_a_sale_pays_nothing_and_may_end_on_the_seller(tm
     assert episode.turns[-1] == Turn("assistant", "Bye.")
 
 
+def test_a_sale_without_a_price_is_worth_nothing(tmp_path: Path) -> None:
+    (episode,) = read(tmp_path, "car_dealer", negotiation(("Seller", "Hello."), ("Buyer", "Deal!"), price=None))
+    assert (episode.total_reward, episode.success, episode.terminated) == (0.0, False, True)
+
+
 def test_a_buyer_who_speaks_first_is_heard_with_the_start(tmp_path: Path) -> None:
     record = negotiation(("Buyer", "Hello?"), ("Seller", "Hi."), bought=False)
     (episode,) = read(tmp_path, "car_dealer", record)
