@@ -15,7 +15,15 @@ from tqdm import tqdm
 
 from lmrl_data.atomic import lock, write_text
 from lmrl_data.dataset.contents import add_facts, folder_files
-from lmrl_data.dataset.folder import is_whole, made_by, read_manifest, write_errors, write_manifest, write_shard
+from lmrl_data.dataset.folder import (
+    check_path,
+    is_whole,
+    made_by,
+    read_manifest,
+    write_errors,
+    write_manifest,
+    write_shard,
+)
 from lmrl_data.dataset.page import task_page
 from lmrl_data.dataset.plan import FIRST_SEED, dataset_configs, plan, split_sizes
 from lmrl_data.dataset.workers import players
@@ -177,6 +185,7 @@ def build_dataset(
     folder = target = Path(output_dir) / task.id
     if folder.is_symlink():
         folder = target = folder.resolve()
+    check_path(folder)
     shards = [shard for name, size in sizes.items() for shard in plan(task, name, size)]
     done = 0
     try:
@@ -187,39 +196,45 @@ def build_dataset(
         if not any(target.iterdir()) and (old := target.with_name(f".{target.name}.old")).is_dir():
             target.rmdir()
             old.rename(target)  # a build was killed while it replaced this one
+        new = not any(target.iterdir())
         if difference := _difference(task, target, sizes, options):
             if not overwrite:
                 raise UserError(
                     f"{target} {difference}; "
                     "--overwrite replaces it when the new one is whole; or choose another --out"
                 )
-            folder = _begin_successor(task, target, sizes, options)
-        manifest = _open_folder(task, folder, sizes, options)
-        missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
-        done = len(shards) - len(missing)
-        if missing:
-            # The card comes last: a folder without one is not finished.
-            (folder / "README.md").unlink(missing_ok=True)
-        episodes = sum(shard.stop - shard.start for shard in missing)
-        with (
-            players(task, options, num_proc, folder) as play,
-            tqdm(total=episodes, desc=task.id, unit=" episodes", disable=None) as bar,
-        ):
-            for shard in missing:
-                parts = []
-                for part in play(shard):
-                    parts.append(part)
-                    bar.update(len(part[0]))
-                first = shard.split == "train" and shard.start == 0
-                for path, tables in zip(shard.paths, zip(*parts, strict=True), strict=True):
-                    if path not in manifest["shards"]:
-                        manifest["shards"][path] = write_shard(folder / path, tables, example=first)
-                        write_manifest(folder, manifest)
-                done += 1
-        manifest = add_facts(task, folder, manifest)
-        write_manifest(folder, manifest)
-        for name, text in folder_files(task, folder, manifest).items():
-            write_text(folder / name, text)
-        if folder != target:
-            _move_into_place(folder, target)
+            folder, new = _begin_successor(task, target, sizes, options), True
+        try:
+            manifest = _open_folder(task, folder, sizes, options)
+            missing = [shard for shard in shards if not set(shard.paths) <= manifest["shards"].keys()]
+            done = len(shards) - len(missing)
+            if missing:
+                # The card comes last: a folder without one is not finished.
+                (folder / "README.md").unlink(missing_ok=True)
+            episodes = sum(shard.stop - shard.start for shard in missing)
+            with (
+                players(task, options, num_proc, folder) as play,
+                tqdm(total=episodes, desc=task.id, unit=" episodes", disable=None) as bar,
+            ):
+                for shard in missing:
+                    parts = []
+                    for part in play(shard):
+                        parts.append(part)
+                        bar.update(len(part[0]))
+                    first = shard.split == "train" and shard.start == 0
+                    for path, tables in zip(shard.paths, zip(*parts, strict=True), strict=True):
+                        if path not in manifest["shards"]:
+                            manifest["shards"][path] = write_shard(folder / path, tables, example=first)
+                            write_manifest(folder, manifest)
+                    done += 1
+            manifest = add_facts(task, folder, manifest)
+            write_manifest(folder, manifest)
+            for name, text in folder_files(task, folder, manifest).items():
+                write_text(folder / name, text)
+            if folder != target:
+                _move_into_place(folder, target)
+        except BaseException:
+            if new and not done:  # nothing in it would help the next build
+                shutil.rmtree(folder)
+            raise
     return target

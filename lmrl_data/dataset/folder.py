@@ -94,6 +94,22 @@ def write_errors(folder: Path, progress: Callable[[], str] = str) -> Iterator[No
         raise
 
 
+def check_path(path: Path | str) -> None:
+    """Refuses a folder that `load_dataset` could not read, or would read together with others.
+
+    Args:
+        path (`Path` or `str`): the folder of a dataset, which need not exist.
+
+    Raises:
+        UserError: if the path, made absolute, holds a character of file patterns.
+    """
+    folder = Path(path).resolve()
+    if marks := re.search(r"[*?]|\[.*\]|::", str(folder)):
+        raise UserError(
+            f"load_dataset takes the {marks[0]!r} in {folder} for a pattern of file names; choose a folder without it"
+        )
+
+
 # --- the manifest
 
 
@@ -321,6 +337,8 @@ def _load(path_or_repo: str | Path, config: str, split: str, *, streaming: bool 
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
+    if Path(path_or_repo).exists():
+        check_path(path_or_repo)
     try:
         return datasets.load_dataset(str(path_or_repo), config, split=split, streaming=streaming)
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -94,7 +95,11 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
+    from lmrl_data.dataset.folder import check_path
+
     build = f"lmrl-data build {task.id}" + (f" --config {config}" if config != task.default_config else "")
+    if Path(dataset).exists():
+        check_path(dataset)
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

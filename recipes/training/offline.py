@@ -19,6 +19,7 @@ from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
+from lmrl_data.dataset.folder import check_path
 from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
@@ -81,6 +82,8 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
     """
     if not dataset_name:
         raise UserError("dataset_name is missing: name a dataset, e.g. lmrl/maze")
+    if Path(dataset_name).exists():
+        check_path(dataset_name)
     try:
         rows = load_dataset(dataset_name, config, split=split)
     except (ValueError, FileNotFoundError, ConnectionError) as error:

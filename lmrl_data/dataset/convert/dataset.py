@@ -16,7 +16,7 @@ from lmrl_data.dataset.contents import checksums, config_data
 from lmrl_data.dataset.convert.file import SourceFile, left_out
 from lmrl_data.dataset.convert.original import Original
 from lmrl_data.dataset.convert.record import READERS, format_of
-from lmrl_data.dataset.folder import made_by, read_manifest, write_errors, write_manifest, write_shard
+from lmrl_data.dataset.folder import check_path, made_by, read_manifest, write_errors, write_manifest, write_shard
 from lmrl_data.dataset.plan import dataset_configs
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
@@ -187,6 +187,7 @@ def convert_dataset(
         if not path.is_file():
             raise UserError(f"{path} is no file")
     folder = Path(output_dir) / task.id
+    check_path(folder)
     aside = Path(output_dir) / f".{task.id}.converting"
     try:
         _manifest(task, folder)

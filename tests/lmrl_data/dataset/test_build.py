@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,6 +332,7 @@ def test_a_build_with_other_settings_leaves_the_old_one_until_it_is_whole(built,
         with pytest.raises(UserError):
             build_dataset(MAZE, output_dir=tmp_path, **settings)
         assert contents(folder) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["maze"]
     with monkeypatch.context() as patch:
         patch.setattr(builder, "folder_files", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -345,6 +347,12 @@ def test_a_build_with_other_settings_leaves_the_old_one_until_it_is_whole(built,
     folder.rename(tmp_path / ".maze.old")
     build_dataset(MAZE, "partially_observed", 10, output_dir=tmp_path)
     assert len(load_episodes(folder, "fully_observed")) == EPISODES
+
+
+def test_a_build_that_is_refused_leaves_nothing(tmp_path):
+    with pytest.raises(UserError):
+        build_dataset(MAZE, num_episodes=EPISODES, options={"layout": "umaze"}, output_dir=tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_configs_can_be_built_one_after_the_other(built, tmp_path):
@@ -442,6 +450,24 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="holds no dataset of this tool; choose another --out"):
         rebuild(tmp_path / "maze")
     assert contents(tmp_path / "maze") == {"README.md": b"mine"}
+
+
+def test_a_folder_whose_name_load_dataset_would_take_for_a_pattern_is_refused(built, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("data[1]", "data*", "da?ta", "my::data"):
+        with pytest.raises(UserError, match=r"load_dataset takes the .* in .* for a pattern of file names"):
+            build_dataset(MAZE, num_episodes=2, output_dir=name)
+        assert not any(tmp_path.iterdir())
+        shutil.copytree(built, tmp_path / name / "maze")
+        assert len(load_episodes(tmp_path / name / "maze", "fully_observed")) == EPISODES  # needs no load_dataset
+        (tmp_path / name / "maze" / "manifest.json").unlink()
+        with pytest.raises(UserError, match="choose a folder without it"):
+            load_episodes(tmp_path / name / "maze", "fully_observed")
+        shutil.rmtree(tmp_path / name)
+    for name in ("data[1", "data {1}", "dätä ~"):
+        folder = build_dataset(MAZE, num_episodes=2, output_dir=name)
+        assert len(load_dataset(str(folder), "fully_observed", split="train", cache_dir=tmp_path / "cache")) == 2
+        shutil.rmtree(tmp_path / name)
 
 
 def test_a_file_where_the_folder_should_be_is_one_line(tmp_path):
