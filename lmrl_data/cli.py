@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lmrl_data import __version__
-from lmrl_data.command import run_app
+from lmrl_data.command import make_app, run_app
 from lmrl_data.dataset.page import task_page
 from lmrl_data.dataset.statistics import Summary
 from lmrl_data.episode import Episode
@@ -18,7 +18,7 @@ from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import printable
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
+app = make_app()
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
 ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip

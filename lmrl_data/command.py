@@ -42,6 +42,14 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         fail(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else error.strerror or error)
 
 
+def make_app() -> "typer.Typer":
+    """A Typer application with the settings of all our commands: plain help, `-h`, and completion for shells."""
+    import typer
+
+    settings = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=settings)
+
+
 def run_app(
     app: "typer.Typer", name: str, arguments: Sequence[str] | None = None, interrupted: str = "interrupted"
 ) -> NoReturn:

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
 from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
+from lmrl_data.terminal import progress_bar
 from lmrl_eval.oracles.model import ModelOracle
 from lmrl_eval.record import installed_versions
-from lmrl_eval.results import Results
+from lmrl_eval.results import Results, check_episodes
 from lmrl_eval.score import oracle_counts, score_episodes
 
 
@@ -114,6 +113,7 @@ class Evaluator:
             checkpoint=None if checkpoint is None else dict(checkpoint),
             statistics=played.statistics,
             oracle=None if oracle is None else oracle.describe() | oracle_counts(played.episodes),
+            complaint=policy.complaint(),
         )
         return Results(score, played.episodes, actions, played.timing)
 
@@ -181,8 +181,7 @@ def _play(
         bar.update()
 
     begun = time.perf_counter()
-    disable = None if progress else True
-    with tqdm(total=len(starts), initial=len(episodes), desc=policy.name, unit="episode", disable=disable) as bar:
+    with progress_bar(len(starts), policy.name, "episodes", initial=len(episodes), show=progress) as bar:
         rollout(
             settings.task,
             settings.config,
@@ -219,13 +218,12 @@ def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int
     """The name of the start that is played with each seed: the protocol's starts in turn.
 
     Raises:
-        UserError: for an unknown protocol, fewer than two episodes, or a seed out of range.
+        UserError: for an unknown protocol, or a number of episodes or a seed out of range.
     """
     chosen = task.protocol(protocol)
     if n_episodes is None:
         n_episodes = chosen.n_episodes
-    if n_episodes < 2:
-        raise UserError(f"an interval needs at least 2 episodes, got {n_episodes}")
+    check_episodes(n_episodes)
     if not 0 <= seed < 2**62:
         raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
     return dict(zip(range(seed, seed + n_episodes), islice(cycle(chosen.starts), n_episodes), strict=True))

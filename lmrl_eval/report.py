@@ -29,11 +29,18 @@ COLUMNS = (
 )
 
 
+NOTE = 300  # characters of the note on a marked row
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def plus_minus(
-    mean: float, interval: tuple[float, float], digits: int, number: Callable[[float, int], str] = "{:.{}f}".format
+    mean: float,
+    interval: tuple[float, float] | None,
+    digits: int,
+    number: Callable[[float, int], str] = "{:.{}f}".format,
 ) -> str:
-    """The mean and half the width of its interval, both as `number` writes them."""
-    return f"{number(mean, digits)} ± {number(half_width(interval), digits)}"
+    """The mean and half the width of its interval, if it has one, both as `number` writes them."""
+    return number(mean, digits) + (f" ± {number(half_width(interval), digits)}" if interval else "")
 
 
 def half_width(interval: tuple[float, float]) -> float:
@@ -49,7 +56,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts:
 
 
 def table(scores: Sequence[Score]) -> str:
-    """A Markdown table for each task, version, config and oracle, with a note on what the numbers mean."""
+    """A Markdown table for each task, version, config and oracle, with notes on marked rows and on the numbers."""
     groups: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
         groups.setdefault((score.task, score.config, score.task_version, oracle_name(score)), []).append(score)
@@ -57,34 +64,40 @@ def table(scores: Sequence[Score]) -> str:
     for (task, config, version, oracle), members in groups.items():
         spoken = f", oracle {markdown_line(oracle)}" if oracle else ""
         parts.append(f"### {markdown_line(task)}, {markdown_line(config)} (version {markdown_line(version)}){spoken}")
-        parts.append(markdown_table(COLUMNS, [_row(score) for score in members]))
-        notes = [
-            f"- {markdown_line(score.policy)}: {', '.join(map(markdown_line, note))}"
-            for score in members
-            if (note := marks(score))
-        ]
+        rows: list[list[str]] = []
+        notes: list[str] = []
+        for score in members:
+            row = _row(score)
+            if note := marks(score):
+                sign = str(len(notes) + 1).translate(SUPERSCRIPTS)
+                notes.append(f"- {sign} {row[0]}: {markdown_line(', '.join(note), NOTE)}")
+                row[0] += f" {sign}"
+            rows.append(row)
+        parts.append(markdown_table(COLUMNS, rows))
         if notes:
-            parts.append(
-                "Not as the task's paper protocol, or not what the policy was made for:\n\n" + "\n".join(notes)
-            )
+            parts.append("Compare marked rows with care:\n\n" + "\n".join(notes))
     parts.append(legend(scores, "; `to optimum` puts 100 at the best possible one"))
     return "\n\n".join(parts) + "\n"
 
 
 def marks(score: Score) -> list[str]:
-    """What makes a score incomparable: another protocol, options, and a policy that was trained for something else."""
+    """What makes a score incomparable: another protocol, options, a policy that was trained for something else, and
+    answers that were cut or could not be read."""
     lines = [] if score.protocol in (None, PAPER) else [f"protocol {score.protocol}"]
     lines += [f"option {name}={short_json(value)}" for name, value in score.options.items()]
     trained_for = (score.checkpoint or {}).get("trained_for")
-    return lines + ([f"trained for {trained_for}"] if trained_for else [])
+    lines += [f"trained for {trained_for}"] if trained_for else []
+    return lines + ([score.complaint] if score.complaint else [])
 
 
 def legend(scores: Iterable[Score], more: str = "") -> str:
     """What the numbers of a table mean; `more` is said of the scale."""
+    scores = list(scores)
     levels = sorted({f"{score.confidence_level:.0%}" for score in scores})
+    single = "" if all(score.interval for score in scores) else ", which one episode does not have"
     return (
-        f"± is half the width of the {' or '.join(levels)} bootstrap interval. 0, 50 and 100 are the minimum, the "
-        f"dataset's mean and the maximum that the task's card names{more}. "
+        f"± is half the width of the {' or '.join(levels)} bootstrap interval{single}. 0, 50 and 100 are the "
+        f"minimum, the dataset's mean and the maximum that the task's card names{more}. "
         "`length` and `invalid` count actions; `seeds` are the first episode's and, after the slash, the policy's."
     )
 
@@ -177,7 +190,7 @@ def draw_scores(
 ) -> None:
     """Draws normalized scores with their intervals, one a row; a score beyond the scale is an arrow at its edge."""
     for position, score in enumerate(scores):
-        numbers = (score.normalized, *score.normalized_interval)
+        numbers = (score.normalized, *(score.normalized_interval or (score.normalized,) * 2))
         mean, low, high = (min(max(value, scale[0]), scale[1]) for value in numbers)
         # The percentile interval of a skewed score may exclude its mean.
         errors = [[max(0.0, mean - low)], [max(0.0, high - mean)]]

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,13 @@ def check_folder(folder: Path) -> None:
     raise UserError(f"{folder} exists and holds no results; choose another folder")
 
 
+def check_episodes(n_episodes: int) -> None:
+    """Raises a `UserError` for a number of episodes that no evaluation can have."""
+    if not 1 <= n_episodes <= MAX_EPISODES:
+        most = f"{MAX_EPISODES:,}"
+        raise UserError(f"an evaluation has 1 to {most} episodes, the most that can be read back; got {n_episodes:,}")
+
+
 class PartialResults:
     """The episodes of a run that has not ended, in a folder beside that of its results.
 
@@ -155,6 +162,27 @@ class PartialResults:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def find_results(folders: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
+    """The results folders among these and up to two levels below them, and the paths that have none.
+
+    Raises:
+        UserError: if a path does not exist, or none has results.
+    """
+    results: list[Path] = []
+    without: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.exists():
+            raise UserError(f"there is no {folder}; give a folder that `lmrl-eval run` wrote, or one above it")
+        below = [path.parent for pattern in (SCORE, f"*/{SCORE}", f"*/*/{SCORE}") for path in folder.glob(pattern)]
+        hidden = {path for path in below if any(part.startswith(".") for part in path.relative_to(folder).parts)}
+        below = sorted({*below} - hidden)
+        results += [folder] if folder in below else below
+        without += [] if below else [folder]
+    if not results:
+        read_results(without[0])  # says what is wrong with it
+    return results, without
+
+
 def read_results(folder: str | Path) -> Results:
     """Reads a results folder that anyone may have made; what it returns has the right types and is of bounded size.
 
@@ -212,10 +240,9 @@ def _check_numbers(folder: Path, score: Score, episodes: Sequence[Episode]) -> N
                 f"{folder}: {SCORE} says {name} {stated:.3f}, and its episodes give {value:.3f}; run the evaluation "
                 "again"
             )
-    low, high = score.normalized_interval
     if not all(
         math.isclose(stated, scale.normalize(bound), rel_tol=1e-4, abs_tol=1e-4)
-        for stated, bound in zip((low, high), score.interval, strict=True)
+        for stated, bound in zip(score.normalized_interval or (), score.interval or (), strict=True)
     ):
         raise UserError(f"{folder}: {SCORE} has two intervals that do not agree; run the evaluation again")
 

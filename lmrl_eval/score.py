@@ -29,10 +29,10 @@ class Score(Record):
         task (`str`), task_version (`str`), config (`str`), policy (`str`): what was played, and by which policy.
         n_episodes (`int`): number of episodes.
         mean_return (`float`): mean undiscounted sum of rewards.
-        interval (`tuple[float, float]`): confidence interval of `mean_return`.
+        interval (`tuple[float, float]`, *optional*): confidence interval of `mean_return`; `None` for one episode.
         confidence_level (`float`): confidence level of the intervals.
         normalized (`float`): 0 / 50 / 100 at the task's minimum / dataset mean / maximum; never clipped.
-        normalized_interval (`tuple[float, float]`): confidence interval of `normalized`.
+        normalized_interval (`tuple[float, float]`, *optional*): confidence interval of `normalized`.
         normalized_to_optimum (`float`): `normalized` on a scale with the best possible return at 100.
         success_rate (`float`): share of the episodes that reached the task's aim.
         mean_turns (`float`): mean number of actions in an episode.
@@ -52,6 +52,7 @@ class Score(Record):
         oracle (`dict`, *optional*): the model that spoke for the other side of a dialogue (`spec`), and how often it
             was `asked`, asked again (`regenerated`) and replaced by the fallback (`replaced`); `None` for the
             simulator itself.
+        complaint (`str`, *optional*): what the policy says of its own answers, e.g. that many could not be read.
     """
 
     task: str
@@ -60,10 +61,10 @@ class Score(Record):
     policy: str
     n_episodes: int
     mean_return: Number
-    interval: tuple[Number, Number]
+    interval: tuple[Number, Number] | None
     confidence_level: Number
     normalized: Number
-    normalized_interval: tuple[Number, Number]
+    normalized_interval: tuple[Number, Number] | None
     normalized_to_optimum: Number
     success_rate: Number
     mean_turns: Number
@@ -80,10 +81,14 @@ class Score(Record):
     checkpoint: dict[str, Any] | None = None
     statistics: dict[str, Number] = field(default_factory=dict)
     oracle: dict[str, Any] | None = None
+    complaint: str | None = None
 
     def check(self) -> None:
         if self.oracle is not None and not isinstance(self.oracle.get("spec"), str):
             raise ValueError(f"oracle must have a spec, got {self.oracle!r}")
+        intervals = (self.interval, self.normalized_interval)
+        if None in intervals and (self.n_episodes > 1 or intervals != (None, None)):
+            raise ValueError("only a score of one episode has no intervals")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -107,8 +112,8 @@ def score_episodes(
     """The score of these episodes.
 
     Args:
-        episodes (`Sequence[Episode]`): at least two episodes of `task` and `config`. Those with the same
-            `info["start_name"]` have the same start.
+        episodes (`Sequence[Episode]`): episodes of `task` and `config`, at least two for an interval. Those with the
+            same `info["start_name"]` have the same start.
         task (`Task`): the task of the episodes.
         config (`str`, *optional*): the config of the episodes; the task's default one otherwise.
         strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
@@ -117,14 +122,14 @@ def score_episodes(
         context (`Any`): fields of [`Score`] that do not follow from the episodes, e.g. `protocol` or `versions`.
 
     Raises:
-        UserError: for fewer than two episodes, one of another task or config, or a setting out of range.
+        UserError: for no episodes, one of another task or config, or a setting out of range.
     """
     config = config or task.default_config
     reference = task.config(config).reference
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES)
-    if len(episodes) < 2:
-        raise UserError(f"an interval needs at least 2 episodes, got {len(episodes)}")
+    if not episodes:
+        raise UserError("a score needs at least 1 episode, got 0")
     for episode in episodes:
         if (episode.task, episode.config) != (task.id, config):
             raise UserError(
@@ -147,7 +152,7 @@ def score_episodes(
         confidence_level=confidence_level,
         normalized=reference.normalize(mean_return),
         # Normalization is increasing, so the bounds may be normalized one by one.
-        normalized_interval=(reference.normalize(interval[0]), reference.normalize(interval[1])),
+        normalized_interval=interval and (reference.normalize(interval[0]), reference.normalize(interval[1])),
         normalized_to_optimum=reference.normalize(mean_return, to_optimum=True),
         success_rate=sum(episode.success for episode in episodes) / len(episodes),
         mean_turns=turns / len(episodes),
@@ -173,8 +178,8 @@ def _by_start(episodes: Sequence[Episode]) -> list[list[float]]:
 
 def bootstrap_interval(
     groups: Sequence[Sequence[float]], *, confidence_level: float, n_resamples: int, seed: int
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean of all values.
+) -> tuple[float, float] | None:
+    """The percentile bootstrap interval of the mean of all values; `None` for one value, whose noise is unknown.
 
     The protocol fixes how often each start is played, so differences between the starts are not noise, and values are
     resampled within their group. Each resample draws `n - 1` of a group's `n` values: then the resampled mean has the
@@ -182,7 +187,7 @@ def bootstrap_interval(
     there is such a group, all values count as one group, and the interval is too wide rather than too narrow.
 
     Args:
-        groups (`Sequence[Sequence[float]]`): the values by start, at least two values in total.
+        groups (`Sequence[Sequence[float]]`): the values by start.
         confidence_level (`float`): between 0 and 1.
         n_resamples (`int`): at least 1.
         seed (`int`): seed of the resampling.
@@ -196,6 +201,8 @@ def bootstrap_interval(
         raise UserError(f"the number of resamples is at least 1, got {n_resamples}")
     if any(len(group) < 2 for group in groups):
         groups = [[value for group in groups for value in group]]
+    if sum(map(len, groups)) < 2:
+        return None
     random = np.random.default_rng(seed)
     total = np.zeros(n_resamples)
     for group in groups:

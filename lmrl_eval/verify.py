@@ -15,8 +15,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
-
 from lmrl_data.dialogue.simulator import GroundedSimulator
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError
@@ -24,6 +22,7 @@ from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.simulator import Simulator, Step
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
+from lmrl_data.terminal import progress_bar
 from lmrl_data.text import one_line, short_json
 from lmrl_eval.results import SCORE, Results, read_results
 from lmrl_eval.score import ORACLE_COUNTS, STRATEGIES, Score, departures, oracle_counts, score_episodes
@@ -124,7 +123,7 @@ def _verify(results: Results, progress: bool) -> Verification:
     if task.check_replay is not None:
         task.check_replay(simulator, next(iter(starts.values())), episodes)
     n_replayed = 0
-    with tqdm(total=len(episodes), desc="replayed", unit="episode", disable=None if progress else True) as bar:
+    with progress_bar(len(episodes), "replayed", "episodes", show=progress) as bar:
         for episode, (name, start) in zip(episodes, islice(cycle(starts.items()), len(episodes)), strict=True):
             differences = []
             if episode.info.get("start_name") != name:
@@ -150,8 +149,8 @@ def contradictions(score: Score, episodes: Sequence[Episode]) -> list[str]:
         problems.append("the interval has an impossible strategy, n_resamples or confidence_level")
     if not 0 <= score.seed < 2**62:
         problems.append(f"no evaluation begins with the seed {score.seed}; episodes of converted data have none")
-    if score.n_episodes != len(episodes) or len(episodes) < 2:
-        problems.append(f"the score is over {score.n_episodes} episodes, of 2 at least, and there are {len(episodes)}")
+    if score.n_episodes != len(episodes) or not episodes:
+        problems.append(f"the score is over {score.n_episodes} episodes, and there are {len(episodes)}")
     for seed, episode in enumerate(episodes, score.seed):
         if episode.seed != seed:
             problems.append(
@@ -283,6 +282,9 @@ def _check_numbers(score: Score, episodes: Sequence[Episode], task: Task) -> Ver
     problems = []
     for name in NUMBERS:
         theirs, ours = getattr(score, name), getattr(recomputed, name)
+        if theirs is None or ours is None:
+            problems += [f"{name} is stated, and one episode has none"] if theirs != ours else []
+            continue
         pairs = zip(theirs, ours, strict=True) if isinstance(ours, tuple) else [(theirs, ours)]
         if not all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for a, b in pairs):
             problems.append(f"{name} is {_number(theirs)}, and of these episodes {_number(ours)}{_numpy(score, name)}")
@@ -344,8 +346,9 @@ def describe(verification: Verification) -> str:
             lines.append(f"the other side spoke as the episodes say; who it was, {spec}, is not checked")
     lines += [f"problem: {problem}" for problem in verification.problems]
     if score is not None:
+        interval = f" ({score.interval[0]:.2f} to {score.interval[1]:.2f})" if score.interval else ""
         lines.append(
-            f"mean return {score.mean_return:.2f} ({score.interval[0]:.2f} to {score.interval[1]:.2f}), normalized "
+            f"mean return {score.mean_return:.2f}{interval}, normalized "
             f"{score.normalized:.1f}, seeds {score.seed} to {score.seed + score.n_episodes - 1}"
         )
         lines += [f"not as in the paper: {line}" for line in departures(score)]

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lmrl_data.atomic import lock, write_text
 from lmrl_data.dataset.contents import add_facts, folder_files
 from lmrl_data.dataset.folder import (
@@ -29,6 +27,7 @@ from lmrl_data.dataset.plan import FIRST_SEED, dataset_configs, plan, split_size
 from lmrl_data.dataset.workers import players
 from lmrl_data.errors import UserError
 from lmrl_data.task import TRAIN_SEED, Task
+from lmrl_data.terminal import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +213,7 @@ def build_dataset(
             episodes = sum(shard.stop - shard.start for shard in missing)
             with (
                 players(task, options, num_proc, folder) as play,
-                tqdm(total=episodes, desc=task.id, unit=" episodes", disable=None) as bar,
+                progress_bar(episodes, task.id, "episodes") as bar,
             ):
                 for shard in missing:
                     parts = []

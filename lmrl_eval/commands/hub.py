@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmrl_data.terminal import print_markdown
+
 if TYPE_CHECKING:
     from lmrl_eval.verify import Verification
 
@@ -33,8 +35,8 @@ def push(
 
     \b
     Examples:
-      lmrl-eval push results/maze-fully_observed-bc --model my-name/maze-bc-gpt2
-      lmrl-eval push results/maze-fully_observed-bc --model someone/model --create-pr
+      lmrl-eval push results/maze/bc --model my-name/maze-bc
+      lmrl-eval push results/maze/bc --model someone/model --create-pr
     """
     from lmrl_eval.hub.push_results import push_results
 
@@ -72,8 +74,8 @@ def push_model(
 
     \b
     Examples:
-      lmrl-eval push-model runs/maze/ilql --model my-name/maze-ilql-gpt2
-      lmrl-eval push-model runs/maze/sft --model my-name/maze-bc-gpt2 --task maze --config fully_observed
+      lmrl-eval push-model runs/maze/ilql --model my-name/maze-ilql
+      lmrl-eval push-model runs/maze/bc --model my-name/maze-bc --task maze
     """
     from lmrl_eval.hub.push_checkpoint import push_checkpoint
 
@@ -106,9 +108,9 @@ def verify(
 
     \b
     Examples:
-      lmrl-eval verify results/maze-fully_observed-bc
-      lmrl-eval verify my-name/maze-bc-gpt2
-      lmrl-eval verify datasets/my-name/maze-bc-gpt2-lmrl-episodes
+      lmrl-eval verify results/maze/bc
+      lmrl-eval verify my-name/maze-bc
+      lmrl-eval verify datasets/my-name/maze-bc-lmrl-episodes
     """
     from lmrl_eval.verify import verify_results
 
@@ -165,7 +167,7 @@ def leaderboard(
     \b
     Examples:
       lmrl-eval leaderboard
-      lmrl-eval leaderboard --task maze --model my-name/maze-bc-gpt2
+      lmrl-eval leaderboard --task maze --model my-name/maze-bc
       lmrl-eval leaderboard --push my-name/lmrl-leaderboard
     """
     from lmrl_data.errors import UserError, require
@@ -191,7 +193,7 @@ def leaderboard(
     parts += [word for name in tasks for word in ("--task", name)]
     parts += [word for name in models for word in ("--model", name)]
     names = write_leaderboard(entries, out, command=shlex.join(parts))
-    typer.echo((out / "leaderboard.md").read_text(encoding="utf-8").rstrip())
+    print_markdown((out / "leaderboard.md").read_text(encoding="utf-8").rstrip())
     typer.echo(f"wrote {out}")
     if push is not None:
         files = {name: out / name for name in names}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmrl_data.command import run_app
+from lmrl_data.command import make_app, run_app
+from lmrl_data.terminal import print_markdown
 from lmrl_eval.commands import hub as hub_cli
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ OracleOption = Annotated[
 OracleBudgetOption = Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")]
 OracleSeedOption = Annotated[int, typer.Option(help="Seed of the oracle's own noise.")]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 110})
+app = make_app()
 
 
 @app.callback(invoke_without_command=True)
@@ -118,15 +119,21 @@ def run(
     \b
     Examples:
       lmrl-eval run --task maze --policy scripted:optimal
-      lmrl-eval run --task maze --config partially_observed --policy runs/bc
-      lmrl-eval run --task maze --policy runs/ilql --beta 0,4,16
-      lmrl-eval run --task endgames --policy scripted:optimal --protocol tricky --option opponent=errant
+      lmrl-eval run --task maze --policy runs/maze/bc --out results/maze/bc
+      lmrl-eval run --task maze --policy runs/maze/ilql --beta 0,4,16
       lmrl-eval run --task maze --policy human --protocol quick --episodes 2
-      lmrl-eval run --task twenty_questions --policy runs/bc --oracle lm:runs/oracle
-      lmrl-eval run --task car_dealer --policy runs/bc --oracle chat:my/model@http://localhost:8000/v1
-      lmrl-eval run --task wordle --policy chat:my/model@http://localhost:8000/v1 --episodes 64 --temperature 0
-      lmrl-eval run --task maze --policy chat:my/model@http://localhost:8000/v1 --shots 1 --answers json
-      lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 --protocol quick --policy-budget 500
+      lmrl-eval run --task endgames --policy scripted:optimal \\
+        --protocol tricky --option opponent=errant
+      lmrl-eval run --task twenty_questions --policy scripted:expert \\
+        --oracle lm:runs/twenty_questions/oracle
+      lmrl-eval run --task car_dealer --policy scripted:reader --episodes 8 \\
+        --oracle chat:MODEL@http://localhost:8000/v1
+      lmrl-eval run --task wordle --policy chat:MODEL@http://localhost:8000/v1 \\
+        --episodes 64 --temperature 0
+      lmrl-eval run --task maze --policy chat:MODEL@http://localhost:8000/v1 \\
+        --shots 1 --answers json
+      lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 \\
+        --protocol quick --policy-budget 500
     """
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
@@ -187,7 +194,7 @@ def run(
         )
         folders.append(folder)
         scores.append(score)
-    typer.echo(table(scores))
+    print_markdown(table(scores))
     for folder in folders:
         typer.echo(f"wrote {one_line(folder, 500)}")
 
@@ -281,7 +288,8 @@ def compare_oracle(
 
     \b
     Example:
-      lmrl-eval oracle --task twenty_questions --oracle lm:runs/oracle
+      lmrl-eval oracle --task twenty_questions \\
+        --oracle lm:runs/twenty_questions/oracle
     """
     from lmrl_data.errors import UserError
     from lmrl_data.tasks import get_task
@@ -296,7 +304,7 @@ def compare_oracle(
         raise UserError("oracles are compared with the grounded one; name lm:FOLDER or chat:MODEL@URL")
     agreement = measure(speaker, chosen, config, n_episodes=episodes, seed=seed, batch_size=batch_size)
     folder = out or Path("results", _slug(f"oracle-{chosen.id}-{config}-{oracle}"))
-    typer.echo(write_agreement(agreement, folder))
+    print_markdown(write_agreement(agreement, folder))
     typer.echo(f"wrote {folder}")
 
 
@@ -313,38 +321,48 @@ def report(
 ) -> None:
     """Make a table, a figure and pictures of several results, or of the logs of training runs.
 
+    A folder above results stands for all that are in it; other folders are skipped.
+
     With --curves it reads trainer_state.json in the folder or its newest checkpoint, and writes curves.png and
     curves.md. For runs that differ only in a trailing seed, as ppo_seed0 and ppo_seed1, it also draws the mean.
 
     \b
     Examples:
       lmrl-eval report results/*
-      lmrl-eval report --curves runs/maze/ppo_seed* runs/maze/grpo --out report/maze
+      lmrl-eval report --curves runs/maze/ppo runs/maze/grpo --out report/maze
     """
     command = ["lmrl-eval", "report", *(["--curves"] if curves else []), *map(str, results)]
     command += [] if out == Path("report") else ["--out", str(out)]
     if curves:
-        from lmrl_data.text import one_line
         from lmrl_eval.curves import write_curves
 
         text, skipped = write_curves(results, out, command=shlex.join(command))
-        for folder in skipped:
-            typer.echo(f"skipped {one_line(str(folder), 500)}: no log of a training run", err=True)
-        typer.echo(text)
+        _say_skipped(skipped, "no log of a training run")
+        print_markdown(text)
         typer.echo(f"wrote {out / 'curves.md'}")
         return
     from lmrl_eval.report import write_report
-    from lmrl_eval.results import read_results
+    from lmrl_eval.results import find_results, read_results
 
+    folders, skipped = find_results(results)
+    _say_skipped(skipped, "no results in it")
     named: dict[str, Results] = {}
-    for path in results:
+    for path in folders:
         name = base = _slug(path.resolve().name)
         number = 1
         while name in named:
             name, number = f"{base}-{number + 1}", number + 1
         named[name] = read_results(path)
-    typer.echo(write_report(named, out, command=shlex.join(command)))
+    print_markdown(write_report(named, out, command=shlex.join(command)))
     typer.echo(f"wrote {out / 'report.md'}")
+
+
+def _say_skipped(folders: Sequence[Path], reason: str) -> None:
+    from lmrl_data.text import one_line
+
+    if folders:
+        names = ", ".join(str(folder) for folder in folders)
+        typer.echo(f"skipped ({reason}): {one_line(names, 1_000)}", err=True)
 
 
 @app.command("from-inspect")
@@ -356,8 +374,8 @@ def from_inspect(
 
     \b
     Example:
-      inspect eval lmrl_eval/inspect.py@wordle --model openai/MODEL -T episodes=64
-      lmrl-eval from-inspect logs/2026-11-28T12-00-00_wordle.eval
+      inspect eval lmrl_eval/wordle --model openai/MODEL -T episodes=64
+      lmrl-eval from-inspect logs/*.eval
     """
     from lmrl_data.text import one_line
     from lmrl_eval.inspect_tasks import results_from_log
@@ -366,7 +384,7 @@ def from_inspect(
     results = results_from_log(log)
     score = results.score
     folder = results.save(out or Path("results", _slug(f"{score.task}-{score.config}-{score.policy}")))
-    typer.echo(table([score]))
+    print_markdown(table([score]))
     typer.echo(f"wrote {one_line(str(folder), 500)}")
 
 

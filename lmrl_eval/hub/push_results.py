@@ -57,6 +57,7 @@ def published_score(score: Score, model: str) -> Score:
 
 def notes(score: Score) -> str:
     """The facts that an entry's one number leaves out."""
+    assert score.interval is not None  # a score of one episode is not published
     low, high = score.interval
     parts = [
         f"mean return {score.mean_return:.2f} ({score.confidence_level:.0%} interval {low:.2f} to {high:.2f})",
@@ -249,6 +250,8 @@ def push_results(
     check_repo_id(model)
     folder = Path(folder)
     results = read_results(folder)
+    if results.score.interval is None:
+        raise UserError(f"{folder} is not published: one episode has no interval; play at least 2")
     task = get_task(results.score.task)
     dataset = check_repo_id(f"{namespace}/{task.id}")
     config = leaderboard_id(task, results.score.config)

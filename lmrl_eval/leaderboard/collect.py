@@ -10,6 +10,7 @@ from lmrl_data.dataset.card import leaderboard_id
 from lmrl_data.errors import UserError
 from lmrl_data.hub import MAX_TEXT, check_repo_id, connect, fetch, hub_errors, persistently, repo_url, tree
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.terminal import progress_bar
 from lmrl_data.text import one_line
 from lmrl_eval.leaderboard.entry import Benchmarks, Entry, parse_entries
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, Results
@@ -132,6 +133,8 @@ def verify_entry(entry: Entry, *, progress: bool = False) -> tuple[Verification,
     if results is None:
         return verification, None
     score = results.score
+    if score.interval is None:
+        return _failed("flagged", "its one episode has no interval"), None
     if abs(score.normalized - stated.normalized) > ROUNDING:
         problem = f"the entry states {stated.normalized:.2f}, and its episodes {score.normalized:.2f}"
         verification = _flag(verification, problem)
@@ -241,19 +244,19 @@ def collect(
     Raises:
         UserError: for an unknown task, or if the Hub does not answer the search for models.
     """
-    from tqdm import tqdm
-
     known = benchmarks(namespace, tasks)
     api = connect(write=False)
     names = _find_models(api, namespace, known) | {check_repo_id(model) for model in models}
     entries: list[Entry] = []
-    for name in tqdm(sorted(names), desc="models", unit="model", disable=None if progress else True):
-        try:
-            with hub_errors(name):
-                info = _model_info(api, name)
-            entries += [_verified(entry, info) for entry in read_entries(api, info, known, warn)]
-        except UserError as error:
-            warn(f"{name}: {error}" if name not in str(error) else str(error))
+    with progress_bar(len(names), "models", "models", show=progress) as bar:
+        for name in sorted(names):
+            try:
+                with hub_errors(name):
+                    info = _model_info(api, name)
+                entries += [_verified(entry, info) for entry in read_entries(api, info, known, warn)]
+            except UserError as error:
+                warn(f"{name}: {error}" if name not in str(error) else str(error))
+            bar.update()
     return entries
 
 

@@ -157,10 +157,13 @@ def ranked(entries: Sequence[Entry]) -> list[Entry]:
     rivals = [entry for entry in entries if entry.status in RANKED]
 
     def rank(entry: Entry) -> int:
-        return 1 + sum(other.score.normalized_interval[0] > entry.score.normalized for other in rivals
-                       if other is not entry)  # fmt: skip
+        return 1 + sum(_lowest(other.score) > entry.score.normalized for other in rivals if other is not entry)
 
     return [replace(entry, rank=rank(entry) if entry.status in RANKED else None) for entry in entries]
+
+
+def _lowest(score: Score) -> float:
+    return score.normalized_interval[0] if score.normalized_interval else score.normalized
 
 
 def _order(entry: Entry) -> tuple[object, ...]:

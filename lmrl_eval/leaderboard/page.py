@@ -191,7 +191,7 @@ def leaderboard_figure(entries: Sequence[Entry]) -> "Figure":
     shown = [rows for rows in shown if rows]
     if not shown:
         raise UserError("there is no ranked score to draw")
-    bounds = [bound for rows in shown for entry in rows for bound in entry.score.normalized_interval]
+    bounds = [bound for rows in shown for entry in rows for bound in entry.score.normalized_interval or ()]
     left = max(min(0.0, *bounds), FIGURE_SCALE[0])
     right = min(max(100.0, *bounds), FIGURE_SCALE[1])
     margin = 0.03 * (right - left)

@@ -44,7 +44,7 @@ def claim(score: Score) -> str:
     return f"{spread(score.normalized, score.normalized_interval, 1)} over {count}"
 
 
-def spread(mean: float, interval: tuple[float, float], digits: int) -> str:
+def spread(mean: float, interval: tuple[float, float] | None, digits: int) -> str:
     """The mean and half the width of its interval, for people."""
     return plus_minus(mean, interval, digits, number)
 
@@ -102,7 +102,7 @@ def plot(score: Score) -> tuple[str, str, str, int]:
     def place(value: float) -> float:
         return min(max(value, PLOT[0]), PLOT[1]) - PLOT[0]
 
-    low, high = (place(value) for value in score.normalized_interval)
+    low, high = (place(value) for value in score.normalized_interval or (score.normalized,) * 2)
     outside = (score.normalized > PLOT[1]) - (score.normalized < PLOT[0])
     return f"{low:.1f}", f"{max(high - low, 0.0):.1f}", f"{place(score.normalized):.1f}", outside
 

@@ -84,7 +84,7 @@ class LmrlScore(evaluate.Metric):
                 row["info"] = json.loads(row["info"])
         episodes = [Episode.from_row(row) for row in rows]
         if not episodes:
-            raise UserError("an interval needs at least 2 episodes, got 0")
+            raise UserError("a score needs at least 1 episode, got 0")
         first = episodes[0]
         score = score_episodes(episodes, get_task(first.task), first.config, **settings).to_dict()
         return {name: value for name, value in score.items() if name not in CONTEXT}

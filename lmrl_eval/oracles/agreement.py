@@ -16,6 +16,7 @@ from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.oracles.model import Answer, ModelOracle
 from lmrl_eval.oracles.replay import DialogueReplay
 from lmrl_eval.report import figure_of, save_report
+from lmrl_eval.results import check_episodes
 from lmrl_eval.score import oracle_label
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def measure(
     """
     config = config or task.default_config
     task.config(config)
+    check_episodes(n_episodes)
     if n_episodes < 2 or batch_size < 1 or not 0 <= seed < 2**62:
         raise UserError("give at least 2 episodes, a batch of at least 1 and a seed from 0 upwards")
     player = task.simulator(config=config)

@@ -109,7 +109,8 @@ def test_the_batch_size_does_not_change_a_seeded_policys_score() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_episodes": 1}, "at least 2 episodes"),
+        ({"n_episodes": 0}, "has 1 to 200,000 episodes"),
+        ({"n_episodes": 10**11}, "the most that can be read back; got 100,000,000,000"),
         ({"seed": -1}, "from 0"),
         ({"seed": 2**64}, "from 0"),
         ({"batch_size": 0}, "at least 1"),

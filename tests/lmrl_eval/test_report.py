@@ -2,13 +2,17 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cases import check_cases
 
 from lmrl_data import UserError, get_task
+from lmrl_data.text import markdown_line
 from lmrl_eval import Evaluator, Results
 from lmrl_eval.report import scores_figure, starts_figure, table, write_report
+from lmrl_eval.results import read_results
+from lmrl_eval.verify import describe, verify_results
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +87,46 @@ def test_scores_that_cannot_be_compared_stand_in_tables_of_their_own(results: Re
         f"### maze, partially_observed (version {score.task_version})",
         "### maze, fully_observed (version 0.9)",
     ]
+
+
+def test_rows_to_compare_with_care_are_marked_and_say_why(results: Results) -> None:
+    def check(changes: dict[str, Any], note: str) -> None:
+        marked = dataclasses.replace(results.score, **changes)
+        text = table([results.score, marked, dataclasses.replace(marked, policy="third")])
+        names = [row.split(" | ")[0] for row in rows(text)[2:]]
+        assert names == ["| scripted:random", "| scripted:random ¹", "| third ²"]
+        assert f"\n- ¹ scripted:random: {markdown_line(note, 300)}\n- ² third: {markdown_line(note, 300)}\n" in text
+
+    unread = "of 50 answers 20 could not be read and 8 were cut at 9 tokens: raise --max-new-tokens"
+    check_cases(
+        [
+            ({"protocol": "quick"}, "protocol quick"),
+            ({"options": {"layout": "umaze"}}, 'option layout="umaze"'),
+            ({"checkpoint": {"trained_for": "wordle words_400"}}, "trained for wordle words_400"),
+            ({"complaint": unread}, unread),
+            ({"protocol": "quick", "complaint": unread}, f"protocol quick, {unread}"),
+        ],
+        check,
+    )
+    assert "with care" not in table([results.score])
+
+
+def test_the_evaluator_keeps_what_a_policy_says_of_its_answers() -> None:
+    policy = get_task("maze").policy("random", "fully_observed")
+    policy.complaint = lambda: "nothing could be read"  # type: ignore[method-assign]
+    score = Evaluator().compute(policy, "maze", n_episodes=2, move_accuracy=False).score
+    assert score.complaint == "nothing could be read"
+
+
+def test_one_episode_is_reported_without_an_interval(tmp_path: Path) -> None:
+    policy = get_task("maze").policy("optimal", "fully_observed")
+    results = Evaluator().compute(policy, "maze", n_episodes=1)
+    results.save(tmp_path / "one")
+    text = write_report({"one": read_results(tmp_path / "one")}, tmp_path / "report", command="x")
+    assert [len(line.split("|")) for line in rows(text)] == [12] * 3
+    assert "±" not in rows(text)[-1]
+    assert "interval, which one episode does not have" in text
+    assert describe(verify_results(tmp_path / "one")).startswith("verified: 1 episodes")
 
 
 def test_a_policys_name_cannot_leave_its_cell(results: Results) -> None:

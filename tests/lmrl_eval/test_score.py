@@ -102,8 +102,13 @@ def test_a_higher_confidence_level_gives_a_wider_interval() -> None:
 
 
 def test_one_episode_has_no_interval() -> None:
-    with pytest.raises(UserError, match="at least 2 episodes, got 1"):
-        score_episodes([episode([-1])], MAZE)
+    score = score_episodes([episode([-1])], MAZE)
+    assert (score.mean_return, score.interval, score.normalized_interval) == (-1, None, None)
+    assert Score.from_json(score.to_json()) == score
+    with pytest.raises(ValueError, match="only a score of one episode has no intervals"):
+        dataclasses.replace(score, n_episodes=2)
+    with pytest.raises(UserError, match="at least 1 episode, got 0"):
+        score_episodes([], MAZE)
 
 
 def test_an_episode_of_another_config_is_refused_by_name() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from lmrl_data.atomic import lock, write_text
 from lmrl_data.dataset.card import render_converted_card
@@ -22,6 +21,7 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.rows import tables
 from lmrl_data.task import Task
+from lmrl_data.terminal import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -215,9 +215,7 @@ def _convert(
 ) -> tuple[_Shards, list[dict[str, Any]]]:
     """Writes the shards of the files' episodes, and tells what the files were."""
     shards = _Shards(task, aside)
-    with tqdm(
-        total=sum(path.stat().st_size for path in paths), desc=task.id, unit="B", unit_scale=True, disable=None
-    ) as bar:  # fmt: skip
+    with progress_bar(sum(path.stat().st_size for path in paths), task.id, "B") as bar:
         files = [SourceFile(path, bar.update) for path in paths]
         for episode in read_original(task, files, config):
             shards.add(episode)

@@ -79,7 +79,8 @@ def test_options_reach_the_score(lmrl_eval: Run) -> None:
 
 def test_a_report_over_several_results(lmrl_eval: Run) -> None:
     for name, spec in (("a", "scripted:optimal"), ("b", "scripted:random")):
-        lmrl_eval("run", "--task", "maze", "--policy", spec, "--episodes", "25", "--out", f"results/{name}")
+        lmrl_eval("run", "--task", "maze", "--policy", spec, "--episodes", "25", "--out",
+                  f"results/{name}")  # fmt: skip
     code, out, _ = lmrl_eval("report", "results/a", "results/b", "results/a", "--out", "made")
     assert code == 0
     assert out.index("scripted:optimal") < out.index("scripted:random")
@@ -88,6 +89,27 @@ def test_a_report_over_several_results(lmrl_eval: Run) -> None:
     assert sorted(path.name for path in Path("made").iterdir()) == [
         "report.md", "scores.png", "starts-a-2.png", "starts-a.png", "starts-b.png",
     ]  # fmt: skip
+
+
+def test_a_report_skips_what_holds_no_results_and_looks_below(lmrl_eval: Run) -> None:
+    for name in ("maze/random", "maze/bc", "top", "maze/.hidden"):
+        lmrl_eval(
+            "run", "--task", "maze", "--policy", "scripted:random", "--episodes", "2", "--out", f"results/{name}"
+        )
+    for name in ("oracle", "maze/report", "other.partial"):
+        Path("results", name).mkdir()
+    Path("results/notes.txt").touch()
+    code, out, errors = lmrl_eval("report", *sorted(map(str, Path("results").iterdir())), "--out", "results/report")
+    assert (code, out.count("| scripted:random |")) == (0, 3)
+    assert errors == ("skipped (no results in it): results/notes.txt, results/oracle, results/other.partial\n")
+    assert lmrl_eval("report", "results", "--out", "results/report")[0] == 0
+    for path, message in (
+        ("results/oracle", "results/oracle holds no results (no score.json)"),
+        ("results/maz", "there is no results/maz; give a folder that `lmrl-eval run` wrote, or one above it"),
+    ):
+        code, out, errors = lmrl_eval("report", path)
+        assert (code, out) == (2, "")
+        assert errors.startswith(f"error: {message}")
 
 
 def test_actions_may_be_piped_in(lmrl_eval: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +144,7 @@ RUN = ("run", "--task", "maze", "--policy", "scripted:optimal")
         ((*RUN, "--policy", "scripted:best"), "unknown scripted policy of maze 'best'"),
         ((*RUN, "--policy", "."), ". is no checkpoint: it has no config.json"),
         ((*RUN, "--policy", "./gone"), "./gone does not exist"),
-        ((*RUN, "--episodes", "1"), "at least 2 episodes"),
+        ((*RUN, "--episodes", "0"), "an evaluation has 1 to 200,000 episodes"),
         ((*RUN, "--episodes", "many"), "Invalid value for '--episodes'"),
         ((*RUN, "--seed", "-1"), "a seed is a number from 0"),
         ((*RUN, "--batch-size", "0"), "the batch size is at least 1"),
@@ -137,7 +159,7 @@ RUN = ("run", "--task", "maze", "--policy", "scripted:optimal")
         (("run", "--task", "maze"), "Missing option '--policy'"),
         (("score",), "No such command 'score'"),
         (("report",), "Missing argument 'results'"),
-        (("report", "gone"), "gone holds no results (no score.json)"),
+        (("report", "gone"), "there is no gone; give a folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(lmrl_eval: Run, arguments: tuple[str, ...], message: str) -> None:
