@@ -449,6 +449,7 @@ def inspect_command(
     )  # fmt: skip
 
 
+@pytest.mark.release
 def test_the_command_plays_a_file_from_anywhere(tmp_path: Path, server: FakeServer) -> None:
     server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
     file = os.path.relpath(ROOT / "lmrl_eval" / "inspect.py", tmp_path)

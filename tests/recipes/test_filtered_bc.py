@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import release
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl import ModelConfig, ScriptArguments
@@ -73,7 +74,7 @@ def run(output_dir: Path, *, config: str = "fully_observed", peft: bool = False,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peft", [False, True])
+@pytest.mark.parametrize("peft", [release(False), True])
 def test_a_run_leaves_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], peft: bool
 ) -> None:

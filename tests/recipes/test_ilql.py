@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from cases import release
 from chain import GOAL, chain_episodes, see
 
 from lmrl_data import Conversation, Episode, Turn
@@ -145,7 +144,8 @@ def test_ilql_stitches_the_best_path_together_and_cloning_does_not(
     assert walk(train_ilql(chain, tmp_path)) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("broken", ["no future", release("no successors")])
+@pytest.mark.release
+@pytest.mark.parametrize("broken", ["no future", "no successors"])
 def test_without_bootstrapping_the_path_is_not_found(
     chain: tuple[Path, list[Episode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

@@ -91,7 +91,9 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 # --- processes
 
 
-@pytest.mark.parametrize("name", ["ppo", *(release(name) for name in RECIPES if name != "ppo")])
+@pytest.mark.parametrize(
+    "name", ["online_filtered_bc", *(release(name) for name in RECIPES if name != "online_filtered_bc")]
+)
 def test_two_processes_are_one_with_twice_the_batch(workshop: Path, tmp_path: Path, name: str) -> None:
     model = workshop / "bc"
     # Plain gradient descent: where a gradient is next to nothing, Adam makes a full step of its rounding error.
@@ -195,7 +197,7 @@ def test_checkpoints_are_made_after_whole_rounds(tmp_path: Path, asked: float, k
 # --- adapters
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["ppo", release("online_filtered_bc"), release("grpo")])
 def test_adapters_are_trained_and_leave_a_policy_that_everything_loads(
     workshop: Path, tmp_path: Path, name: str
 ) -> None:

@@ -81,7 +81,7 @@ def test_trl_sft_trains_from_the_built_dataset(workshop: Path, tmp_path: Path, c
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "template"),
-    [("llama2", "text_game_bos"), ("llama3", "text_game_bos"), ("gpt2_prefix_space", "text_game")],
+    [release("llama2", "text_game_bos"), ("llama3", "text_game_bos"), release("gpt2_prefix_space", "text_game")],
 )
 def test_trl_sft_and_filtered_bc_train_the_same_policy(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, template: str

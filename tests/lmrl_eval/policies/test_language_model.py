@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import release
 from random_model import MODELS, TOKENIZERS, make_model
 from torch import nn
 
@@ -99,7 +100,7 @@ def play(policy: Policy, config: str, count: int, *, batch_size: int, max_turns:
 CASES = [("llama", "raw"), ("gpt2", "raw"), ("two", "raw"), ("llama", "chatml")]
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("temperature", [release(0.0), 1.0])
 @pytest.mark.parametrize(("kind", "template"), CASES)
 @pytest.mark.parametrize(("config", "legal"), [("fully_observed", 2), ("partially_observed", 7)])
 def test_writes_the_tokens_that_encoding_everything_anew_would_write(
@@ -116,7 +117,7 @@ def test_writes_the_tokens_that_encoding_everything_anew_would_write(
         assert fast.statistics()["tokens_reused"] > 0
 
 
-@pytest.mark.parametrize(("kind", "template"), [("llama", "raw"), ("gpt2", "chatml")])
+@pytest.mark.parametrize(("kind", "template"), [("llama", "raw"), release("gpt2", "chatml")])
 def test_a_window_that_slides_and_is_wiped_shows_what_encoding_it_anew_shows(kind: str, template: str) -> None:
     model, tokenizer = make_model(kind), TOKENIZERS[template]
     settings = {"seed": 1, "temperature": 1.0, "max_new_tokens": 3}
@@ -159,7 +160,7 @@ def make_reference(kind: str = "llama", template: str = "raw", **settings: Any) 
 
 
 @pytest.mark.parametrize(("kind", "template"), CASES)
-@pytest.mark.parametrize("history", [1, 4, 5])
+@pytest.mark.parametrize("history", [release(1), 4, release(5)])
 def test_a_sliding_window_is_read_as_if_nothing_stood_before_it(history: int, kind: str, template: str) -> None:
     policy, reference = make_policy(kind, template), make_reference(kind, template)
     assert texts(talk(policy, 6, begin(3, history))) == texts(talk(reference, 6, begin(3, history)))

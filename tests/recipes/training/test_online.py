@@ -159,8 +159,8 @@ def test_a_round_does_not_depend_on_how_many_processes_share_it(
 
 
 @pytest.mark.parametrize("keep", [1, 2, 100])  # sequences in a round: fewer than parts, and many
-@pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("world", [release(1), 2, release(3)])
+@pytest.mark.parametrize("steps", [1, release(2), 4])
 def test_in_each_pass_every_sequence_is_learned_from_once(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, world: int, keep: int
 ) -> None:

@@ -130,6 +130,7 @@ def test_texts_agree_with_python_chess_over_random_games() -> None:
     assert check_texts(200) > 3_000
 
 
+@pytest.mark.release
 def test_texts_agree_with_python_chess_over_ten_thousand_positions() -> None:
     assert check_texts(10_000, every=8) > 20_000
 
