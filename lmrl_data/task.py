@@ -11,6 +11,7 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import unknown
 from lmrl_data.policy import Policy
 from lmrl_data.simulator import Simulator
+from lmrl_data.tool import ACT, Tool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,6 +76,7 @@ class Task:
         protocols (`Mapping[str, Protocol]`): the ways to evaluate; the first is named `paper` and is the default.
         policies (`Mapping[str, Callable[[str, int], Policy]]`): scripted policies, made from a config and a seed.
         instructions (`str`): the rules, as prompted and instruct models get them.
+        tool (`Tool`, *optional*): the action as a tool that a model calls; `act(text)` by default.
         best_actions (`Callable[[str], Mapping[str, str]]`, *optional*): from a config to the best first action of each
             start of the first protocol.
         draw (`Callable`, *optional*): `draw(axes, values, actions)` draws the mean return and the first action of each
@@ -105,6 +107,7 @@ class Task:
     protocols: Mapping[str, Protocol]
     policies: Mapping[str, Callable[[str, int], Policy]]
     instructions: str
+    tool: Tool = ACT
     best_actions: Callable[[str], Mapping[str, str]] | None = None
     draw: Callable[..., Any] | None = None
     keys: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from huggingface_hub import is_offline_mode
 
 from lmrl_data.errors import UserError
 from lmrl_data.text import one_line, without_secret
+from lmrl_data.tool import Tool
 
 PREFIX = "chat:"
 CONCURRENCY = 8
@@ -45,14 +46,40 @@ class Question(NamedTuple):
     """A chat that the endpoint is asked to continue.
 
     Args:
-        messages (`list[dict[str, str]]`): the chat, each with `role` and `content`.
+        messages (`list[dict]`): the chat, in the API's form.
         temperature (`float`): of the sampling.
         noise (`tuple[int, ...]`): seeds the random stream of the request's seed and of the pauses before retries.
+        tool (`Tool`, *optional*): what the model is to call.
     """
 
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]
     temperature: float
     noise: tuple[int, ...]
+    tool: Tool | None = None
+
+
+class Call(NamedTuple):
+    """A call of a tool as a model wrote it; nothing about it is checked.
+
+    Args:
+        name (`str`): of the tool.
+        arguments (`str`): as JSON.
+    """
+
+    name: str
+    arguments: str
+
+
+class Answer(NamedTuple):
+    """What an endpoint answers.
+
+    Args:
+        text (`str`): empty if it sent none.
+        calls (`tuple[Call, ...]`): of tools.
+    """
+
+    text: str
+    calls: tuple[Call, ...] = ()
 
 
 class Endpoint(NamedTuple):
@@ -119,12 +146,17 @@ def _is_loopback(host: str) -> bool:
 
 
 class _RequestError(Exception):
-    """A failed request; `wait` is the pause that the endpoint asks for, and a `final` failure is not retried."""
+    """A failed request.
+
+    `wait` is the pause that the endpoint asks for. A `final` failure is not retried, unless the next request has
+    another `form`.
+    """
 
     def __init__(self, reason: str, wait: float | None = None, final: bool = False) -> None:
         super().__init__(reason)
         self.wait = wait
         self.final = final
+        self.form = False
 
 
 class _StoppedError(Exception):
@@ -139,7 +171,7 @@ def _refusal(response: httpx2.Response, body: bytes, key: str | None) -> _Reques
         return _RequestError(f"it redirects ({status}); give the address it leads to", final=True)
     try:
         error = json.loads(body)
-        error = error.get("error", error.get("detail", "")) if isinstance(error, dict) else ""
+        error = error.get("error") or error.get("detail") or error if isinstance(error, dict) else ""
         message = str(error.get("message", "") if isinstance(error, dict) else error)
         message = one_line(without_secret(message, key), 200)
     except (ValueError, RecursionError):
@@ -201,7 +233,7 @@ class ChatClient:
         self.concurrency = concurrency
         self.timeout = timeout
         self.first_wait = first_wait
-        self._limit = "max_tokens"
+        self._limit, self._tool_choice = "max_tokens", 0  # the form of a request, see `_change_form`
         self._work: dict[str, float] = dict.fromkeys(
             ("requests", "retries", "errors", "cut", "prompt_tokens", "completion_tokens"), 0.0
         )
@@ -223,15 +255,15 @@ class ChatClient:
         with self._lock:
             return {name: count for name, count in self._work.items() if count or name != "cut"}
 
-    def ask(self, questions: Sequence[Question]) -> list[str]:
-        """One text for each question, in order; empty where the endpoint sent no text.
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer for each question, in order.
 
         Raises:
             ChatError: if a request fails for good.
         """
         stop = threading.Event()
         todo = queue.SimpleQueue[int]()
-        done = queue.SimpleQueue[tuple[int, str | BaseException]]()
+        done = queue.SimpleQueue[tuple[int, Answer | BaseException]]()
 
         def work() -> None:
             with contextlib.suppress(queue.Empty, _StoppedError):
@@ -249,27 +281,27 @@ class ChatClient:
         # Daemon threads instead of a pool: after Ctrl-C the program must not wait for slow answers.
         for _ in range(min(self.concurrency, len(questions))):
             threading.Thread(target=work, daemon=True).start()
-        texts = [""] * len(questions)
+        answers = [Answer("")] * len(questions)
         try:
             for _ in questions:
                 index, outcome = done.get()
                 if isinstance(outcome, BaseException):
                     raise outcome
-                texts[index] = outcome
+                answers[index] = outcome
         finally:
             stop.set()
-        return texts
+        return answers
 
-    def _ask(self, question: Question, stop: threading.Event) -> str:
+    def _ask(self, question: Question, stop: threading.Event) -> Answer:
         # Every question has its own random stream, so other requests change neither its seed nor its pauses.
         stream = np.random.default_rng(question.noise)
         seed = int(stream.integers(2**31))
         failure = _RequestError("")
         for number in range(TRIES):
-            if number:
+            if number and not failure.form:
                 wait = min(LONGEST_WAIT, self.first_wait * 2 ** (number - 1)) * (0.5 + stream.random())
                 if failure.wait is not None and failure.wait > LONGEST_RETRY_AFTER:
-                    self._give_up(f"it asks to wait {failure.wait:.0f} s; try again then", stop)
+                    raise self._give_up(f"it asks to wait {failure.wait:.0f} s; try again then", stop)
                 if stop.wait(max(wait, failure.wait or 0.0)):
                     raise _StoppedError
             self._spend(retry=number > 0, stop=stop)
@@ -281,9 +313,9 @@ class ChatClient:
                 self._work["errors"] += 1
             if stop.is_set():
                 raise _StoppedError
-            if failure.final:
-                self._give_up(str(failure), stop)
-        return self._give_up(f"{failure}, {TRIES} times in a row", stop)
+            if failure.final and not failure.form:
+                raise self._give_up(str(failure), stop)
+        raise self._give_up(f"{failure}, {TRIES} times in a row", stop)
 
     def _spend(self, *, retry: bool, stop: threading.Event) -> None:
         with self._lock:
@@ -297,11 +329,11 @@ class ChatClient:
             stop.set()
             raise ChatError(f"the {self.role}'s budget of {self.budget} requests is spent")
 
-    def _give_up(self, reason: str, stop: threading.Event) -> str:
+    def _give_up(self, reason: str, stop: threading.Event) -> ChatError:
         stop.set()
-        raise ChatError(f"the {self.role} at {one_line(self.endpoint.url, 80)} gives no answer: {reason}")
+        return ChatError(f"the {self.role} at {one_line(self.endpoint.url, 80)} gives no answer: {reason}")
 
-    def _request(self, question: Question, seed: int) -> str:
+    def _body(self, question: Question, seed: int) -> dict[str, Any]:
         body = {
             "model": self.endpoint.model,
             "messages": question.messages,
@@ -310,16 +342,34 @@ class ChatClient:
             "temperature": question.temperature,
             "stream": False,
         }
+        if question.tool is not None:
+            body["tools"] = [{"type": "function", "function": question.tool.schema()}]
+            choice = tool_choices(question.tool)[self._tool_choice]
+            body |= {} if choice is None else {"tool_choice": choice}
+        return body
+
+    def _change_form(self, question: Question, body: dict[str, Any], refusal: str) -> bool:
+        """Whether the next request has another form than `body`, which was refused.
+
+        Newer servers know the limit by another name only, and servers differ in how a tool is asked for. The form
+        that a server takes is remembered.
+        """
+        if "max_tokens" in body and "max_completion_tokens" in refusal:
+            self._limit = "max_completion_tokens"
+            return True
+        if question.tool is not None and "tool_choice" in body and "tool_choice" in refusal:
+            # Several requests may be refused at the same time.
+            self._tool_choice = max(self._tool_choice, tool_choices(question.tool).index(body["tool_choice"]) + 1)
+            return True
+        return False
+
+    def _request(self, question: Question, seed: int) -> Answer:
+        body = self._body(question, seed)
         try:
-            try:
-                answer = self._answer(body)
-            except _RequestError as error:
-                # Newer servers know the limit by another name only; which one is asked for once and remembered.
-                if not error.final or "max_completion_tokens" not in str(error) or "max_tokens" not in body:
-                    raise
-                self._limit = "max_completion_tokens"
-                body[self._limit] = body.pop("max_tokens")
-                answer = self._answer(body)
+            answer = self._answer(body)
+        except _RequestError as error:
+            error.form = error.final and self._change_form(question, body, str(error))
+            raise
         except httpx2.TimeoutException:
             raise _RequestError("its answer did not come in time") from None
         except (httpx2.HTTPError, OSError) as error:
@@ -328,6 +378,7 @@ class ChatClient:
             completion = json.loads(answer)
             choice = completion["choices"][0]
             text = text_of(choice["message"].get("content"))
+            calls = calls_of(choice["message"].get("tool_calls"))
             cut = choice.get("finish_reason") == "length"
             usage = completion.get("usage") or {}
             counts = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
@@ -338,7 +389,9 @@ class ChatClient:
             for name, count in counts.items():
                 self._work[name] += count if isinstance(count, int) and 0 <= count < 2**31 else 0
         # The caller decides what a missing text means.
-        return without_secret(text, self.endpoint.key)
+        key = self.endpoint.key
+        calls = [Call(without_secret(name, key), without_secret(arguments, key)) for name, arguments in calls]
+        return Answer(without_secret(text, key), tuple(calls))
 
     def _answer(self, body: dict[str, Any]) -> bytes:
         """What `_post` returns, within one deadline for the whole request: an endpoint can send headers for ever."""
@@ -386,6 +439,31 @@ def text_of(content: Any) -> str:
         parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return "".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
+
+
+def calls_of(calls: Any) -> list[Call]:
+    """The calls of tools in a message, one for each entry, whatever it is.
+
+    Examples:
+        >>> calls_of([{"type": "function", "function": {"name": "move", "arguments": '{"direction": "up"}'}}, 7])
+        [Call(name='move', arguments='{"direction": "up"}'), Call(name='', arguments='')]
+    """
+    if not isinstance(calls, list):
+        return []
+    functions = [call.get("function") if isinstance(call, dict) else None for call in calls]
+    return [_call(function if isinstance(function, dict) else {"arguments": ""}) for function in functions]
+
+
+def _call(function: dict[str, Any]) -> Call:
+    name, arguments = function.get("name"), function.get("arguments")
+    # Some servers send the arguments as an object, and not as JSON.
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return Call(name if isinstance(name, str) else "", text)
+
+
+def tool_choices(tool: Tool) -> list[Any]:
+    """The ways to ask a server for a call of the one tool; `None` leaves it to the model."""
+    return ["required", {"type": "function", "function": {"name": tool.name}}, None]
 
 
 def completions_url(url: str) -> str:

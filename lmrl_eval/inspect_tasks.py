@@ -4,13 +4,13 @@ The model gets the same messages as a chat policy (`lmrl_eval/policies/chat.py`)
 way, so both give the same episodes. `lmrl_eval/inspect.py` is where inspect-ai finds the tasks.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -25,9 +25,12 @@ from lmrl_data.rollout import rollout
 from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
-from lmrl_eval.endpoint import Endpoint, Question
+from lmrl_data.tool import Tool
+from lmrl_eval.endpoint import Answer, Call, Endpoint, Question
 from lmrl_eval.evaluator import schedule
-from lmrl_eval.policies.chat import READERS, ChatPolicy, system_message
+from lmrl_eval.policies.answer import FORMS
+from lmrl_eval.policies.chat import ChatPolicy
+from lmrl_eval.policies.prompt import chat_messages, prompt_facts, system_message
 from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
 from lmrl_eval.score import Score, score_episodes
@@ -44,6 +47,7 @@ try:
         ChatMessage,
         ChatMessageAssistant,
         ChatMessageSystem,
+        ChatMessageTool,
         ChatMessageUser,
         GenerateConfig,
         Model,
@@ -53,17 +57,13 @@ try:
     from inspect_ai.scorer import Metric, SampleScore, Scorer, Target, metric, scorer, stderr
     from inspect_ai.scorer import Score as InspectScore
     from inspect_ai.solver import Generate, Solver, TaskState, solver
+    from inspect_ai.tool import ToolCall, ToolInfo, ToolParams
 except ImportError as missing:
     raise UserError(f"inspect-ai cannot be loaded ({missing}); run: pip install 'lmrl[inspect]'") from None
 
 LARGEST_LOG = 2**28  # bytes of a log when unpacked
 # The defaults of a chat policy; --temperature and --max-tokens override them.
 GENERATION = GenerateConfig(temperature=1.0, max_tokens=256)
-MESSAGES: Mapping[str, Any] = {
-    "system": ChatMessageSystem,
-    "user": ChatMessageUser,
-    "assistant": ChatMessageAssistant,
-}
 # The type of each setting that may follow -T, and an example.
 SETTINGS: Mapping[str, tuple[type, str]] = {
     "config": (str, "NAME"),
@@ -87,19 +87,25 @@ class InspectClient:
         self.endpoint = Endpoint(_model_name(str(model)), "", local=False, key=None)
         self.output = ModelOutput()
 
-    def ask(self, questions: Sequence[Question]) -> list[str]:
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
         return [anyio.from_thread.run(self._generate, question) for question in questions]
 
     def work(self) -> dict[str, float]:
         """Nothing: inspect-ai counts requests and tokens itself."""
         return {}
 
-    async def _generate(self, question: Question) -> str:
-        messages: list[ChatMessage] = [MESSAGES[each["role"]](content=each["content"]) for each in question.messages]
+    async def _generate(self, question: Question) -> Answer:
+        messages = [chat_message(message, question.tool) for message in question.messages]
         seed = int(np.random.default_rng(question.noise).integers(2**31))  # the one `ChatClient` would send
         config = GenerateConfig(seed=seed, temperature=question.temperature or None)
-        self.output = await self.model.generate(messages, config=config)
-        return self.output.completion
+        schemas = [question.tool.schema()] if question.tool is not None else []
+        tools = [ToolInfo(**schema | {"parameters": ToolParams(**schema["parameters"])}) for schema in schemas]
+        self.output = await self.model.generate(messages, tools, "any" if tools else None, config)
+        calls = (self.output.choices[0].message.tool_calls if self.output.choices else None) or []
+        return Answer(
+            self.output.completion,
+            tuple(Call(call.function, "" if call.parse_error else json.dumps(call.arguments)) for call in calls),
+        )
 
 
 class InspectPolicy(ChatPolicy):
@@ -122,8 +128,28 @@ class InspectPolicy(ChatPolicy):
 
     def write_down(self, turns: Sequence[Turn]) -> None:
         """Adds the new turns to the sample's messages; the model may see fewer of them."""
-        for turn in turns[len(self.state.messages) - 1 :]:
-            self.state.messages.append(MESSAGES[turn.role](content=turn.content))
+        messages = chat_messages(self.system, turns, self.answers, self.tool)
+        self.state.messages += [chat_message(message, self.tool) for message in messages[len(self.state.messages) :]]
+
+
+def chat_message(message: Mapping[str, Any], tool: Tool | None) -> ChatMessage:
+    """A message of OpenAI's API, with calls and results of the tool, as inspect-ai has it."""
+    text = message["content"] or ""
+    match message["role"]:
+        case "system":
+            return ChatMessageSystem(content=text)
+        case "user":
+            return ChatMessageUser(content=text)
+        case "tool":
+            return ChatMessageTool(
+                content=text, tool_call_id=message["tool_call_id"], function=None if tool is None else tool.name
+            )
+    functions = {call["id"]: call["function"] for call in message.get("tool_calls", ())}
+    calls = [
+        ToolCall(id=name, function=function["name"], arguments=json.loads(function["arguments"]))
+        for name, function in functions.items()
+    ]
+    return ChatMessageAssistant(content=text, tool_calls=calls or None)
 
 
 def _model_name(model: str) -> str:
@@ -252,7 +278,8 @@ def _task(
         protocol (`str`, *optional*): a protocol of the task; the paper's otherwise.
         options (`Mapping`, *optional*): reset options of every episode, on the command line as JSON:
             `-T options='{"opponent": "depth1"}'`.
-        answers (`str`, *optional*, defaults to `"plain"`): `"plain"`, or `"json"` for `{"action": "..."}`.
+        answers (`str`, *optional*, defaults to `"plain"`): `"plain"`, `"json"` for `{"action": "..."}`, or `"tool"`
+            for a call of the task's tool.
         policy_seed (`int`, *optional*, defaults to `0`): what the seed of each request is drawn from.
 
     Raises:
@@ -260,8 +287,8 @@ def _task(
     """
     if policy_seed < 0:
         raise UserError(f"policy_seed is at least 0, got {policy_seed}")
-    if answers not in READERS:
-        raise unknown("form of answers", answers, READERS)
+    if answers not in FORMS:
+        raise unknown("form of answers", answers, FORMS)
     chosen = get_task(task_id)
     config = config or chosen.default_config
     markov = chosen.config(config).markov
@@ -272,7 +299,7 @@ def _task(
     for each, start in schedule(chosen, protocol, episodes, seed).items():
         first, _ = simulator.reset(seed=each, options=dict(chosen.protocol(protocol).starts[start]))
         samples.append(Sample(id=each, input=first, metadata={"seed": each, "start_name": start}))
-    system = system_message(chosen.instructions, (), answers, markov=markov)
+    system = system_message(chosen.instructions, (), answers, markov=markov, tool=chosen.tool)
     facts = {
         "task": task_id,
         "config": config,
@@ -281,8 +308,7 @@ def _task(
         "seed": seed,
         "policy_seed": policy_seed,
         "answers": answers,
-        "instructions_sha256": sha256(chosen.instructions.encode()).hexdigest(),
-        "prompt_sha256": sha256(system.encode()).hexdigest(),
+        **prompt_facts(chosen.instructions, system, answers, chosen.tool),
         "versions": installed_versions() | {"inspect-ai": inspect_ai.__version__},
     }
     return InspectTask(

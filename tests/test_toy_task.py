@@ -13,6 +13,7 @@ from typing import Any
 import inspect_ai
 import pytest
 from datasets import load_dataset
+from fake_server import FakeServer, completion
 from gymnasium.utils.env_checker import check_env
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from recipe_command import call
@@ -21,6 +22,7 @@ from trl import ModelConfig, ScriptArguments
 import lmrl_data.tasks
 from lmrl_data import UserError, cli, get_task
 from lmrl_data.tasks import TASKS, add_entry_points
+from lmrl_eval import read_results
 from lmrl_eval.commands import main as lmrl_eval_command
 from lmrl_recipes import filtered_bc
 from lmrl_recipes.tiny_model import make_model, train_tokenizer
@@ -82,6 +84,19 @@ def run(installed: None, folder: Path, capsys: pytest.CaptureFixture[str], monke
         return out
 
     return run
+
+
+def test_its_action_is_a_tool_without_a_line_for_it(run: Run, server: FakeServer) -> None:
+    def react(body: dict[str, Any], number: int) -> Any:
+        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"text": "4"}'}
+        message = {"content": None, "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+        return completion(None, choices=[{"index": 0, "message": message, "finish_reason": "tool_calls"}])
+
+    server.react = react
+    command = ("run", "--task", TASK_ID, "--policy", f"chat:m@{server.url}", "--answers", "tool", "--episodes", "8")
+    run("lmrl-eval", *command, "--out", "called")
+    assert read_results("called").score.success_rate == 1 / 8
+    assert {body["tools"][0]["function"]["name"] for body in server.requests} == {"act"}
 
 
 def test_an_installed_task_is_listed_in_a_process_of_its_own(site: Path) -> None:

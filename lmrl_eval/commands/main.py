@@ -53,7 +53,7 @@ ShotsDatasetOption = Annotated[
 ]
 AnswersOption = Annotated[
     str | None,
-    typer.Option(help="The form of a chat policy's answers: plain (the default), or json.", metavar="FORM"),
+    typer.Option(help="The form of a chat policy's answers: plain (the default), json or tool.", metavar="FORM"),
 ]
 OutOption = Annotated[
     Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)
@@ -132,6 +132,7 @@ def run(
         --episodes 64 --temperature 0
       lmrl-eval run --task maze --policy chat:MODEL@http://localhost:8000/v1 \\
         --shots 1 --answers json
+      lmrl-eval run --task wordle --policy chat:MODEL@http://localhost:8000/v1 --answers tool
       lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 \\
         --protocol quick --policy-budget 500
     """

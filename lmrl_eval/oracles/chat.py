@@ -56,7 +56,7 @@ class ChatOracle(ModelOracle):
 
     def write(self, views: Sequence[Conversation], attempt: int) -> list[str]:
         try:
-            return self.client.ask([self.question(view, attempt) for view in views])
+            return [answer.text for answer in self.client.ask([self.question(view, attempt) for view in views])]
         except ChatError as error:
             raise OracleError(str(error)) from None
 

@@ -19,7 +19,7 @@ import inspect_ai
 import pytest
 import yaml
 from cases import check_cases
-from fake_server import FakeServer, completion
+from fake_server import FakeServer, Reaction, completion
 from inspect_ai._eval.task.hf import HFTask, task_create_from_hf
 from inspect_ai._util.decorator import parse_decorators
 from inspect_ai._util.error import PrerequisiteError
@@ -36,7 +36,8 @@ from lmrl_data.tasks import TASKS
 from lmrl_data.tasks.chess.engine import find_engine
 from lmrl_eval import Evaluator, Results, read_results
 from lmrl_eval.inspect_tasks import results_from_log
-from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy
+from lmrl_eval.policies.chat import ChatPolicy
+from lmrl_eval.policies.prompt import EMPTY, HIDDEN
 from lmrl_eval.verify import verify_results
 
 pytestmark = pytest.mark.slow
@@ -46,9 +47,11 @@ PLAYERS = {
     "maze": "optimal", "text_nav": "optimal", "wordle": "greedy", "chess": "random", "endgames": "optimal",
     "twenty_questions": "expert", "guess_my_city": "expert", "car_dealer": "concise",
 }  # fmt: skip
-# More than one window of history, and both forms of answers.
+# More than one window of history, and all forms of answers.
 CASES: dict[str, dict[str, Any]] = {task: {"config": None, "answers": "plain"} for task in TASKS} | {
-    "maze_from_memory": {"config": "partially_observed", "answers": "json"}
+    "maze/memory": {"config": "partially_observed", "answers": "json"},
+    "wordle/tool": {"config": None, "answers": "tool"},
+    "maze/tool": {"config": "partially_observed", "answers": "tool"},
 }
 DRESSES = ("{}", "Action: `{}`", '"{}"', "```\n{}\n```", "<think>what now?</think>\n{}", "\n\n**{}**\nMy choice.")
 EPISODES = 2
@@ -56,7 +59,7 @@ LONGEST = 25  # turns: more than the longest window, and soon over
 
 
 def task_of(case: str) -> Task:
-    return dataclasses.replace(get_task(case.removesuffix("_from_memory")), max_turns=LONGEST)
+    return dataclasses.replace(get_task(case.partition("/")[0]), max_turns=LONGEST)
 
 
 try:
@@ -65,35 +68,76 @@ except UserError:
     del CASES["chess"]
 
 
-def answer(messages: list[dict[str, str]], seed: int) -> str:
-    """What the model of these tests says: a move of a scripted policy, in some dress; now and then nothing of use."""
+def answer(messages: list[dict[str, Any]], seed: int) -> str | dict[str, str]:
+    """What the model of these tests says: a move of a scripted policy, in some dress or as the arguments of a call;
+    now and then nothing of use."""
     if seed % 7 == 0:
         return ("", "<think>and on, and on", "```\n```")[seed % 3]
     system = messages[0]["content"]
     task = next(each for each in map(get_task, TASKS) if system.startswith(each.instructions))
-    as_json = system != task.instructions
-    texts = [("" if each["content"] == EMPTY else each["content"], each["role"]) for each in messages[1:]]
-    texts = [(json.loads(text)["action"] if as_json and role == "assistant" else text, role) for text, role in texts]
-    turns = [Turn(role, text) for text, role in texts if text != HIDDEN]  # type: ignore[arg-type]
+    as_call = task.tool.rule in system
+    as_json = system != task.instructions and not as_call
+    turns = []
+    for message in messages[1:]:
+        text = "" if message["content"] == EMPTY else message["content"]
+        if message["role"] != "assistant":
+            turns += [Turn("user", text)] * (text != HIDDEN)
+        elif as_call:
+            arguments = json.loads(message["tool_calls"][0]["function"]["arguments"])
+            turns.append(Turn("assistant", task.tool.to_action(arguments[task.tool.argument])))
+        else:
+            turns.append(Turn("assistant", json.loads(text)["action"] if as_json else text))
     if task.id == "maze" and "goal" not in turns[-1].content:
         action = ("move up", "move left", "move right", "move down", "dance")[seed % 5]
     else:
         (action,) = task.policy(PLAYERS[task.id], task.default_config).act([Conversation(0, None, turns)])
+    if as_call:
+        return {"": ""} if seed % 5 == 1 else {task.tool.argument: task.tool.to_argument(action)}
     return f'Well: {{"action": {json.dumps(action)}}}' if as_json else DRESSES[seed % len(DRESSES)].format(action)
 
 
 class Model:
     """inspect-ai's mock model, which answers with what a function makes of the chat and the seed."""
 
-    def __init__(self, say: Callable[[list[dict[str, str]], int], str]) -> None:
+    def __init__(self, say: Callable[[list[dict[str, Any]], int], Any]) -> None:
         self.say = say
         self.requests: list[dict[str, Any]] = []
 
     def __call__(self, chat: list[Any], tools: Any, choice: Any, config: Any) -> ModelOutput:
-        messages = [{"role": each.role, "content": each.text} for each in chat]
+        messages = [as_sent(message) for message in chat]
         sent = {"messages": messages, "seed": config.seed, "temperature": config.temperature}
         self.requests.append(sent | {"max_tokens": config.max_tokens})
-        return output(self.say(messages, config.seed))
+        said = self.say(messages, config.seed)
+        if isinstance(said, str):
+            return output(said)
+        (tool,) = tools
+        assert choice == "any"
+        made = ModelOutput.for_tool_call("mockllm", tool.name, said, content="I do this.")
+        made.usage = ModelUsage(input_tokens=10, output_tokens=2, total_tokens=12)
+        return made
+
+
+def as_sent(message: Any) -> dict[str, Any]:
+    """A message of inspect-ai in the form of OpenAI's API."""
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+    if message.role == "assistant" and message.tool_calls:
+        calls = [
+            {"id": c.id, "type": "function", "function": {"name": c.function, "arguments": json.dumps(c.arguments)}}
+            for c in message.tool_calls
+        ]
+        return {"role": "assistant", "content": None, "tool_calls": calls}
+    return {"role": message.role, "content": message.text}
+
+
+def react(body: dict[str, Any], number: int) -> Reaction:
+    """The same model behind an endpoint."""
+    said = answer(body["messages"], body["seed"])
+    if isinstance(said, str):
+        return completion(said)
+    function = {"name": body["tools"][0]["function"]["name"], "arguments": json.dumps(said)}
+    message = {"content": "I do this.", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+    return completion(None, choices=[{"index": 0, "message": message, "finish_reason": "tool_calls"}])
 
 
 def output(text: str) -> ModelOutput:
@@ -153,7 +197,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[EvalLog,
 def chatted() -> Iterator[Callable[[str], tuple[Results, list[dict[str, Any]]]]]:
     """Lets a chat policy play a case over HTTP."""
     server = FakeServer()
-    server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
+    server.react = react
 
     def run(case: str) -> tuple[Results, list[dict[str, Any]]]:
         server.requests.clear()
@@ -193,7 +237,7 @@ def test_a_model_plays_the_episodes_that_it_would_play_as_a_chat_policy(case: st
 def test_the_players_of_these_tests_win_and_lose(played: Any) -> None:
     rates = {case: results_from_log(log).score for case, (log, _) in played.items()}
     assert {case for case, score in rates.items() if score.success_rate == 1} >= {"maze", "endgames"}
-    assert rates["maze_from_memory"].success_rate < 1
+    assert rates["maze/memory"].success_rate < 1
     assert sum(score.statistics["unparsable"] for score in rates.values()) > 5
     assert sum(score.statistics["raw"] for score in rates.values()) > 0
 
@@ -451,7 +495,7 @@ def inspect_command(
 
 @pytest.mark.release
 def test_the_command_plays_a_file_from_anywhere(tmp_path: Path, server: FakeServer) -> None:
-    server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
+    server.react = react
     file = os.path.relpath(ROOT / "lmrl_eval" / "inspect.py", tmp_path)
     settings = ["-T", "episodes=2", "-T", "protocol=quick"]
     done = inspect_command(f"{file}@maze", *settings, cwd=tmp_path, server=server)
@@ -469,7 +513,7 @@ def test_the_command_plays_a_file_from_anywhere(tmp_path: Path, server: FakeServ
 
 @pytest.mark.release
 def test_an_installed_package_offers_its_tasks_by_name(tmp_path: Path, server: FakeServer) -> None:
-    server.react = lambda body, number: completion(answer(body["messages"], body["seed"]))
+    server.react = react
     # What an installer makes of the project file; inspect-ai knows packages by the folder's name.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     entries = project["entry-points"]["inspect_ai"]

@@ -6,6 +6,7 @@ from lmrl_data.tasks.car_dealer.data_facts import data_facts
 from lmrl_data.tasks.car_dealer.original import ORIGINAL
 from lmrl_data.tasks.car_dealer.players import BEHAVIORS, SOURCE, Concise, Features, Generous, Random, Reader
 from lmrl_data.tasks.car_dealer.simulator import MAX_TURNS, CarDealerSimulator
+from lmrl_data.tool import Tool
 
 TASK = Task(
     id="car_dealer",
@@ -49,6 +50,7 @@ TASK = Task(
         "customer knows the list prices and what each car has, and leaves when annoyed or kept waiting. A sale is "
         "worth its price, no sale is worth nothing. There are at most 25 turns."
     ),
+    tool=Tool("say", "Says something to the customer.", "message", "One or two sentences."),
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,

@@ -4,7 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import EnginePolicy, RandomPolicy, data_facts, play_games
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, ChessSimulator, check_engine
+from lmrl_data.tasks.chess.simulator import MAX_MOVES, MOVE, ChessSimulator, check_engine
 
 TASK = Task(
     id="chess",
@@ -32,6 +32,7 @@ TASK = Task(
         "legal move in standard algebraic notation, with a space between all characters, and nothing else, for "
         "example: N f 3"
     ),
+    tool=MOVE,
     data_facts=data_facts,
     shard_episodes=500,
     original=ORIGINAL,

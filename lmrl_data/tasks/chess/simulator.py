@@ -25,6 +25,7 @@ from lmrl_data.tasks.chess.engine import (
     shared_pool,
     skill_level,
 )
+from lmrl_data.tool import Tool, spelled, unspelled
 
 if TYPE_CHECKING:
     from chess import Board, Move
@@ -33,6 +34,10 @@ START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
 MAX_MOVES = 400  # the 401st action still counts, and ends the game whatever it is
 LONGEST_ACTION = 16  # no move is longer, spaces left out
 LONGEST_POSITION = 250
+MOVE = Tool(
+    "move", "Plays a move of White.", "move", "A legal move in standard algebraic notation, for example Nf3.", (),
+    spelled, unspelled,
+)  # fmt: skip
 
 
 # --- the texts, to the letter

@@ -4,7 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import RandomPolicy
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, check_engine
+from lmrl_data.tasks.chess.simulator import MAX_MOVES, MOVE, check_engine
 from lmrl_data.tasks.endgames.players import OptimalPolicy, data_facts, play_epsilon
 from lmrl_data.tasks.endgames.simulator import TEST_STARTS, EndgamesSimulator, starts_of
 
@@ -36,6 +36,7 @@ TASK = Task(
         "between all characters. Answer with one legal move in standard algebraic notation, with a space between all "
         "characters, and nothing else, for example: Q h 7 #"
     ),
+    tool=MOVE,
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,

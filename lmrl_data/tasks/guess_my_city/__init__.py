@@ -13,6 +13,7 @@ from lmrl_data.tasks.guess_my_city.players import (
     RandomPolicy,
 )
 from lmrl_data.tasks.guess_my_city.simulator import MAX_QUESTIONS, GuessMyCitySimulator
+from lmrl_data.tool import Tool
 
 TASK = Task(
     id="guess_my_city",
@@ -46,6 +47,7 @@ TASK = Task(
         "whether it is that city, for example: Is it Paris? Each question but the right guess costs a point. "
         "Answer with one question and nothing else."
     ),
+    tool=Tool("ask", "Asks a question.", "question", "One question."),
     data_facts=data_facts,
     original=QUESTIONS,
 )

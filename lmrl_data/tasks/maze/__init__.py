@@ -6,6 +6,7 @@ from lmrl_data.tasks.maze.grid import STARTS_BY_NAME, draw
 from lmrl_data.tasks.maze.original import ORIGINAL
 from lmrl_data.tasks.maze.players import BEHAVIORS, OptimalPolicy, RandomPolicy, best_actions, data_facts
 from lmrl_data.tasks.maze.simulator import MAX_MOVES, MazeSimulator
+from lmrl_data.tool import Tool
 
 TASK = Task(
     id="maze",
@@ -39,6 +40,15 @@ TASK = Task(
         "You are walking in a maze of square cells. Positions are (row, column); moving down adds one to the row, "
         "moving right adds one to the column. Reach the goal in as few moves as you can. Answer with one of these "
         "lines and nothing else: move up, move down, move left, move right."
+    ),
+    tool=Tool(
+        "move",
+        "Moves to the next cell in a direction.",
+        "direction",
+        "Where to go.",
+        ("up", "down", "left", "right"),
+        to_action=lambda direction: f"move {direction.removeprefix('move ')}",
+        to_argument=lambda action: action.removeprefix("move "),
     ),
     best_actions=best_actions,
     draw=draw,

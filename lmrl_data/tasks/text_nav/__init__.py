@@ -5,6 +5,7 @@ from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.text_nav.original import ORIGINAL
 from lmrl_data.tasks.text_nav.players import HALVES, SHARES, OptimalPolicy, behavior, best_actions, half_policy
 from lmrl_data.tasks.text_nav.simulator import MAX_COMMANDS, START_ROOMS, TextNavSimulator
+from lmrl_data.tool import Tool
 
 TASK = Task(
     id="text_nav",
@@ -47,6 +48,7 @@ TASK = Task(
         "to the kitchen, put it into the fridge and close the fridge, in 15 commands at most. Do not eat it. Each "
         "text ends with the commands that can be given now. Answer with one of them and nothing else."
     ),
+    tool=Tool("act", "Gives a command.", "command", "One of the commands that can be given now."),
     keys={"n": "go north", "s": "go south", "e": "go east", "w": "go west", "i": "inventory", "l": "look"},
     original=ORIGINAL,
 )

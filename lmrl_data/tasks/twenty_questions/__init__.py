@@ -6,6 +6,7 @@ from lmrl_data.task import Protocol, Task
 from lmrl_data.tasks.twenty_questions.data_facts import data_facts
 from lmrl_data.tasks.twenty_questions.players import BEHAVIORS, ExpertPolicy, RandomPolicy
 from lmrl_data.tasks.twenty_questions.simulator import MAX_QUESTIONS, TwentyQuestionsSimulator
+from lmrl_data.tool import Tool
 
 TASK = Task(
     id="twenty_questions",
@@ -43,6 +44,7 @@ TASK = Task(
         "object in a question, for example: Is it a lion? You have twenty questions; each one costs a point but the "
         "one that names the object."
     ),
+    tool=Tool("ask", "Asks a question.", "question", "A question that can be answered with yes or no."),
     data_facts=data_facts,
     original=QUESTIONS,
 )

@@ -14,6 +14,7 @@ from lmrl_data.tasks.wordle.players import (
     play_mixture,
 )
 from lmrl_data.tasks.wordle.simulator import MAX_TRIES, WordleSimulator
+from lmrl_data.tool import Tool, spelled, unspelled
 
 TASK = Task(
     id="wordle",
@@ -72,6 +73,7 @@ TASK = Task(
         "that the word does not have it. A letter is y wherever it stands wrongly, however often the word has it. "
         "What is no word of the list that is played with is answered by an empty line and costs a try."
     ),
+    tool=Tool("guess", "Guesses a word.", "word", "Five lower-case letters.", (), spelled, unspelled),
     shard_episodes=100_000,
     table=table,
     original=ORIGINAL,

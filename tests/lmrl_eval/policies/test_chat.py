@@ -21,7 +21,9 @@ from lmrl_data.tasks.chess.engine import find_engine
 from lmrl_eval import Evaluator, load_policy, read_results
 from lmrl_eval.endpoint import ChatError
 from lmrl_eval.policies import describe_checkpoint, is_checkpoint
-from lmrl_eval.policies.chat import EMPTY, HIDDEN, ChatPolicy, read_json, read_plain, system_message
+from lmrl_eval.policies.answer import read_json, read_plain
+from lmrl_eval.policies.chat import ChatPolicy
+from lmrl_eval.policies.prompt import EMPTY, HIDDEN, system_message
 
 pytestmark = pytest.mark.slow
 
