@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
 from lmrl_data.errors import UserError
+from lmrl_data.parsing import parse_yaml
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import one_line
 from lmrl_eval.record import Record
@@ -157,11 +158,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is not a recipe.
     """
-    import yaml
-
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        settings = parse_yaml(path.read_bytes())
+    except (OSError, ValueError):
         settings = None
     if not isinstance(settings, dict):
         raise UserError(f"{path} is no recipe: give the YAML file that the run was started with")

@@ -5,11 +5,9 @@ What a push publishes and others look for has its names here, too.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from lmrl_data.errors import UserError
 from lmrl_data.hub import check_repo_id, repo_url
@@ -19,40 +17,6 @@ from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, Results, read_re
 TAG = "lmrl-gym"  # the tag of models with our scores
 PINNED = (SCORE, EPISODES, ACTIONS)  # the digest covers these; the timing differs from run to run
 EPISODES_PATH = re.compile(r"[a-z0-9_]{1,80}/[0-9a-f]{16}")
-
-
-@contextmanager
-def checked(problem: str) -> Iterator[None]:
-    """Raises `ValueError(problem)` for whatever happens inside: a parser of strangers' bytes can fail in any way."""
-    try:
-        yield
-    except Exception:
-        raise ValueError(problem) from None
-
-
-def parse_yaml(content: bytes) -> Any:
-    """The value of a YAML text.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    import yaml
-
-    with checked("it is no YAML"):
-        return yaml.safe_load(content)
-
-
-def parse_card(content: bytes) -> tuple[dict[str, Any], str]:
-    """The head of a card and the text below it.
-
-    Raises:
-        ValueError: if it has no head.
-    """
-    match = re.match(r"---\r?\n(.*?\n)---\r?\n", content.decode("utf-8", errors="replace"), re.S)
-    head = parse_yaml(match[1].encode()) if match else None
-    if match is None or not isinstance(head, dict):
-        raise ValueError("it has no head")
-    return head, match.string[match.end() :]
 
 
 # --- episodes: the folder that an entry links to

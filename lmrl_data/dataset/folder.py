@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmrl_data.atomic import replace, sha256, write_text
+from lmrl_data.dataset.foreign import load_dataset
 from lmrl_data.dataset.plan import dataset_configs
 from lmrl_data.dataset.statistics import Statistics, count_episodes
 from lmrl_data.episode import Episode
@@ -333,14 +334,15 @@ def _load(path_or_repo: str | Path, config: str, split: str, *, streaming: bool 
     Raises:
         UserError: if it finds no dataset.
     """
-    import datasets
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
     if Path(path_or_repo).exists():
         check_path(path_or_repo)
     try:
-        return datasets.load_dataset(str(path_or_repo), config, split=split, streaming=streaming)
+        return load_dataset(str(path_or_repo), config, split=split, streaming=streaming)
+    except UserError:
+        raise
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise UserError(

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
+from lmrl_data.parsing import checked, parse_card, parse_yaml
 from lmrl_eval.model_card import render_model_card
 from lmrl_eval.policies.download import HUB_ID
 from lmrl_eval.training_record import (
@@ -25,7 +26,7 @@ from lmrl_eval.training_record import (
     recipe_text,
     record_of_foreign_run,
 )
-from lmrl_eval.untrusted import TAG, checked, parse_card, parse_yaml
+from lmrl_eval.untrusted import TAG
 
 CARD = "README.md"
 CURVES = "figures/curves.png"

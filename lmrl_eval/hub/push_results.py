@@ -15,13 +15,14 @@ from lmrl_data.dataset.card import leaderboard_id
 from lmrl_data.dataset.page import task_page, templates
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, hub_errors, persistently, present_text, publish, repo_url
+from lmrl_data.parsing import HEAD, checked, parse_card, parse_yaml
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score, oracle_name
 from lmrl_eval.training_record import TRAINING, TrainingRecord, public
-from lmrl_eval.untrusted import EPISODES_PATH, TAG, checked, digest, parse_card, parse_yaml
+from lmrl_eval.untrusted import EPISODES_PATH, TAG, digest
 from lmrl_eval.verify import Verification, verify_results
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ def merge_card(old: bytes | None, model: str, task: Task, results: "list[EvalRes
     with checked("its head is no YAML of a model card"):
         if old is not None:
             text = old.decode("utf-8-sig")
+            if HEAD.match(text):
+                parse_card(old)
             if not text.lstrip().startswith("---"):
                 text = f"---\n\n---\n{text}"
         card: Any = ModelCard(text)

@@ -10,10 +10,10 @@ from datetime import date
 from typing import Any
 
 from lmrl_data.episode import Episode
+from lmrl_data.parsing import checked, parse_yaml
 from lmrl_data.task import Task
 from lmrl_data.tasks import TASKS
 from lmrl_eval.score import PAPER, Score, oracle_name, sampling
-from lmrl_eval.untrusted import checked, parse_yaml
 from lmrl_eval.verify import Status
 
 RANKED = ("verified", "oracle")

@@ -98,7 +98,9 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_dataset(dataset, config, split="train")
+        rows = load_dataset(dataset, config, split="train")
+    except UserError:
+        raise
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
         raise UserError(
             f"cannot load the dataset {dataset[:80]!r} ({config}, train), where the examples are from "

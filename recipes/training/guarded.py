@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmrl_data.command import fail, one_line_errors
+from lmrl_data.dataset.foreign import own_files_only
 from lmrl_data.tasks import TASKS
 
 
@@ -23,6 +24,7 @@ def main() -> None:
 
 def run_sft(script: str, arguments: Sequence[str]) -> None:
     """Runs TRL's script, whose errors are tracebacks, after the checks that our recipes make of their settings."""
+    import datasets
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig
 
     from lmrl_recipes.training.start import parse
@@ -31,6 +33,7 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
         settings, _ = parse((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig), arguments, "bc")
         if any(getattr(part, "trust_remote_code", False) for part in settings):
             fail("trust_remote_code is refused: no code of a checkpoint is run")
+        datasets.load_dataset = own_files_only(datasets.load_dataset)
         runpy.run_path(script, run_name="__main__")
     except (ValueError, ImportError) as error:
         task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from datasets import Dataset, Features, List, Value, load_dataset
+from datasets import Dataset, Features, List, Value
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, set_seed
 from trl import get_peft_config
@@ -20,6 +20,7 @@ from trl.trainer.utils import pad
 
 from lmrl_data import Episode, UserError, get_task
 from lmrl_data.dataset.folder import check_path
+from lmrl_data.dataset.foreign import load_dataset
 from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
@@ -86,6 +87,8 @@ def load_rows(dataset_name: str | None, config: str | None, split: str) -> Datas
         check_path(dataset_name)
     try:
         rows = load_dataset(dataset_name, config, split=split)
+    except UserError:
+        raise
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         reason = str(error).strip().splitlines()[0]
         task = Path(dataset_name).name

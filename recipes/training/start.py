@@ -13,6 +13,7 @@ from typing import Any
 
 from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.parsing import parse_yaml
 from lmrl_recipes.training.settings import check_machine, check_settings
 
 Settings = dict[str, Any]
@@ -207,13 +208,13 @@ def read_recipe(config: str, algorithm: str) -> Settings:
 
     Raises:
         UserError: if there is none, or it is no mapping.
-        OSError, yaml.YAMLError: if it cannot be read.
+        OSError: if it cannot be read.
     """
-    import yaml
-
     path = recipe_path(config, algorithm)
-    with path.open(encoding="utf-8") as file:
-        settings = yaml.safe_load(file)
+    try:
+        settings = parse_yaml(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(settings, dict):
         raise UserError(f"{path} must contain a YAML mapping of settings")
     return settings

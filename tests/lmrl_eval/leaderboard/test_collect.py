@@ -316,13 +316,19 @@ def test_a_list_of_entries_that_is_too_large_is_not_read(hub: "Hub", alice: "HfA
 
 
 def test_an_entry_of_hostile_yaml_costs_no_memory(hub: "Hub", alice: "HfApi") -> None:
-    # Each line stands for ten times the one before; as text the date would have 10^12 characters.
-    lines = ["- &a0 {dataset: {id: x/y, task_id: z}, value: 1, x: [" + "0," * 10 + "]}"]
-    lines += [f"- &a{n} [" + f"*a{n - 1}," * 10 + "]" for n in range(1, 12)]
     (entry,) = entries(hub)
-    text = "\n".join(lines) + "\n" + yaml.safe_dump([{**entry, "date": None}]).replace("date: null", "date: *a11")
-    parsed, _ = parse_entries(text.encode(), MODEL, benchmarks("lmrl"))
-    assert [each.date for each in parsed] == [None]
+    text = yaml.safe_dump([{**entry, "date": None}])
+    # Each line stands for ten times the one before, by aliases or by merged keys.
+    bomb = "- &a0 {k: 0}\n" + "".join(f"- &a{n} [" + f"*a{n - 1}," * 10 + "]\n" for n in range(1, 12))
+    merged = "- &a0 {k: 0}\n" + "".join(f"- &a{n} {{<<: [" + f"*a{n - 1}," * 10 + "]}\n" for n in range(1, 12))
+    for hostile in (bomb + text.replace("date: null", "date: *a11"), merged + text, "[" * 10_000):
+        with pytest.raises(ValueError, match="too large or too deep"):
+            parse_entries(hostile.encode(), MODEL, benchmarks("lmrl"))
+    # A date of many values is no date, and not written out.
+    (parsed,), _ = parse_entries(
+        text.replace("date: null", "date: [[2026-01-01]]").encode(), MODEL, benchmarks("lmrl")
+    )
+    assert parsed.date is None
 
 
 def test_two_entries_of_one_benchmark_are_one(hub: "Hub", alice: "HfApi") -> None:

@@ -221,11 +221,13 @@ def test_a_dataset_of_another_task_or_of_too_few_games_is_refused(
         policy(server, shots=1, dataset="none")
 
 
-def _json_lines(folder: Path) -> Callable[..., list[dict[str, Any]]]:
+def _json_lines(folder: Path) -> Callable[..., Any]:
     """Stands in for `load_dataset`, which knows JSON folders by no config's name."""
-    return lambda name, config, split: [
-        json.loads(line) for line in (folder / name / f"{split}.jsonl").read_text().splitlines()
-    ]
+    from datasets import Dataset
+
+    return lambda name, config, split: Dataset.from_list(
+        [json.loads(line) for line in (folder / name / f"{split}.jsonl").read_text().splitlines()]
+    )
 
 
 @pytest.mark.parametrize(
