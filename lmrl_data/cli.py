@@ -1,6 +1,6 @@
 """The `lmrl-data` command: list, play and show the tasks; build, convert, describe and publish their datasets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,9 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
 from lmrl_data.rollout import EpisodeRecorder
+from lmrl_data.task_info import dataset_sizes, describe_task
 from lmrl_data.tasks import TASKS, get_task
+from lmrl_data.terminal import aligned
 from lmrl_data.text import printable
 
 app = make_app()
@@ -50,22 +52,30 @@ def list_tasks() -> None:
     Example:
       lmrl-data list
     """
+    rows: list[tuple[str, str]] = []
     for task_id in TASKS:
         try:
             task = get_task(task_id)
         except UserError as error:  # of another package: the other tasks can be listed nevertheless
-            typer.echo(f"{printable(task_id)}  {printable(str(error))}")
+            rows.append((printable(task_id), printable(str(error))))
             continue
-        sizes = _sizes(task.num_episodes)
-        configs = ", ".join(
-            f"{name} ({_sizes(config.num_episodes)})" if config.num_episodes else name
-            for name, config in task.configs.items()
-        )
-        typer.echo(f"{task.id}  {configs}  {sizes} episodes  {task.summary}")
+        rows.append((task.id, task.summary))
+        for name in task.configs:
+            sizes = "  ".join(f"{size:>9,} {split}" for split, size in dataset_sizes(task, name).items())
+            rows.append((f"  {name}", sizes))
+    typer.echo(aligned(rows))
+    typer.echo("\nNumbers are episodes of the datasets. `lmrl-data info TASK` describes a task.")
 
 
-def _sizes(num_episodes: Mapping[str, int]) -> str:
-    return " + ".join(f"{size:,} {split}" for split, size in num_episodes.items())
+@app.command()
+def info(task_id: TaskArgument) -> None:
+    """Describe a task: rules, configs, options, protocols, policies.
+
+    \b
+    Example:
+      lmrl-data info maze
+    """
+    typer.echo(describe_task(get_task(task_id)))
 
 
 # --- show

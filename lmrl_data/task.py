@@ -90,6 +90,7 @@ class Task:
             column, where that is faster; the rows must be those of `generate`.
         original (`Original`, *optional*): the formats of the task's files in the original release, and how an episode
             in them ended.
+        options (`Mapping[str, str]`, *optional*): what each reset option takes, its range and its default, in a line.
         local_options (`tuple[str, ...]`): reset options that name something on the player's machine, such as a file;
             the episodes of such a score cannot be replayed elsewhere.
         check_replay (`Callable[[Simulator, Mapping, Sequence[Episode]], None]`, *optional*): raises a `UserError` if
@@ -115,6 +116,7 @@ class Task:
     shard_episodes: int = 10_000
     table: Callable[[Any, Sequence[int]], "pa.Table"] | None = None
     original: "Original | None" = None
+    options: Mapping[str, str] = field(default_factory=dict)
     local_options: tuple[str, ...] = ()
     check_replay: Callable[[Any, Mapping[str, Any], Sequence[Episode]], None] | None = None
 

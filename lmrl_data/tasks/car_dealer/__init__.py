@@ -5,6 +5,7 @@ from lmrl_data.task import Protocol, Task
 from lmrl_data.tasks.car_dealer.data_facts import data_facts
 from lmrl_data.tasks.car_dealer.original import ORIGINAL
 from lmrl_data.tasks.car_dealer.players import BEHAVIORS, SOURCE, Concise, Features, Generous, Random, Reader
+from lmrl_data.tasks.car_dealer.profile import Profile
 from lmrl_data.tasks.car_dealer.simulator import MAX_TURNS, CarDealerSimulator
 from lmrl_data.tool import Tool
 
@@ -54,4 +55,8 @@ TASK = Task(
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,
+    options={
+        "buyer": 'parts of the buyer as JSON, as {"budget":30000}, of '
+        f"{', '.join(Profile._fields)}; the seed picks the others",
+    },
 )

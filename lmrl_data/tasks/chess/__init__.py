@@ -4,7 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import EnginePolicy, RandomPolicy, data_facts, play_games
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, MOVE, ChessSimulator, check_engine
+from lmrl_data.tasks.chess.simulator import ELO_RANGE, MAX_MOVES, MOVE, OPPONENTS, ChessSimulator, check_engine
 
 TASK = Task(
     id="chess",
@@ -36,5 +36,10 @@ TASK = Task(
     data_facts=data_facts,
     shard_episodes=500,
     original=ORIGINAL,
+    options={
+        "opponent": f"{', '.join(OPPONENTS)}; seeded by default",
+        "elo": f"strength of the opponent seeded, {ELO_RANGE[0]} to {ELO_RANGE[1]}; 1350 by default",
+        "position": "a FEN, spaced or not, with White to move; the start of the game by default",
+    },
     check_replay=check_engine,
 )

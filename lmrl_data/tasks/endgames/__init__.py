@@ -4,9 +4,10 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import RandomPolicy
-from lmrl_data.tasks.chess.simulator import MAX_MOVES, MOVE, check_engine
+from lmrl_data.tasks.chess.simulator import ELO_RANGE, MAX_MOVES, MOVE, check_engine
 from lmrl_data.tasks.endgames.players import OptimalPolicy, data_facts, play_epsilon
 from lmrl_data.tasks.endgames.simulator import TEST_STARTS, EndgamesSimulator, starts_of
+from lmrl_data.tasks.endgames.tables import SETS
 
 TASK = Task(
     id="endgames",
@@ -40,5 +41,11 @@ TASK = Task(
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,
+    options={
+        "opponent": f"{', '.join(EndgamesSimulator.opponents)}; tables by default",
+        "elo": f"strength of the opponent seeded, {ELO_RANGE[0]} to {ELO_RANGE[1]}; 1350 by default",
+        "position": "a FEN of one of the sets, spaced or not, with White to move; a random one by default",
+        "pieces": f"{', '.join(SETS)}; any of them by default",
+    },
     check_replay=check_engine,
 )

@@ -50,4 +50,5 @@ TASK = Task(
     tool=Tool("ask", "Asks a question.", "question", "One question."),
     data_facts=data_facts,
     original=QUESTIONS,
+    options={"city": "the hidden city, by name or alias; the seed picks it by default"},
 )

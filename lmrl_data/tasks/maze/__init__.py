@@ -2,10 +2,10 @@
 
 from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Protocol, Task
-from lmrl_data.tasks.maze.grid import STARTS_BY_NAME, draw
+from lmrl_data.tasks.maze.grid import LAYOUTS, STARTS_BY_NAME, draw
 from lmrl_data.tasks.maze.original import ORIGINAL
 from lmrl_data.tasks.maze.players import BEHAVIORS, OptimalPolicy, RandomPolicy, best_actions, data_facts
-from lmrl_data.tasks.maze.simulator import MAX_MOVES, MazeSimulator
+from lmrl_data.tasks.maze.simulator import MAX_MOVES, REWARDS, MazeSimulator
 from lmrl_data.tool import Tool
 
 TASK = Task(
@@ -55,4 +55,10 @@ TASK = Task(
     keys={"w": "move up", "a": "move left", "s": "move down", "d": "move right"},
     data_facts=data_facts,
     original=ORIGINAL,
+    options={
+        "start": "a free cell, as [1,1], or a name, as far_left; any free cell by default",
+        "goal": "a free cell, as [8,6]; that of the layout by default",
+        "layout": f"{', '.join(LAYOUTS)}; double_t by default",
+        "reward": f"{', '.join(REWARDS)}; standard by default",
+    },
 )

@@ -51,4 +51,5 @@ TASK = Task(
     tool=Tool("act", "Gives a command.", "command", "One of the commands that can be given now."),
     keys={"n": "go north", "s": "go south", "e": "go east", "w": "go west", "i": "inventory", "l": "look"},
     original=ORIGINAL,
+    options={"start": f"{', '.join(START_ROOMS)}; any of them by default"},
 )

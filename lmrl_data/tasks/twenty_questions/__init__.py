@@ -47,4 +47,8 @@ TASK = Task(
     tool=Tool("ask", "Asks a question.", "question", "A question that can be answered with yes or no."),
     data_facts=data_facts,
     original=QUESTIONS,
+    options={
+        "object": "the hidden object, as Lion; the seed picks it by default",
+        "strict": "true: a question out of scope is answered with I can't answer that.; false by default",
+    },
 )

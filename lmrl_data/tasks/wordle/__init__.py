@@ -77,5 +77,11 @@ TASK = Task(
     shard_episodes=100_000,
     table=table,
     original=ORIGINAL,
+    options={
+        "target": "the hidden word, as shire; a word of the list that the seed picks by default",
+        "rules": "paper, or official, which marks each letter of the target once; paper by default",
+        "vocab": "a file with one word a line, in place of the config's list",
+        "invalid_reward": "the reward of a guess that is not in the list, 0 or below; -1 by default",
+    },
     local_options=("vocab",),
 )
