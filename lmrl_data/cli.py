@@ -10,6 +10,7 @@ import typer
 from lmrl_data import __version__
 from lmrl_data.command import make_app, run_app
 from lmrl_data.dataset.page import task_page
+from lmrl_data.dataset.plan import FIRST_SEED
 from lmrl_data.dataset.statistics import Summary
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
@@ -17,7 +18,7 @@ from lmrl_data.options import parse_options
 from lmrl_data.rollout import EpisodeRecorder
 from lmrl_data.task_info import dataset_sizes, describe_task
 from lmrl_data.tasks import TASKS, get_task
-from lmrl_data.terminal import aligned
+from lmrl_data.terminal import aligned, print_table, wrapped
 from lmrl_data.text import printable
 
 app = make_app()
@@ -80,6 +81,8 @@ def info(task_id: TaskArgument) -> None:
 
 # --- show
 
+MARGIN = " " * 18  # of the text of an episode
+
 
 @app.command()
 def show(
@@ -106,9 +109,12 @@ def show(
     if seed is None and not options and (folder / "manifest.json").is_file():
         episode = _read_episode(folder, config, split, index)
     else:
-        episode = task.generate(task.simulator(config=config, options=options), index if seed is None else seed)
+        if split not in FIRST_SEED:
+            raise unknown("split", split, FIRST_SEED)
+        chosen = FIRST_SEED[split] + index if seed is None else seed
+        episode = task.generate(task.simulator(config=config, options=options), chosen)
         if seed is None and not options:
-            typer.echo(f"({folder} holds no dataset; this is the episode that seed {index} makes)")
+            typer.echo(f"({folder} holds no dataset; this is the episode that seed {chosen} makes)")
     _print_episode(episode)
 
 
@@ -131,11 +137,8 @@ def _print_episode(episode: Episode) -> None:
     )
     for turn in episode.turns:
         reward = f"{turn.reward:+g}" if turn.role == "assistant" else ""
-        typer.echo(f"{turn.role:>9} {reward:>6}  {_indented(turn.content)}")
-
-
-def _indented(text: str) -> str:
-    return printable(text).replace("\n", "\n" + " " * 18)
+        text = printable(turn.content).replace("\n", "\n" + MARGIN)
+        typer.echo(wrapped(f"{turn.role:>9} {reward:>6}  {text}", MARGIN))
 
 
 # --- play
@@ -285,19 +288,21 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
     if manifest is None:
         raise UserError(f"{folder} holds no dataset; make it with: lmrl-data build {task.id}")
     statistics = {config: read_statistics(folder, config, "train") for config in manifest["configs"]}
-    rows = [("train split", "policy", "episodes", "length", "success", "return")]
+    rows = []
     paper = task_page(task).paper
     if paper is not None:
         rows.append(_row("paper, Table 1", "", paper))
     for config, each in statistics.items():
         rows.append(_row(config, "all", each.summary()))
-        rows += [_row("", printable(policy), summary) for policy, summary in each.by_policy().items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        rows += [_row(config, printable(policy), summary) for policy, summary in each.by_policy().items()]
+    print_table(("train split", "policy", "episodes", "length", "success", "return"), rows, texts=2)
     picture = folder / "figures" / "lengths_and_returns.png"
-    draw_histograms(statistics, picture)
-    typer.echo(f"histograms: {picture}")
+    try:
+        draw_histograms(statistics, picture)
+    except OSError as error:
+        typer.echo(f"no histograms: {picture} cannot be written ({error.strerror or error})", err=True)
+    else:
+        typer.echo(f"histograms: {picture}")
 
 
 def _row(name: str, policy: str, summary: Summary) -> tuple[str, str, str, str, str, str]:

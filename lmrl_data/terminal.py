@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from lmrl_data.text import one_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 WIDEST = 120  # columns of a paragraph: longer lines are hard to read
@@ -69,7 +70,35 @@ def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     return "\n".join(lines)
 
 
-# --- Markdown
+# --- tables and Markdown
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> None:
+    """Prints a table: drawn in a terminal, as aligned lines elsewhere.
+
+    Args:
+        columns (`Sequence[str]`), rows (`Sequence[Sequence[str]]`): the heads and the cells.
+        texts (`int`, *optional*, defaults to `1`): how many columns, from the left, are texts; the others are numbers.
+    """
+    if not in_terminal():
+        print(aligned([columns, *rows]))
+        return
+    from rich.text import Text
+
+    heads = [Text(column, style="bold") for column in columns]
+    cells = [[Text(cell) for cell in row] for row in rows]
+    width = terminal_width()
+    for part in draw_table(heads, cells, [index >= texts for index in range(len(columns))], width):
+        _console().print(part)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+    from rich.theme import Theme
+
+    styles = {"markdown.h3": "bold", "markdown.code": "bold", "markdown.table.header": "bold"}
+    # Without a height, a width does not count where TERM is dumb.
+    return Console(width=terminal_width(), height=25, theme=Theme(styles), highlight=False)
 
 
 def print_markdown(text: str) -> None:
@@ -77,13 +106,7 @@ def print_markdown(text: str) -> None:
     if not in_terminal():
         print(text)
         return
-    from rich.console import Console
-    from rich.theme import Theme
-
-    styles = {"markdown.h3": "bold", "markdown.code": "bold", "markdown.table.header": "bold"}
-    # Without a height, a width does not count where TERM is dumb.
-    console = Console(width=terminal_width(), height=25, theme=Theme(styles), highlight=False)
-    console.print(_drawn_markdown(text))
+    _console().print(_drawn_markdown(text))
 
 
 def _drawn_markdown(text: str) -> Any:

@@ -1,12 +1,14 @@
 """The `lmrl-data` command: what it prints, and one line for every mistake."""
 
 import io
+import shutil
 import subprocess
 import sys
 
 import pytest
+from cases import check_cases
 
-from lmrl_data import Episode, Turn, cli, get_task
+from lmrl_data import TASKS, Episode, Turn, UserError, cli, get_task
 from lmrl_data.dataset.build import build_dataset
 
 
@@ -29,25 +31,46 @@ def run(capsys, monkeypatch, tmp_path):
     return run
 
 
-def test_list_shows_a_line_for_each_task(run):
+def test_list_shows_each_task_with_the_sizes_of_its_configs(run):
     code, out, _ = run("list")
     assert code == 0
-    assert out.splitlines()[0].startswith(
-        "maze  fully_observed, partially_observed  1,240 train + 124 test episodes  "
-    )
+    lines = out.splitlines()
+    assert lines[0].startswith("maze                  Walk a small grid")
+    assert lines[1:3] == [f"  {name:20}    1,240 train        124 test" for name in get_task("maze").configs]
+    assert "  words_400           1,000,000 train    100,000 test" in lines
+    assert "  words_200             100,000 train     10,000 test" in lines
 
 
-@pytest.mark.parametrize("command", ["list", "show", "play", "build", "convert", "stats"])
+def test_info_tells_what_a_command_line_can_choose(run):
+    def check(task_id):
+        task = get_task(task_id)
+        code, out, _ = run("info", task_id)
+        assert code == 0
+        chosen = [*task.configs, *task.protocols, *task.options, *(f"scripted:{name}" for name in task.policies)]
+        assert {*chosen} <= {*out.split()}
+        assert " ".join(task.instructions.split()) in out
+        for line in out.split("Commands\n")[1].splitlines():
+            assert task_id in line.split()
+
+    check_cases(TASKS, check)
+
+
+def test_a_task_describes_the_reset_options_that_its_simulator_knows():
+    def check(task_id):
+        task = get_task(task_id)
+        with pytest.raises(UserError) as caught:
+            task.simulator().reset(seed=0, options={"no such option": 1})
+        known = str(caught.value).split("choose from: ")[1].split(", ")
+        assert sorted(known) == sorted(task.options)
+
+    check_cases(TASKS, check)
+
+
+@pytest.mark.parametrize("command", ["list", "info", "show", "play", "build", "convert", "stats"])
 def test_every_help_has_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"  Example:\n    lmrl-data {command}" in out
-
-
-def test_list_gives_the_size_of_a_config_that_has_its_own(run):
-    line = run("list")[1].splitlines()[1]
-    assert line.startswith("wordle  words_400, words_200 (100,000 train + 10,000 test), ")
-    assert "  1,000,000 train + 100,000 test episodes  " in line
 
 
 def test_no_arguments_print_the_help(run):
@@ -122,6 +145,12 @@ def test_show_plays_a_seed_where_nothing_is_built(run):
     assert run("show", "maze", "--seed", 9)[1].startswith("maze fully_observed, seed 9,")
 
 
+def test_show_plays_a_seed_of_the_split(run):
+    assert "seed 1000003 makes" in run("show", "maze", "--split", "test", "--index", 3)[1]
+    code, _, errors = run("show", "maze", "--split", "dev")
+    assert (code, errors) == (2, "error: unknown split 'dev'; choose from: train, test\n")
+
+
 def test_show_writes_out_control_characters(capsys):
     turns = (Turn("user", "a\x1b[2J\nb"), Turn("assistant", "\r\u202e"))
     cli._print_episode(Episode("x", "y", turns, True, False, 0, "\x07", {"success": True}))
@@ -168,6 +197,18 @@ def test_stats_puts_the_data_beside_the_paper(run, built):
 def test_a_picture_beside_the_data_does_not_disturb_a_rebuild(run, built):
     (built / "maze" / "figures").mkdir(exist_ok=True)
     assert run("build", "maze", "--episodes", 30, "--out", built)[0] == 0
+
+
+def test_stats_of_a_folder_that_cannot_be_written_are_shown_without_a_picture(run, built, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(built, data)
+    shutil.rmtree(data / "maze" / "figures", ignore_errors=True)
+    (data / "maze" / "figures").write_text("in the way")
+    code, out, errors = run("stats", "maze", "--data", data)
+    assert code == 0
+    assert "fully_observed" in out
+    assert errors.startswith(f"no histograms: {data}/maze/figures/lengths_and_returns.png cannot be written (")
+    assert errors.count("\n") == 1
 
 
 def test_stats_without_matplotlib_say_what_to_install(run, built, monkeypatch):
