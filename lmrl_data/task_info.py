@@ -19,6 +19,7 @@ def describe_task(task: Task) -> str:
         _section("Reset options (--option NAME=VALUE)", task.options),
         _section("Protocols (lmrl-eval run --protocol)", _protocols(task)),
         _section("Scripted policies (lmrl-eval run --policy)", {f"scripted:{name}": "" for name in task.policies}),
+        _section("Tool (--answers tool)", {f"{task.tool.name}({task.tool.argument})": _tool(task)}),
         _section("Keys (lmrl-data play)", task.keys),
         _section("Behavior policies of the dataset", {each.name: f"{each.share:.0%}" for each in task.behaviors}),
         "Commands\n" + "\n".join(f"  {line}" for line in _commands(task)),
@@ -44,6 +45,11 @@ def _config(task: Task, config: Config) -> str:
         f"{config.description}. The policy sees {seen}. Returns of {scale.minimum:g}, {scale.dataset_mean:g} and "
         f"{scale.maximum:g} score 0, 50 and 100. Dataset: {sizes} episodes."
     )
+
+
+def _tool(task: Task) -> str:
+    choices = f" One of: {', '.join(task.tool.choices)}." if task.tool.choices else ""
+    return f"{task.tool.description} {task.tool.argument_description}{choices}"
 
 
 def _protocols(task: Task) -> dict[str, str]:

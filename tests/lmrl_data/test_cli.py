@@ -48,6 +48,7 @@ def test_info_tells_what_a_command_line_can_choose(run):
         assert code == 0
         chosen = [*task.configs, *task.protocols, *task.options, *(f"scripted:{name}" for name in task.policies)]
         assert {*chosen} <= {*out.split()}
+        assert f"  {task.tool.name}({task.tool.argument})  {task.tool.description}" in out
         assert " ".join(task.instructions.split()) in out
         for line in out.split("Commands\n")[1].splitlines():
             assert task_id in line.split()
