@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmrl_data.dataset.foreign import load_dataset
 from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import UserError
 from lmrl_data.task import Task
