@@ -1,9 +1,9 @@
 """The prompt of a chat model: the rules, a few examples and the conversation, as messages."""
 
 import json
+import os
 from collections.abc import Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def load_examples(task: Task, config: str, dataset: str, shots: int, seed: int) 
     from lmrl_data.dataset.folder import check_path
 
     build = f"lmrl-data build {task.id}" + (f" --config {config}" if config != task.default_config else "")
-    if Path(dataset).exists():
+    if os.path.exists(dataset):  # which is no error for any text
         check_path(dataset)
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()

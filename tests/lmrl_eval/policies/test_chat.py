@@ -478,6 +478,7 @@ def test_a_run_on_a_budget_ends_like_one_without(lmrl_eval: Run, server: FakeSer
     # Those of a run in several parts would be of the last part only.
     assert whole.pop("statistics")["unparsable"] > 0
     assert budget.pop("statistics") == {}
+    assert whole.pop("complaint").split(":")[1] == budget.pop("complaint").split(":")[1]
     assert whole == budget
     assert not Path("budget.partial").exists()
 
