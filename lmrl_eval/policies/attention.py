@@ -29,13 +29,16 @@ KEPT = frozenset(
     }
 )  # fmt: skip
 # Types that are refused, and why.
-REFUSED = dict.fromkeys(
-    (
-        "camembert", "data2vec-text", "moshi", "roberta", "roberta-prelayernorm", "rwkv", "xlm", "xlm-roberta",
-        "xlm-roberta-xl", "xmod",
+OTHER_TOKENS = "its generate writes other tokens than its forward pass"
+REFUSED = {
+    **dict.fromkeys(
+        ("camembert", "data2vec-text", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+        OTHER_TOKENS,
     ),
-    "its generate writes other tokens than its forward pass",
-)  # fmt: skip
+    "moshi": "it writes other tokens with kept keys and values than without",
+    "rwkv": "in a batch, transformers lets its rows change one another",
+    "xlm": f"{OTHER_TOKENS}, for it writes a mask token first",
+}
 # The context of a model whose config names none, such as BLOOM's or Mamba's: both were trained on so many tokens.
 DEFAULT_CONTEXT = 2048
 CONTEXT_NAMES = ("max_position_embeddings", "max_target_positions", "max_seq_len", "seq_length", "context_length")
