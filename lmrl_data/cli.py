@@ -23,7 +23,7 @@ from lmrl_data.text import printable
 
 app = make_app()
 
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.")]
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id; `lmrl-data list` names them.", autocompletion=lambda: list(TASKS))]  # noqa: E501  # fmt: skip
 ConfigOption = Annotated[str | None, typer.Option(metavar="NAME", help="A config of the task; its default one if left out.")]  # noqa: E501  # fmt: skip
 OptionOption = Annotated[list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="A reset option of the task, e.g. opponent=random for chess; a wrong name is answered by the list.")]  # noqa: E501  # fmt: skip
 DataOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder that `build` or `convert` wrote to.")]
@@ -257,7 +257,8 @@ def convert(
     \b
     Example:
       lmrl-data convert maze fully_observed_maze_data.jsonl --out original
-      lmrl-data convert text_nav bc_full_info.json --config fully_observed --out original
+      lmrl-data convert text_nav bc_full_info.json \\
+        --config fully_observed --out original
       lmrl-data convert wordle train_data.jsonl --out original
       lmrl-data convert wordle eval_data.jsonl --split test --out original
       lmrl-data stats maze --data original

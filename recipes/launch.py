@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module, resources
 from typing import Any
 
+from lmrl_data import __version__
 from lmrl_data.command import fail, one_line_errors
 from lmrl_data.errors import UserError, require, unknown
+from lmrl_data.terminal import wrapped
 from lmrl_recipes.training.start import check_output, read_recipe, recipe_path, recipes_folder, shipped, split_config
 
 LAUNCHED = {
-    "bc": "behavior cloning: trl sft, or filtered_bc.py where the recipe has a filter",
-    "filtered_bc": "behavior cloning of the successful episodes, or of those with the highest return",
-    "mc": "Monte-Carlo returns: values beside a cloned policy",
-    "ilql": "implicit language Q-learning: values beside a cloned policy",
+    "bc": "behavior cloning of all episodes",
+    "filtered_bc": "behavior cloning of the best episodes",
+    "mc": "Monte-Carlo returns, beside a cloned policy",
+    "ilql": "implicit language Q-learning, beside a cloned policy",
     "ppo": "multi-turn PPO in the simulator",
     "online_filtered_bc": "imitates its own best episodes in the simulator",
     "grpo": "compares episodes that began alike in the simulator",
@@ -32,9 +34,11 @@ COMMANDS = LAUNCHED | PLAIN
 # Options that both have: the recipe gets them.
 SHARED = {"--debug", "--gradient_accumulation_steps", "--gradient-accumulation-steps", "--help"}
 HELP = f"""\
-usage: lmrl-train COMMAND [--config TASK|FILE] [--preset paper] [--SETTING VALUE ...] [accelerate's options]
+usage: lmrl-train COMMAND [--config TASK|FILE] [--preset paper]
+                  [--SETTING VALUE ...] [accelerate's options]
 
-Trains a policy. Settings come from the YAML file, then from the preset, then from flags; the last one wins.
+Trains a policy. Settings come from a recipe, which --config names: a YAML file,
+or a task, for which there is one. A preset and then flags go over them.
 
 commands:
 {chr(10).join(f"  {name:20}{text}" for name, text in COMMANDS.items())}
@@ -42,11 +46,14 @@ commands:
 examples:
   lmrl-train quickstart maze
   lmrl-train ilql --config maze
-  lmrl-train ilql --config maze/partially_observed --tau 0.7 --output_dir runs/maze/ilql_07
-  lmrl-train ppo --config my_recipe.yaml --num_processes 2 --mixed_precision bf16
+  lmrl-train ilql --config maze/partially_observed --tau 0.7 \\
+    --output_dir runs/maze/ilql_07
+  lmrl-train ppo --config my_recipe.yaml --num_processes 2 \\
+    --mixed_precision bf16
   lmrl-train bc --config wordle --preset paper
 
-`lmrl-train COMMAND --help` lists a command's settings, `accelerate launch --help` accelerate's options.
+`lmrl-train COMMAND --help` lists the settings of a command, and
+`accelerate launch --help` the options of accelerate.
 """
 
 
@@ -56,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with one_line_errors("\ninterrupted"):
         if name in ("-h", "--help"):
             print(HELP, end="")
+        elif name == "--version":
+            print(f"lmrl {__version__}")
         elif name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
         elif name == "quickstart":
@@ -71,9 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def show_or_run(name: str, arguments: Sequence[str]) -> None:
     """Runs a command that needs no accelerate: `tiny_model`, or the help of a recipe."""
     if name in LAUNCHED:
-        print(
-            f"lmrl-train {name}: {LAUNCHED[name]}\n--config takes a YAML file or one of: {', '.join(shipped(name))}\n"
-        )
+        tasks = ", ".join(shipped(name))
+        print(wrapped(f"lmrl-train {name}: {LAUNCHED[name]}\n--config takes a YAML file or one of: {tasks}\n"))
     run_script("filtered_bc" if name == "bc" else name, arguments)
 
 

@@ -1,10 +1,11 @@
-"""Builds a task's dataset, trains policies on it, scores them in the simulator and prints the table.
+"""Builds a task's dataset, trains and scores policies, and prints the table.
 
     lmrl-train quickstart maze
     python recipes/quickstart.py maze partially_observed
 
-Everything goes into the current folder: data to lmrl/, checkpoints and logs to runs/, scores to results/. A second run
-skips the steps that are done. A change to a step's settings, or to a step that it builds on, repeats it.
+Everything goes into the current folder: data to lmrl/, checkpoints and logs to
+runs/, scores to results/. A second run skips the steps that are done. A change
+to a step's settings, or to a step that it builds on, repeats it.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from typing import Any
 from lmrl_data.atomic import write_text
 from lmrl_data.command import one_line_errors
 from lmrl_data.errors import unknown
+from lmrl_data.terminal import wrapped
 from lmrl_recipes.training.start import recipes_folder
 
 ENVIRONMENT = {
@@ -194,7 +196,7 @@ def flags_of(settings: dict[str, Any], joint: str) -> list[str]:
 def main(arguments: Sequence[str]) -> None:
     """Runs the quickstart of `TASK [CONFIG]`."""
     if {"-h", "--help"} & set(arguments):
-        print(f"usage: lmrl-train quickstart TASK [CONFIG]\n\n{__doc__}\ntasks: {', '.join(quickstarts())}")
+        print(wrapped(f"usage: lmrl-train quickstart TASK [CONFIG]\n\n{__doc__}\ntasks: {', '.join(quickstarts())}"))
         return
     names = quickstarts()
     name = "/".join(arguments) or "maze"

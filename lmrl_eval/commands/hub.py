@@ -28,10 +28,11 @@ def push(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset of episodes private.")] = False,
 ) -> None:
-    """Publish a score: its episodes as a dataset, and an entry in the model's repo.
+    """Publish a score with its episodes.
 
-    The episodes are replayed first, and a score that differs from theirs is refused. Pushing the same results again
-    changes nothing. The token is that of `hf auth login`, or HF_TOKEN.
+    The episodes become a dataset, and the score an entry in the model's repo. The episodes are replayed first, and a
+    score that differs from theirs is refused. Pushing the same results again changes nothing. The token is that of
+    `hf auth login`, or HF_TOKEN.
 
     \b
     Examples:
@@ -68,9 +69,10 @@ def push_model(
     private: Annotated[bool, typer.Option("--private", help="Make a new repo private.")] = False,
     create_pr: CreatePrOption = False,
 ) -> None:
-    """Publish a checkpoint: weights, tokenizer, recipe, figures and card.
+    """Publish a checkpoint with its card.
 
-    The folder of a recipe of ours says what made it. For any other, e.g. of `trl sft`, give --task or --recipe.
+    Weights, tokenizer, recipe and figures are sent. The folder of a recipe of ours says what made it. For any other,
+    e.g. of `trl sft`, give --task or --recipe.
 
     \b
     Examples:
@@ -101,10 +103,11 @@ def verify(
     ],
     namespace: NamespaceOption = "lmrl",
 ) -> None:
-    """Check scores without the model, by replaying the published actions.
+    """Check scores by replaying the published actions.
 
-    Every text and reward is compared with the simulator's, and the score is computed anew. The exit code is 0 if every
-    score is verified, 1 if one is flagged or cannot be checked, and 2 if there is nothing to check.
+    The model is not needed. Every text and reward is compared with the simulator's, and the score is computed anew.
+    The exit code is 0 if every score is verified, 1 if one is flagged or cannot be checked, and 2 if there is nothing
+    to check.
 
     \b
     Examples:
@@ -162,7 +165,7 @@ def leaderboard(
     push: Annotated[str | None, typer.Option(help="Publish the page as a static Space.", metavar="ORG/SPACE")] = None,
     create_pr: CreatePrOption = False,
 ) -> None:
-    """Collect the published scores, verify each by replay, and write the leaderboard.
+    """Collect and verify published scores, and rank them.
 
     \b
     Examples:

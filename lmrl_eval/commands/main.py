@@ -110,11 +110,12 @@ def run(
     oracle_budget: OracleBudgetOption = None,
     oracle_seed: OracleSeedOption = 0,
 ) -> None:
-    """Play a task with a policy and write the score and the episodes.
+    """Play a task with a policy, and score it.
 
-    Results go to results/TASK-CONFIG-POLICY by default and replace older ones of that name. The same command continues
-    an interrupted run. The key in LMRL_API_KEY is sent to a chat oracle or policy (for two endpoints: the keys in
-    LMRL_ORACLE_API_KEY and LMRL_POLICY_API_KEY), over https or to this machine only.
+    The score and the episodes are results. Results go to results/TASK-CONFIG-POLICY by default and replace older ones
+    of that name. The same command continues an interrupted run. The key in LMRL_API_KEY is sent to a chat oracle or
+    policy (for two endpoints: the keys in LMRL_ORACLE_API_KEY and LMRL_POLICY_API_KEY), over https or to this machine
+    only.
 
     \b
     Examples:
@@ -132,7 +133,8 @@ def run(
         --episodes 64 --temperature 0
       lmrl-eval run --task maze --policy chat:MODEL@http://localhost:8000/v1 \\
         --shots 1 --answers json
-      lmrl-eval run --task wordle --policy chat:MODEL@http://localhost:8000/v1 --answers tool
+      lmrl-eval run --task wordle --policy chat:MODEL@http://localhost:8000/v1 \\
+        --answers tool
       lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 \\
         --protocol quick --policy-budget 500
     """
@@ -283,9 +285,10 @@ def compare_oracle(
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.", show_default=False)] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Measure how often a model as oracle replies as the simulator itself does.
+    """Compare a model as oracle with the rules.
 
-    Replays the dataset's agents and asks the oracle at every turn. Writes results/oracle-TASK-CONFIG-ORACLE.
+    Measures how often it replies as the simulator itself does. Replays the dataset's agents and asks the oracle at
+    every turn. Writes results/oracle-TASK-CONFIG-ORACLE.
 
     \b
     Example:
@@ -320,7 +323,7 @@ def report(
         bool, typer.Option("--curves", help="Draw the learning curves of training runs instead.")
     ] = False,
 ) -> None:
-    """Make a table, a figure and pictures of several results, or of the logs of training runs.
+    """Make a table and figures of results or training runs.
 
     A folder above results stands for all that are in it; other folders are skipped.
 
@@ -371,7 +374,9 @@ def from_inspect(
     log: Annotated[Path, typer.Argument(help="A log that `inspect eval` wrote, mostly logs/*.eval.")],
     out: Annotated[Path | None, typer.Option(help="Results folder.", show_default=False)] = None,
 ) -> None:
-    """Make a results folder from a log of inspect-ai, as if `lmrl-eval run` had played it.
+    """Make a results folder from a log of inspect-ai.
+
+    It is as if `lmrl-eval run` had played it.
 
     \b
     Example:

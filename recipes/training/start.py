@@ -127,7 +127,7 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
     os.environ.update({name: str(value) for name, value in environment.items()})
     values, remaining = parser.parse_known_args(flags)
     if undefined or remaining:
-        names = [name for each in dataclasses for name in each.__dataclass_fields__]
+        names = ["config", "preset", *(name for each in dataclasses for name in each.__dataclass_fields__)]
         raise UserError(_unknown_setting([*undefined, *remaining][0], names))
     check_settings(vars(values), dataclasses)
     parsed = parser.parse_args_into_dataclasses(args=flags)
