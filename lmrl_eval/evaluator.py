@@ -14,6 +14,7 @@ from lmrl_data.task import EVALUATION_SEED, Task
 from lmrl_data.tasks import get_task
 from lmrl_data.terminal import progress_bar
 from lmrl_eval.oracles.model import ModelOracle
+from lmrl_eval.policies.function import Function, FunctionPolicy
 from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results, check_episodes
 from lmrl_eval.score import oracle_counts, score_episodes
@@ -32,7 +33,7 @@ class Evaluator:
 
     def compute(
         self,
-        policy: Policy,
+        policy: Policy | Function,
         task: Task | str,
         config: str | None = None,
         *,
@@ -56,7 +57,8 @@ class Evaluator:
         """Plays the task's starts in turn, episode `i` with seed `seed + i`, and scores the episodes.
 
         Args:
-            policy (`Policy`): plays the assistant.
+            policy (`Policy` or `Callable`): plays the assistant; a function of one's own is called with messages,
+                see `FunctionPolicy`.
             task (`Task` or `str`): what is played.
             config (`str`, *optional*): the task's config; its default one otherwise.
             protocol (`str`, *optional*): a protocol of the task; the paper's otherwise.
@@ -85,6 +87,9 @@ class Evaluator:
             UserError: for an unknown task, config or protocol, or a setting out of range.
         """
         task = get_task(task) if isinstance(task, str) else task
+        if not isinstance(policy, Policy):
+            policy = FunctionPolicy(policy, task)
+            checkpoint = checkpoint or policy.describe()
         config = config or task.default_config
         protocol = protocol or next(iter(task.protocols))
         settings = EvaluationSettings(

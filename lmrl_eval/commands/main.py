@@ -26,7 +26,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 EVALUATION_SEED = 2_000_000  # of lmrl_data.task, whose import would slow --help down
 
 PolicyOption = Annotated[
-    str, typer.Option(help="scripted:NAME, human, chat:MODEL@URL, a checkpoint folder, or a model id.")
+    str,
+    typer.Option(
+        help="scripted:NAME, human, chat:MODEL@URL, MODULE:NAME (a function of yours), a checkpoint or a model id."
+    ),
 ]
 ConfigOption = Annotated[str | None, typer.Option(help="Config of the task; its first one by default.")]
 ProtocolOption = Annotated[
@@ -142,7 +145,7 @@ def run(
     from lmrl_data.tasks import get_task
     from lmrl_data.text import one_line
     from lmrl_eval.oracles import load_oracle
-    from lmrl_eval.policies import load_policy
+    from lmrl_eval.policies import is_function, load_policy
     from lmrl_eval.report import table
     from lmrl_eval.results import check_folder
 
@@ -153,6 +156,7 @@ def run(
     options = parse_options(option or [])
     betas = _betas(beta or [])
     human, endpoint = policy == "human", policy.startswith("chat:")
+    asked_more = not (human or endpoint or is_function(policy))
     if batch_size is None:
         # More episodes at a time than requests make nothing faster and are lost when an endpoint fails.
         batch_size = 8 if endpoint else 64
@@ -188,11 +192,11 @@ def run(
             options=options,
             n_episodes=n_episodes,
             seed=seed,
-            # A person plays one episode at a time and sees no bar between the texts. Neither a person nor an endpoint,
-            # which may cost money, is asked for a first action from each start.
+            # A person plays one episode at a time and sees no bar between the texts. Neither a person nor an endpoint
+            # nor a function, which may cost money, is asked for a first action from each start.
             batch_size=1 if human else batch_size,
             progress=not human,
-            move_accuracy=not human and not endpoint,
+            move_accuracy=asked_more,
             oracle=speaker,
         )
         folders.append(folder)
@@ -218,7 +222,7 @@ def _evaluate(
     from lmrl_data.errors import UserError
     from lmrl_data.text import one_line
     from lmrl_eval.evaluator import Evaluator
-    from lmrl_eval.policies import describe_checkpoint
+    from lmrl_eval.policies import describe_checkpoint, is_function
     from lmrl_eval.record import installed_versions
     from lmrl_eval.results import PartialResults
 
@@ -249,7 +253,7 @@ def _evaluate(
             task,
             config,
             n_episodes=n_episodes,
-            policy_seed=None if spec == "human" else policy_seed,
+            policy_seed=None if spec == "human" or is_function(spec) else policy_seed,
             checkpoint=checkpoint,
             dataset_revision=(checkpoint or {}).get("dataset_revision"),
             oracle=oracle,

@@ -1,4 +1,4 @@
-"""Policies by name: `scripted:optimal`, `human`, `chat:MODEL@URL`, a checkpoint folder or a model on the Hub."""
+"""Policies by name: `scripted:NAME`, `human`, `chat:MODEL@URL`, `MODULE:NAME`, a checkpoint folder or a model id."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +9,14 @@ from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
 from lmrl_data.task import Task
 from lmrl_eval.policies.download import checkpoint_folder
+from lmrl_eval.policies.function import Function, FunctionPolicy, is_function, load_function
 from lmrl_eval.policies.human import HumanPolicy
 
 SCRIPTED, CHAT = "scripted:", "chat:"
 
 
 def load_policy(
-    spec: str,
+    spec: str | Function,
     task: Task,
     config: str,
     *,
@@ -29,9 +30,10 @@ def load_policy(
     """The policy that `spec` names.
 
     Args:
-        spec (`str`): `scripted:NAME`, `human`, `chat:MODEL@URL` (an OpenAI-compatible endpoint), a checkpoint folder,
-            or a model id of the Hub. A folder with `value_model/` is value-guided; adapters are merged into their base
-            model.
+        spec (`str` or `Callable`): `scripted:NAME`, `human`, `chat:MODEL@URL` (an OpenAI-compatible endpoint), a
+            checkpoint folder, or a model id of the Hub; or a function of one's own (see `FunctionPolicy`), also as
+            `MODULE:NAME`, whose module is imported. A folder with `value_model/` is value-guided; adapters are merged
+            into their base model.
         task (`Task`): what it will play.
         config (`str`): the task's config.
         seed (`int`, *optional*, defaults to `0`): of the policy's own random numbers.
@@ -47,6 +49,8 @@ def load_policy(
     """
     task.config(config)
     chat = {name: value for name, value in (chat or {}).items() if value is not None}
+    if not isinstance(spec, str):
+        return FunctionPolicy(spec, task)
     if chat and not spec.startswith(CHAT):
         raise UserError(f"{spec[:80]} has no {next(iter(chat))}; that is for a policy chat:MODEL@URL")
     if is_checkpoint(spec):
@@ -64,22 +68,27 @@ def load_policy(
         return ChatPolicy(spec, task, config, seed=seed, temperature=temperature, **chat)
     if spec == HumanPolicy.name:
         return HumanPolicy()
+    if not spec.startswith(SCRIPTED):
+        return FunctionPolicy(load_function(spec), task, spec)
     return task.policy(spec.removeprefix(SCRIPTED), config, seed)
 
 
 def is_checkpoint(spec: str) -> bool:
-    """Whether `spec` names weights, and not a script, a human or an endpoint."""
-    return spec != HumanPolicy.name and not spec.startswith((SCRIPTED, CHAT))
+    """Whether `spec` names weights, and not a script, a human, an endpoint or a function."""
+    return spec != HumanPolicy.name and not spec.startswith((SCRIPTED, CHAT)) and not is_function(spec)
 
 
 def describe_checkpoint(
     spec: str, policy: Policy, task: Task | None = None, config: str | None = None
 ) -> dict[str, Any] | None:
-    """What a score says about a checkpoint or a chat model: its source, a digest of its weights or its prompt, its
-    size, how it was sampled, what stood around its turns, and what its `training.json` says about its training;
-    also whether that was for another task or config than these, if they are given."""
+    """What a score says about a policy that is neither scripted nor human.
+
+    A chat model and a function describe themselves. Of a checkpoint it is the source, a digest of the weights, its
+    size, how it was sampled, what stood around its turns, and what its `training.json` says about its training; also
+    whether that was for another task or config than these, if they are given.
+    """
     player: Any = policy
-    if spec.startswith(CHAT):
+    if spec.startswith(CHAT) or isinstance(policy, FunctionPolicy):
         return player.describe()
     if not is_checkpoint(spec):
         return None

@@ -124,7 +124,8 @@ def eval_main(arguments: list[str]) -> None:
 
 @pytest.fixture
 def shell(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> Shell:
-    """A folder like a checkout, a Hub with an account, and a chat endpoint that says what each task understands."""
+    """A folder like a checkout, a Hub with an account, a chat endpoint that says what each task understands, and an
+    agent in `my_agent.py`."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("recipes", "lmrl_eval", "cards"):
@@ -133,6 +134,7 @@ def shell(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Fak
     monkeypatch.setenv("HF_TOKEN", hub.user("my-name"))
     for name, value in {"OMP_NUM_THREADS": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}.items():
         monkeypatch.setenv(name, value)
+    (folder / "my_agent.py").write_text("def agent(chats):\n    return ['move up'] * len(chats)\n")
     server.react = lambda body, number: completion('{"action": "move up"}')
     return Shell(folder, {"http://127.0.0.1:8000/v1": server.url})
 
