@@ -26,7 +26,7 @@ from lmrl_recipes.training.offline import (
     make_items,
     model_settings,
     policy_callback,
-    resume_path,
+    run_trainer,
     set_chat_template,
 )
 from lmrl_recipes.training.settings import SUPERVISED, Reasons, check_settings
@@ -125,7 +125,7 @@ def main(
     policy = partial(LanguageModelPolicy, tokenizer=tokenizer, name="bc", seed=args.seed)
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], policy)
     trainer.accelerator.print(f"{len(indices):,} of {len(rows):,} episodes kept, {len(items):,} items")
-    trainer.train(resume_from_checkpoint=resume_path(args))
+    run_trainer(trainer, args)
     data = data_of(script_args, rows)
     finish(trainer, training_record(args, "filtered_bc", data, model_args, limitations=LIMITATIONS), target, recipe)
 

@@ -27,7 +27,7 @@ from lmrl_recipes.training.offline import (
     load_language_model,
     load_rows,
     model_settings,
-    resume_path,
+    run_trainer,
     set_chat_template,
 )
 from lmrl_recipes.training.settings import SUPERVISED, Reasons, check_settings
@@ -157,7 +157,7 @@ def main(
         processing_class=tokenizer,
         peft_config=adapters(model_args, model),
     )
-    trainer.train(resume_from_checkpoint=resume_path(args))
+    run_trainer(trainer, args)
     facts = {"kind": "oracle", "n_examples": len(items)}
     finish(trainer, training_record(args, "oracle", data_of(script_args, rows), model_args, **facts), target, recipe)
 

@@ -3,6 +3,7 @@
 import runpy
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lmrl_data.command import fail, one_line_errors
@@ -25,8 +26,10 @@ def main() -> None:
 def run_sft(script: str, arguments: Sequence[str]) -> None:
     """Runs TRL's script, whose errors are tracebacks, after the checks that our recipes make of their settings."""
     import datasets
+    import trl
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig
 
+    from lmrl_recipes.training.offline import ReplacedCheckpoints
     from lmrl_recipes.training.start import parse
 
     try:
@@ -34,6 +37,7 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
         if any(getattr(part, "trust_remote_code", False) for part in settings):
             fail("trust_remote_code is refused: no code of a checkpoint is run")
         datasets.load_dataset = own_files_only(datasets.load_dataset)
+        vars(trl)["SFTTrainer"] = partial(trl.SFTTrainer, callbacks=[ReplacedCheckpoints()])
         runpy.run_path(script, run_name="__main__")
     except (ValueError, ImportError) as error:
         task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)

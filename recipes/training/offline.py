@@ -1,6 +1,7 @@
 """What `mc` and `ilql` share: the training items of a dataset, the collator, and a trainer that saves policies."""
 
 import copy
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,9 +11,17 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from datasets import Dataset, Features, List, Value
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from trl import get_peft_config
 from trl.trainer.base_config import _BaseConfig
 from trl.trainer.base_trainer import _BaseTrainer
@@ -430,6 +439,49 @@ def resume_path(args: Any) -> str | None:
     return path
 
 
+class ReplacedCheckpoints(TrainerCallback):
+    """Deletes the checkpoints of the run that this one writes over, just before it saves for the first time.
+
+    Until then a run that is killed costs nothing. A run that was resumed keeps them: they are its own.
+    """
+
+    def __init__(self) -> None:
+        self.old: list[Path] = []
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.old = [] if state.global_step else list(Path(str(args.output_dir)).glob("checkpoint-*"))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if control.should_save:
+            self._delete(state)
+
+    on_epoch_end = on_step_end
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._delete(state)
+
+    def _delete(self, state: TrainerState) -> None:
+        if not self.old:
+            return
+        if state.is_world_process_zero:
+            for folder in self.old:
+                shutil.rmtree(folder, ignore_errors=True)
+        self.old = []
+        PartialState().wait_for_everyone()  # another process may write into a folder of the same name
+
+
+def run_trainer(trainer: Any, args: Any) -> None:
+    """Trains, from a checkpoint if the settings say so; checkpoints of a run that is written over are deleted."""
+    trainer.add_callback(ReplacedCheckpoints())
+    trainer.train(resume_from_checkpoint=resume_path(args))
+
+
 def train_values(
     trainer_class: type[ValueTrainer],
     heads: tuple[str, ...],
@@ -472,7 +524,7 @@ def train_values(
         return LanguageModelPolicy(guided, tokenizer, name=trainer._name, seed=args.seed)
 
     policy_callback(trainer, rows[0]["task"], rows[0]["config"], make_policy)
-    trainer.train(resume_from_checkpoint=resume_path(args))
+    run_trainer(trainer, args)
     record = training_record(args, algorithm, data_of(script_args, rows), model_args, limitations=limitations)
     finish(trainer, record, target, recipe)
 

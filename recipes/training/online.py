@@ -24,7 +24,7 @@ from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies.attention import kept_length
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_recipes.training.finish import Data, finish, push_target, training_record
-from lmrl_recipes.training.offline import adapters, load_language_model, model_settings, policy_callback, resume_path
+from lmrl_recipes.training.offline import adapters, load_language_model, model_settings, policy_callback, run_trainer
 from lmrl_recipes.training.rollout import RolloutPolicy, TokenSequence, Trajectory, play
 from lmrl_recipes.training.settings import ONLINE, Reasons, check_settings
 from lmrl_recipes.training.start import Settings
@@ -534,7 +534,7 @@ def train(
         max_new_tokens=int(trainer.max_completion_length or 32),
     )
     policy_callback(trainer, trainer.task.id, trainer.task_config, policy)
-    trainer.train(resume_from_checkpoint=resume_path(args))
+    run_trainer(trainer, args)
     finish(
         trainer, training_record(args, algorithm, trainer.data, model_args, limitations=limitations), target, recipe
     )

@@ -46,11 +46,13 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
         for settings in arguments:
             if hasattr(settings, "overwrite_output_dir"):
                 check_output(settings.output_dir, settings.overwrite_output_dir, settings.resume_from_checkpoint)
+        folders = [Path(each.output_dir) for each in arguments if hasattr(each, "output_dir")]
+        before = [] if any(map(resumes, arguments)) else [times(folder) for folder in folders]
         try:
             main(*arguments, recipe)
         except KeyboardInterrupt:
-            folders = [Path(each.output_dir) for each in arguments if hasattr(each, "output_dir")]
-            if not any(map(newest_checkpoint, folders)):
+            # Checkpoints of a run that this one was about to write over are not its own.
+            if before == [times(folder) for folder in folders] or not any(map(newest_checkpoint, folders)):
                 raise
             print("\ninterrupted; resume with --resume_from_checkpoint last", file=sys.stderr)
             sys.exit(130)
@@ -69,6 +71,16 @@ def no_space_left(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def resumes(settings: Any) -> bool:
+    """Whether these settings of a run let it go on from a checkpoint."""
+    return str(getattr(settings, "resume_from_checkpoint", None)).lower() not in ("none", "false", "")
+
+
+def times(folder: Path) -> dict[Path, float]:
+    """When each checkpoint of a run's output folder was completed."""
+    return {path: path.stat().st_mtime for path in folder.glob(f"checkpoint-*/{CHECKPOINT_STATE}")}
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

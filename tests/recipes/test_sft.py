@@ -20,6 +20,7 @@ from lmrl_data import Episode
 from lmrl_data.tokenization import TurnTokenizer
 from lmrl_recipes.filtered_bc import sft_rows
 from lmrl_recipes.tiny_model import make_model
+from lmrl_recipes.training import guarded
 from lmrl_recipes.training.offline import load_rows, make_items
 
 pytestmark = pytest.mark.slow
@@ -73,9 +74,14 @@ def test_trl_sft_trains_from_the_built_dataset(workshop: Path, tmp_path: Path, c
         done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=400, check=False)
     else:
         environment = os.environ | {"HF_DATASETS_CACHE": str(workshop / "cache")}
-        done = forked.run([sft.__file__, *flags], folder=workshop, output=tmp_path / "log", environment=environment)
+        # As `lmrl-train bc --overwrite_output_dir` runs it, over a run that was here before.
+        (tmp_path / "checkpoint-99").mkdir()
+        done = forked.run(
+            [guarded.__file__, sft.__file__, *flags], folder=workshop, output=tmp_path / "log", environment=environment
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert not (tmp_path / "checkpoint-99").exists()
 
 
 @pytest.mark.slow

@@ -214,6 +214,35 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_resumes(
     assert json.loads((out / f"checkpoint-{last + 1}" / "trainer_state.json").read_text())["global_step"] == last + 1
 
 
+def test_checkpoints_of_a_run_that_is_written_over_go_when_the_new_run_saves(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for number in (1, 99):
+        (out / f"checkpoint-{number}").mkdir(parents=True)
+        (out / f"checkpoint-{number}" / "trainer_state.json").write_text("{}")
+        (out / f"checkpoint-{number}" / "of_the_old_run").touch()
+    monkeypatch.chdir(workshop)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(output_dir=out).replace('"no"', "steps").replace("max_steps: 1", "max_steps: 2"))
+    arguments = ["--config", str(recipe), "--overwrite_output_dir", "--save_steps", "1"]
+    config = [ScriptArguments, mc.MCConfig, ModelConfig]
+    with monkeypatch.context() as patch:
+        patch.setattr(mc.MCTrainer, "compute_loss", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert call(mc.main, arguments, config, monkeypatch) == 130
+    # Nothing of the old run is lost before there is something of the new one.
+    assert "interrupted; nothing was saved\n" in capsys.readouterr().err
+    assert len(list(out.glob("checkpoint-*/of_the_old_run"))) == 2
+    assert call(mc.main, arguments, config, monkeypatch) == 0
+    assert sorted(path.name for path in out.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-2"]
+    assert not list(out.rglob("of_the_old_run"))
+    # A run that goes on keeps its own.
+    assert (
+        call(mc.main, [*arguments, "--resume_from_checkpoint", "last", "--max_steps", "3"], config, monkeypatch) == 0
+    )
+    assert len(list(out.glob("checkpoint-*"))) == 3
+
+
 def test_a_recipe_does_not_write_into_the_folder_of_another_run(tmp_path: Path) -> None:
     from lmrl_recipes.launch import check_sft_output
     from lmrl_recipes.training.start import check_output
