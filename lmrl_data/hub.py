@@ -406,14 +406,14 @@ class _Push:
 
     def _open_pull_request(self) -> int | None:
         """Ours of this title, if there is one: the answer to the request that made it may have been lost."""
-        found = self.api.get_repo_discussions(
+        discussions = self.api.get_repo_discussions(
             self.repo_id,
             repo_type=self.repo_type,
             author=self.api.whoami()["name"],
             discussion_type="pull_request",
             discussion_status="open",
         )
-        return next((each.num for each in found if each.title == self.message), None)
+        return next((request.num for request in discussions if request.title == self.message), None)
 
     def published(self) -> Published:
         url = repo_url(self.repo_id, self.repo_type)

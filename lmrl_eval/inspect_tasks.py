@@ -228,7 +228,7 @@ def mean_return() -> Metric:
 
 
 def _mean(scores: list[SampleScore]) -> float:
-    return sum(each.score.as_float() for each in scores) / max(1, len(scores))
+    return sum(sample.score.as_float() for sample in scores) / max(1, len(scores))
 
 
 @metric
@@ -249,7 +249,7 @@ def success_rate() -> Metric:
     """The share of the episodes that reached the task's aim."""
 
     def compute(scores: list[SampleScore]) -> float:
-        return sum(bool((each.score.metadata or {})["success"]) for each in scores) / max(1, len(scores))
+        return sum(bool((sample.score.metadata or {})["success"]) for sample in scores) / max(1, len(scores))
 
     return compute
 
@@ -375,11 +375,11 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
                 f"{name} is of version {one_line(str(log.eval.task_version), 20)} of {chosen.id}, and this is version "
                 f"{chosen.version}; evaluate again"
             )
-        episodes = sorted((Episode.from_row(store["episode"]) for store in stores), key=lambda each: each.seed)
+        episodes = sorted((Episode.from_row(store["episode"]) for store in stores), key=lambda episode: episode.seed)
         # A protocol is a row of seeds, each played once.
-        if [each.seed for each in episodes] != list(range(facts["seed"], facts["seed"] + len(episodes))):
+        if [episode.seed for episode in episodes] != list(range(facts["seed"], facts["seed"] + len(episodes))):
             raise UserError(f"{name} does not hold the first episodes, each once; leave out --sample-id and --epochs")
-        if not all(isinstance(turn.content, str) for each in episodes for turn in each.turns):
+        if not all(isinstance(turn.content, str) for episode in episodes for turn in episode.turns):
             raise ValueError("a turn is no text")
         counts = {key: float(sum(store["counts"][key] for store in stores)) for key in ("unparsable", "raw")}
         usage = log.stats.model_usage.get(log.eval.model)
@@ -434,7 +434,7 @@ def _read(path: Path) -> EvalLog:
 
 def _timing(log: EvalLog, episodes: Sequence[Episode]) -> dict[str, float]:
     try:
-        begun, ended = (datetime.fromisoformat(each) for each in (log.stats.started_at, log.stats.completed_at))
+        begun, ended = (datetime.fromisoformat(time) for time in (log.stats.started_at, log.stats.completed_at))
         seconds = max((ended - begun).total_seconds(), 1e-9)
     except (ValueError, TypeError):
         return {}

@@ -274,15 +274,17 @@ class PPOTrainer(OnlineTrainer):
             acted = [sequence.action_mask for sequence in episode.sequences]
 
             def tokens(name: str, episode: PlayedEpisode = episode) -> np.ndarray:
-                return np.concatenate([getattr(each, name)[each.action_mask] for each in episode.sequences])
+                return np.concatenate([getattr(part, name)[part.action_mask] for part in episode.sequences])
 
             rewards, values = tokens("rewards").astype(float), tokens("values")
             if self.needs_reference:
                 kls.append(tokens("logps") - tokens("ref_logps"))
                 rewards -= self.kl_coef * kls[-1]
-            found = gae(rewards, values, episode.next_value, gamma=self.args.gamma, lam=self.args.gae_lambda)
+            targets = gae(rewards, values, episode.next_value, gamma=self.args.gamma, lam=self.args.gae_lambda)
             ends = np.cumsum([mask.sum() for mask in acted])[:-1]
-            for sequence, *parts in zip(episode.sequences, *(np.split(each, ends) for each in found), strict=True):
+            for sequence, *parts in zip(
+                episode.sequences, *(np.split(values, ends) for values in targets), strict=True
+            ):
                 for name, part in zip(("advantages", "returns"), parts, strict=True):
                     array = np.zeros(len(sequence.input_ids), dtype=np.float32)
                     array[sequence.action_mask] = part
@@ -290,7 +292,7 @@ class PPOTrainer(OnlineTrainer):
         sequences = [sequence for episode in episodes for sequence in episode.sequences]
 
         def everywhere(name: str) -> np.ndarray:
-            return np.concatenate([getattr(each, name)[each.action_mask] for each in sequences])
+            return np.concatenate([getattr(sequence, name)[sequence.action_mask] for sequence in sequences])
 
         advantages, values, returns = everywhere("advantages"), everywhere("values"), everywhere("returns")
         self.record("explained_variance", explained_variance(values, returns))
@@ -335,7 +337,7 @@ class PPOTrainer(OnlineTrainer):
         width = max(ids.shape[1] - 1, batch["completion_ids"].shape[1])
 
         def stacked(online: torch.Tensor, offline: torch.Tensor) -> torch.Tensor:
-            parts = [nn.functional.pad(each, (0, width - each.shape[1])) for each in (online, offline)]
+            parts = [nn.functional.pad(ids, (0, width - ids.shape[1])) for ids in (online, offline)]
             return torch.cat(parts)
 
         none = torch.zeros_like(acted)

@@ -205,7 +205,7 @@ def main(arguments: Sequence[str]) -> None:
     if name not in names and task in names and Quickstart(task).config == config:
         name = task
     if name not in names:
-        raise unknown("quickstart", name.replace("/", " "), [each.replace("/", " ") for each in names])
+        raise unknown("quickstart", name.replace("/", " "), [other.replace("/", " ") for other in names])
     quickstart = Quickstart(name)
     try:
         quickstart.run()

@@ -36,7 +36,7 @@ class Statistics(NamedTuple):
     @classmethod
     def of(cls, episodes: Iterable[Episode]) -> "Statistics":
         """The statistics of episodes, in their order."""
-        rows = [(each.num_turns, each.total_reward, each.success, each.policy) for each in episodes]
+        rows = [(episode.num_turns, episode.total_reward, episode.success, episode.policy) for episode in episodes]
         return cls(*(np.array(column) for column in zip(*rows, strict=True)))
 
     @classmethod

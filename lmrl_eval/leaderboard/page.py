@@ -130,7 +130,7 @@ def _templates() -> "Environment":
         one_line, number, half_width, spread, claim, size, seeds, weights, bucket, link, plot, lines, total,
         task_title, task_summary, config_description, algorithm, oracle_name, conditions,
     )  # fmt: skip
-    environment.filters.update({each.__name__: each for each in filters})
+    environment.filters.update({function.__name__: function for function in filters})
     environment.globals.update(STATUS=STATUS, RULE=RULE, MAX_EPISODES=MAX_EPISODES)
     return environment
 

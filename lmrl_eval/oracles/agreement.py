@@ -212,7 +212,7 @@ def _interval(turns: Sequence[Asked], seed: int) -> tuple[float, float] | None:
             episodes.setdefault(turn.seed, []).append(turn.agrees)
     if len(episodes) < 2:
         return None
-    agreed, compared = (np.array([count(each) for each in episodes.values()]) for count in (sum, len))
+    agreed, compared = (np.array([count(answers) for answers in episodes.values()]) for count in (sum, len))
     size = len(episodes)
     draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=N_RESAMPLES)
     low, high = np.quantile((draws @ agreed) / (draws @ compared), [0.025, 0.975])

@@ -296,7 +296,7 @@ class LanguageModelPolicy(Policy):
 
     def _noise(self, conversations: Sequence[Conversation]) -> np.ndarray:
         """The uniform numbers of the next actions, `[rows, tokens]`."""
-        return np.stack([self.noise_generator(each).random(self.max_new_tokens) for each in conversations])
+        return np.stack([self.noise_generator(talk).random(self.max_new_tokens) for talk in conversations])
 
     def _write(
         self, conversations: Sequence[Conversation], prompts: Sequence[Prompt], logits: Tensor

@@ -323,7 +323,7 @@ class OnlineTrainer(GRPOTrainer):
         known = [self._unscored(sequence) for sequence in sequences]
         for group in groups_of([len(sequence.input_ids) for sequence in known]):
             members = [known[index] for index in group]
-            ids, mask = self.right_padded([each.input_ids for each in members])
+            ids, mask = self.right_padded([member.input_ids for member in members])
             self.read(members, "logps", self.logps(self.model, ids, mask))
             self.score_group(members)
             if self.needs_reference:

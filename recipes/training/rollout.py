@@ -153,7 +153,7 @@ def play(
     """
 
     def spent(conversation: Conversation) -> bool:
-        return sum(len(each.input_ids) for each in policy.sequences[conversation.index]) >= (max_tokens or 0)
+        return sum(len(sequence.input_ids) for sequence in policy.sequences[conversation.index]) >= (max_tokens or 0)
 
     policy.start(noise)
     before, begin = policy.seconds, time.perf_counter()

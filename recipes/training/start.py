@@ -46,7 +46,7 @@ def run(main: Callable[..., None], *dataclasses: Any) -> None:
         for settings in arguments:
             if hasattr(settings, "overwrite_output_dir"):
                 check_output(settings.output_dir, settings.overwrite_output_dir, settings.resume_from_checkpoint)
-        folders = [Path(each.output_dir) for each in arguments if hasattr(each, "output_dir")]
+        folders = [Path(part.output_dir) for part in arguments if hasattr(part, "output_dir")]
         before = [] if any(map(resumes, arguments)) else [times(folder) for folder in folders]
         try:
             main(*arguments, recipe)
@@ -139,13 +139,13 @@ def parse(dataclasses: Sequence[Any], arguments: Sequence[str], algorithm: str) 
     os.environ.update({name: str(value) for name, value in environment.items()})
     values, remaining = parser.parse_known_args(flags)
     if undefined or remaining:
-        names = ["config", "preset", *(name for each in dataclasses for name in each.__dataclass_fields__)]
+        names = ["config", "preset", *(name for kind in dataclasses for name in kind.__dataclass_fields__)]
         raise UserError(_unknown_setting([*undefined, *remaining][0], names))
     check_settings(vars(values), dataclasses)
     parsed = parser.parse_args_into_dataclasses(args=flags)
-    for each in parsed:
-        if hasattr(each, "report_to"):
-            check_machine(each)
+    for part in parsed:
+        if hasattr(part, "report_to"):
+            check_machine(part)
     return tuple(parsed), recipe | given
 
 

@@ -306,7 +306,7 @@ class Buyer:
         wrong = car.brand != profile.brand or profile.type not in car.types
         if wrong and car.name not in self.refused:
             self.refused.add(car.name)
-            exists = any(profile.type in each.types for each in catalogue() if each.brand == profile.brand)
+            exists = any(profile.type in car.types for car in catalogue() if car.brand == profile.brand)
             far = profile.type not in car.types
             if (exists or far) and len(self.refused) <= 3:
                 return Move("wrong_car")

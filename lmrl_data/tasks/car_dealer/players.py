@@ -356,7 +356,7 @@ class Reader(SellerPolicy):
         if wanted and not (self._hurried(talk) and talk.signs.get("features", 0) < 2):
             return self._claim(talk, wanted[0])
         assert talk.price is not None
-        bid = max((each for each in talk.bids if each < talk.price), default=None)
+        bid = max((bid for bid in talk.bids if bid < talk.price), default=None)
         patience = 8 if self._hurried(talk) else 13
         left = patience - talk.turn
         if bid is not None and (left <= 0 or bid >= 0.985 * talk.price):

@@ -97,7 +97,7 @@ def _shorten(output: str) -> str:
         block.append(info)
         if words[words.index("multipv") + 1] == "1":
             newest = newest or block
-            if len({each.split()[2] for each in block}) == 1 and not any("bound " in each for each in block):
+            if len({line.split()[2] for line in block}) == 1 and not any("bound " in line for line in block):
                 newest = block
                 break
             block = []

@@ -110,14 +110,14 @@ def draw_positions(least: Mapping[str, int], count: int, seed: int, without: Col
     folds, places = np.array(FOLDS), np.array(PLACES)
     by_set: list[list[str]] = []
     for name, pieces in SETS.items():
-        table, found = read(pieces), dict[str, None]()
-        while len(found) < count:  # enough even if some are left out
+        table, drawn = read(pieces), dict[str, None]()
+        while len(drawn) < count:  # enough even if some are left out
             squares = random.integers(64, size=(10_000, 2 + len(pieces)))
             others = folds[squares[:, :1], squares[:, 1:]]
             hard = table[places[squares[:, 0]], *others.T] >= least[name]
             for black_king, white_king, *men in squares[hard].tolist():
-                found[fen(Position(pieces, tuple(men), white_king, black_king))] = None
-        by_set.append([text for text in found if text not in without])
+                drawn[fen(Position(pieces, tuple(men), white_king, black_king))] = None
+        by_set.append([text for text in drawn if text not in without])
     return [text for turn in zip(*by_set, strict=False) for text in turn][:count]
 
 

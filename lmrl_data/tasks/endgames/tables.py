@@ -66,9 +66,9 @@ def _fold(square: int) -> tuple[int, ...]:
         row = 7 - row if square // 8 > 3 else row
         return row * 8 + column
 
-    folded = tuple(move(each % 8, each // 8) for each in range(64))
+    folded = tuple(move(square % 8, square // 8) for square in range(64))
     if folded[square] // 8 > folded[square] % 8:
-        return tuple(each % 8 * 8 + each // 8 for each in folded)
+        return tuple(square % 8 * 8 + square // 8 for square in folded)
     return folded
 
 
@@ -139,12 +139,12 @@ def _reach(targets: np.ndarray, distinct: np.ndarray, pieces: str) -> np.ndarray
         reached[:, square] = targets[:, list(NEIGHBOURS[square])].any(axis=1)
     for axis, piece in enumerate(pieces, 2):
         # The moving piece's axis first: each of its squares is then one block.
-        free, goals = (np.ascontiguousarray(np.moveaxis(each, axis, 0)) for each in (distinct, targets))
+        free, goals = (np.ascontiguousarray(np.moveaxis(array, axis, 0)) for array in (distinct, targets))
         found = np.moveaxis(reached, axis, 0)
         for direction in DIRECTIONS[piece]:
             along = np.zeros_like(goals)
             # From the edge inwards: what can be reached from a square is known before the squares behind it.
-            for square in sorted(range(64), key=lambda each: len(list(ray(each, direction)))):
+            for square in sorted(range(64), key=lambda origin: len(list(ray(origin, direction)))):
                 target = step(square, direction)
                 if target is not None:
                     along[square] = free[target] & (goals[target] | along[target])
@@ -170,7 +170,7 @@ def solve(pieces: str) -> np.ndarray:
     # After a capture a smaller table has the value, or the bare kings draw.
     smaller = [pieces[:i] + pieces[i + 1 :] for i in range(len(pieces))]
     captures = [solve(left) if left else _kings() for left in smaller]
-    longest = max(int(each[each < DRAW].max(initial=0)) for each in captures)
+    longest = max(int(table[table < DRAW].max(initial=0)) for table in captures)
     mated = facts.apart & facts.check & (_worst_replies(table, captures) == ILLEGAL)
     moves = 0
     while True:

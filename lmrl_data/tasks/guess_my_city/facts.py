@@ -112,7 +112,7 @@ def find_city(config: str, name: str) -> City:
     close = get_close_matches(folded, names, n=5, cutoff=0.5) or list(names)[:5]
     if any(folded in spellings(city) for city in all_cities()):
         raise UserError(f"the city {to_ascii(name[:80])!r} is played in the config extended only")
-    raise unknown("city", name, [*(names[each] for each in close), "..."])
+    raise unknown("city", name, [*(names[key] for key in close), "..."])
 
 
 # --- names
@@ -369,7 +369,7 @@ def holds(test: str, city: City) -> bool | None:
         if isinstance(fact, (int, float)):
             return abs(fact - float(asked)) < 1e-6
         return set(map(fold, asked.split("+"))) <= {
-            country_of(each) for each in ([fact] if isinstance(fact, str) else fact)
+            country_of(value) for value in ([fact] if isinstance(fact, str) else fact)
         }
     if operator == "^":
         return fact.startswith(tuple(asked.split(",")))

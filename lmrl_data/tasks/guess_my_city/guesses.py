@@ -62,11 +62,11 @@ def asks_name(words: Sequence[str]) -> bool:
         return True
     for index, word in enumerate(words[:6]):
         if word in ("what", "which"):
-            rest = [each for each in words[index + 1 :] if each not in ("the", "is", "your")]
+            rest = [word for word in words[index + 1 :] if word not in ("the", "is", "your")]
             return (
                 bool(rest)
                 and rest[0] in word_list("named")
-                and all(each in word_list("name_rest") for each in rest[1:])
+                and all(word in word_list("name_rest") for word in rest[1:])
             )
         if word not in word_list("before") and word not in ("can", "could", "you", "tell", "me", "in", "from", "of"):
             return False
@@ -89,7 +89,7 @@ def guess(words: Sequence[str], mentioned: Sequence[Mention]) -> Reading | None:
             shortened += words[place : mention.end]
         place = mention.end
     shortened += words[place:]
-    numbers = [each.numbers if (each := mention.one("city")) else frozenset[int]() for mention in named]
+    numbers = [city.numbers if (city := mention.one("city")) else frozenset[int]() for mention in named]
     same = frozenset.intersection(*numbers)
     text = re.sub(
         r"@(?: (?:or|aka|also|known|as|formerly|called|now|and|the city of|i mean|that is))*(?: @)+",

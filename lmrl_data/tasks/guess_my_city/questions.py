@@ -220,7 +220,7 @@ def _entity_test(intent: str, mentioned: Sequence[Mention]) -> str | None:
         if intent == "independence" and mention.name in ("britain", "great britain"):
             return "independence~britain,british,united kingdom,uk,england"
         if intent == "flag" and mention.one("colour"):
-            colours = [place.value for each in mentioned if (place := each.one("colour"))]
+            colours = [place.value for mention in mentioned if (place := mention.one("colour"))]
             return f"flag_colours={'+'.join(colours)}"
     return None
 

@@ -125,7 +125,7 @@ class Knowledge:
 
             names = {variant.lower(): variant for thing in self.things for variant in thing.variants}
             close = difflib.get_close_matches(name[:80].lower(), names, n=5, cutoff=0.5)
-            examples = [names[each] for each in close] or ["Lion", "Violin", "Frying pan", "..."]
+            examples = [names[key] for key in close] or ["Lion", "Violin", "Frying pan", "..."]
             raise UserError(f"unknown object {name[:80]!r}; choose one such as: {', '.join(examples)}")
         return number
 

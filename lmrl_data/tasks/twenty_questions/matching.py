@@ -122,7 +122,7 @@ def spelled(word: str, known: Container[str]) -> str:
     fixed = [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in places[:-1]]
     fixed += [word[:i] + word[i + 1 :] for i in places if word[i] == word[i - 1]]
     fixed += [word[:i] + letter + word[i:] for i in range(1, len(word)) for letter in string.ascii_lowercase]
-    return next((each for each in fixed if each in known), word)
+    return next((spelling for spelling in fixed if spelling in known), word)
 
 
 def _grams(word: str) -> set[str]:

@@ -328,7 +328,7 @@ def is_readable(act: SellerAct, text: str) -> bool:
     if act.acts:
         return True
     text = text[:LIMIT]
-    letters = sum(each.isascii() and (each.isalpha() or each in " ,.?!'") for each in text)
+    letters = sum(letter.isascii() and (letter.isalpha() or letter in " ,.?!'") for letter in text)
     return act.words >= 3 and letters >= 0.8 * len(text)
 
 
