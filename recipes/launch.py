@@ -87,9 +87,16 @@ def show_or_run(name: str, arguments: Sequence[str]) -> None:
 
 def run_script(name: str, arguments: Sequence[str]) -> None:
     """Runs a file of this folder as `python recipes/NAME.py` does."""
+    silence_bars()
     path = str(recipes_folder() / f"{name}.py")
     sys.argv = [path, *arguments]
     runpy.run_path(path, run_name="__main__")
+
+
+def silence_bars() -> None:
+    """Switches the bars of all libraries off where the output is no terminal; the trainers log lines there."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def script_and_arguments(name: str, arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -174,6 +181,7 @@ def launch(script: str, options: Sequence[str], arguments: Sequence[str]) -> Non
     # It lists the options that were left out.
     logging.getLogger(accelerate.__name__).setLevel(logging.ERROR)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two spinning threads on a busy machine cost 4-18 times
+    silence_bars()
     parser = accelerate.launch_command_parser()
     parser.error = fail
     # It would start the script as a child, and end with exit code 1 whatever the code of the script.

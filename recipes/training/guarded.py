@@ -1,10 +1,17 @@
 """Runs a script for `lmrl-train`: Ctrl-C during its imports and the errors of `trl sft` are one line, too."""
 
 import runpy
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+from lmrl_recipes.entry import leave, quiet_end
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, leave)  # the imports below take most of a second
 
 from lmrl_data.command import fail, one_line_errors
 from lmrl_data.dataset.foreign import own_files_only
@@ -32,6 +39,8 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
     from lmrl_recipes.training.offline import ReplacedCheckpoints
     from lmrl_recipes.training.start import parse
 
+    # TRL's own defaults use names that transformers is about to rename.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     try:
         settings, _ = parse((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig), arguments, "bc")
         if any(getattr(part, "trust_remote_code", False) for part in settings):
@@ -45,4 +54,5 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_end():
+        main()

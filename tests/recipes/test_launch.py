@@ -1,12 +1,17 @@
 """`lmrl-train`: what it launches, with which options, and what it says to a wrong command."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import forked
 import pytest
 from cases import check_cases
 
+from lmrl_recipes import launch
 from lmrl_recipes.launch import COMMANDS, main, script_and_arguments
 from lmrl_recipes.training import guarded
 from lmrl_recipes.training.start import recipes_folder
@@ -107,6 +112,41 @@ def test_the_help_of_a_recipe_lists_its_tasks_and_settings(
     text = capsys.readouterr().out
     assert "maze, maze/partially_observed" in text
     assert "--cql_weight" in text
+
+
+def test_bars_are_off_where_the_output_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for is_terminal, expected in ((True, None), (False, "1")):
+        monkeypatch.delenv("TQDM_DISABLE", raising=False)
+        monkeypatch.setattr("sys.stderr.isatty", lambda is_terminal=is_terminal: is_terminal)
+        launch.silence_bars()
+        assert os.environ.get("TQDM_DISABLE") == expected
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    launch.silence_bars()
+    assert os.environ["TQDM_DISABLE"] == "0"
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line_while_modules_are_imported_and_a_second_one_is_silent(tmp_path: Path) -> None:
+    (tmp_path / "slow_command.py").write_text(
+        "import sys, threading, time\n"
+        "print('begun', flush=True)\n"
+        "if sys.argv[1] == 'import': time.sleep(60)\n"
+        "def main():\n"
+        "    threading.Thread(target=time.sleep, args=[60]).start()\n"
+        "    print('interrupted', file=sys.stderr)\n"
+        "    sys.exit(130)\n"
+    )
+    script = "from lmrl_recipes import entry; entry.run('slow_command')"
+    for phase in ("import", "end"):
+        running = subprocess.Popen(
+            [sys.executable, "-c", script, phase], cwd=tmp_path, text=True, stdout=-1, stderr=-1,
+        )  # fmt: skip
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=30)
+        assert (running.returncode, errors) == (130, "interrupted\n"), phase
 
 
 @pytest.mark.slow
