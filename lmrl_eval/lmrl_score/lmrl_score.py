@@ -1,4 +1,4 @@
-"""The `evaluate` module over episodes: `evaluate.load("lmrl_eval/lmrl_score").compute(predictions=rows)`."""
+"""The `evaluate` module over episodes; `evaluate.load` takes the path of its folder."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,9 @@ task's minimum, dataset mean and maximum), success rate, length, and the rate of
 
 INPUTS_DESCRIPTION = """
 Args:
-    predictions (`list[dict]`): at least two episode rows with the columns of the task's dataset, all of one task and
-        config; the rows of an `episodes.parquet` that `lmrl-eval run` wrote will do. `info` may be JSON text.
+    predictions (`list[dict]`): episode rows with the columns of the task's dataset, all of one task and config, at
+        least two for an interval; the rows of an `episodes.parquet` that `lmrl-eval run` wrote will do. `info` may be
+        JSON text.
     strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
     confidence_level (`float`, *optional*, defaults to `0.95`): the level of the intervals.
     n_resamples (`int`, *optional*, defaults to `9999`): the number of bootstrap resamples.

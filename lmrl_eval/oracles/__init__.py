@@ -35,7 +35,10 @@ def load_oracle(
     if spec == GROUNDED:
         return None
     if not spec.startswith((LM, CHAT)):
-        raise UserError("unknown oracle; choose from: grounded, lm:FOLDER (or a model id of the Hub), chat:MODEL@URL")
+        raise UserError(
+            f"unknown oracle {spec[:80]!r}: an oracle speaks for the other side of a dialogue; choose from: grounded "
+            "(the rules), lm:FOLDER (or a model id of the Hub), chat:MODEL@URL"
+        )
     simulator = task.simulator(config=task.default_config)
     if not isinstance(simulator, GroundedSimulator):
         raise UserError(f"{task.id} has no dialogue, so no oracle can speak in it; leave --oracle away")

@@ -53,6 +53,8 @@ def load_policy(
         return FunctionPolicy(spec, task)
     if chat and not spec.startswith(CHAT):
         raise UserError(f"{spec[:80]} has no {next(iter(chat))}; that is for a policy chat:MODEL@URL")
+    if spec in task.policies and not Path(spec).exists():
+        raise UserError(f"{spec} is a scripted policy of {task.id}; write {SCRIPTED}{spec}")
     if is_checkpoint(spec):
         longest = 32 if max_new_tokens is None else max_new_tokens
         return _load_checkpoint(

@@ -29,9 +29,7 @@ def checkpoint_folder(spec: str) -> Path:
     if not folder.exists() and HUB_ID.fullmatch(spec):
         folder = download_checkpoint(spec)
     if not folder.exists():
-        raise UserError(
-            f"{spec} does not exist; give a checkpoint folder, a model id, chat:MODEL@URL, scripted:NAME or human"
-        )
+        raise UserError(f"{spec} does not exist; give a checkpoint folder, or a model id of the Hub")
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         raise UserError(
             f"{spec} is no checkpoint: it has no config.json; give a folder that a recipe or save_pretrained wrote"

@@ -144,6 +144,7 @@ RUN = ("run", "--task", "maze", "--policy", "scripted:optimal")
         ((*RUN, "--policy", "scripted:best"), "unknown scripted policy of maze 'best'"),
         ((*RUN, "--policy", "."), ". is no checkpoint: it has no config.json"),
         ((*RUN, "--policy", "./gone"), "./gone does not exist"),
+        ((*RUN, "--policy", "random"), "random is a scripted policy of maze; write scripted:random"),
         ((*RUN, "--episodes", "0"), "an evaluation has 1 to 200,000 episodes"),
         ((*RUN, "--episodes", "many"), "Invalid value for '--episodes'"),
         ((*RUN, "--seed", "-1"), "a seed is a number from 0"),

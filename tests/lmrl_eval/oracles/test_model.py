@@ -104,11 +104,11 @@ def test_the_default_is_the_simulators_own_words() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("gpt", "unknown oracle; choose from: grounded, lm:FOLDER"),
+        ("gpt", "unknown oracle 'gpt': an oracle speaks for the other side of a dialogue; choose from: grounded"),
+        ("lm:./gone", "./gone does not exist; give a checkpoint folder, or a model id of the Hub"),
         ("lm:", "checkpoint folder or a model id"),
         ("lm:scripted:random", "checkpoint folder or a model id"),
         ("lm:human", "checkpoint folder or a model id"),
-        ("lm:./nowhere", "does not exist"),
         ("chat:model", "chat:MODEL@URL"),
     ],
 )
