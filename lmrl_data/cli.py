@@ -1,9 +1,8 @@
 """The `lmrl-data` command: list, play and show the tasks; build, convert, describe and publish their datasets."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +15,9 @@ from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.options import parse_options
 from lmrl_data.rollout import EpisodeRecorder
+from lmrl_data.screen import introduction, outcome, scene
+from lmrl_data.simulator import Simulator
+from lmrl_data.task import Task
 from lmrl_data.task_info import dataset_sizes, describe_task
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.terminal import aligned, print_table, wrapped
@@ -172,36 +174,37 @@ def play(
             raise unknown(f"start of {task.id}", start, [*names[:4], *["..."] * (len(names) > 4)])
         raise UserError(f"{task.id} has no named starts; what there is to choose, --option NAME=VALUE sets")
     recorder = EpisodeRecorder(task.id, simulator)
-    text, over = recorder.begin(seed, chosen), False
-    typer.echo(task.instructions)
-    if task.keys:
-        typer.echo(f"Short: {', '.join(f'{key} = {action}' for key, action in task.keys.items())}.")
-    stopped = False
+    recorder.begin(seed, chosen)
+    typer.echo(introduction(task))
     try:
+        over = False
         while not over:
-            typer.echo(_scene(simulator, text))
-            action = input("> ")
-            action = task.keys.get(action.strip(), action)
-            step = simulator.step(action)
-            over, text = recorder.add(action, step), step[0]
+            typer.echo(scene(task, _picture(simulator), recorder.turns))
+            action = _ask(task, simulator)
+            over = recorder.add(action, simulator.step(action))
     except (EOFError, KeyboardInterrupt):
-        stopped = True
-    total = sum(turn.reward for turn in recorder.turns)
-    if stopped:
-        typer.echo(f"\nYou stopped. Return so far: {total:g}.")
+        typer.echo(f"\nYou stopped. Return so far: {sum(turn.reward for turn in recorder.turns):g}.")
         return
-    typer.echo(_scene(simulator, text))
-    typer.echo(f"{'You did it' if recorder.info['success'] else 'It is over'}. Return: {total:g}.")
+    typer.echo(scene(task, _picture(simulator), recorder.turns))
+    typer.echo(outcome(recorder.turns, recorder.info["success"]))
 
 
-def _scene(simulator: Any, text: str) -> str:
-    """What a player sees: the picture, where there is one, and the newest text, unless the picture has it."""
-    picture = ""
-    with suppress(NotImplementedError):  # most tasks are text and nothing else
-        picture = f"\n{simulator.render()}"
-    if picture and text in picture:
-        return picture
-    return f"{picture}\n{printable(text)}" if picture else printable(text)
+def _ask(task: Task, simulator: Simulator) -> str:
+    """A person's next action; what costs something for nothing can be given again."""
+    while True:
+        action = input("> ")
+        action = task.keys.get(action.strip(), action)
+        objection = "" if task.objection is None else task.objection(simulator, action)
+        if not objection:
+            return action
+        typer.echo(objection)
+
+
+def _picture(simulator: Simulator) -> str:
+    try:
+        return str(simulator.render())
+    except NotImplementedError:  # most tasks are text and nothing else
+        return ""
 
 
 # --- build

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from lmrl_data.episode import Turn
+from lmrl_data.episode import Episode, Turn
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
@@ -51,6 +51,9 @@ class Policy(ABC):
     def complaint(self) -> str | None:
         """What the user should know about the actions so far; `None` if all is well."""
         return None
+
+    def show_end(self, episode: Episode) -> None:  # noqa: B027
+        """Shows a person who plays how an episode ended; other policies show nothing."""
 
     def greedy(self) -> "Policy":
         """The same policy without sampling noise; by default the policy itself."""

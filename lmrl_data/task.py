@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmrl_data.config import Config
-from lmrl_data.episode import Episode
+from lmrl_data.episode import Episode, Turn
 from lmrl_data.errors import unknown
 from lmrl_data.policy import Policy
 from lmrl_data.simulator import Simulator
@@ -82,6 +82,12 @@ class Task:
         draw (`Callable`, *optional*): `draw(axes, values, actions)` draws the mean return and the first action of each
             start on Matplotlib axes, and returns the image for the colorbar.
         keys (`Mapping[str, str]`, *optional*): short forms of actions for a human player.
+        picture (`Callable[[str, Mapping, Sequence[Turn]], str]`, *optional*): from a config, reset options and the
+            turns that a policy sees to a picture in text that shows a person no more than they do.
+        comment (`Callable[[Sequence[Turn]], str]`, *optional*): what to say to a person about the last action and the
+            text after it; "" for nothing.
+        objection (`Callable[[Simulator, str], str]`, *optional*): why a person may want to take an action back before
+            it is played; "" for nothing. Only `lmrl-data play` asks.
         data_facts (`Callable[[str, Iterable[Episode]], Mapping[str, str]]`, *optional*): facts about a config's
             episodes for the dataset card, by label.
         shard_episodes (`int`, *optional*, defaults to `10_000`): episodes per file; an interrupted build loses one
@@ -112,6 +118,9 @@ class Task:
     best_actions: Callable[[str], Mapping[str, str]] | None = None
     draw: Callable[..., Any] | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    picture: Callable[[str, Mapping[str, Any], Sequence[Turn]], str] | None = None
+    comment: Callable[[Sequence[Turn]], str] | None = None
+    objection: Callable[[Any, str], str] | None = None
     data_facts: Callable[[str, Iterable[Episode]], Mapping[str, str]] | None = None
     shard_episodes: int = 10_000
     table: Callable[[Any, Sequence[int]], "pa.Table"] | None = None

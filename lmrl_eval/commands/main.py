@@ -14,6 +14,7 @@ from lmrl_data.terminal import print_markdown
 from lmrl_eval.commands import hub as hub_cli
 
 if TYPE_CHECKING:
+    from lmrl_data.episode import Episode
     from lmrl_data.policy import Policy
     from lmrl_data.task import Task
     from lmrl_eval.oracles import ModelOracle
@@ -176,6 +177,7 @@ def run(
             max_new_tokens=max_new_tokens,
             device=device,
             chat=chat,
+            options=options,
         )
         folder = Path("results", _slug(f"{chosen.id}-{config}-{player.name}"))
         if out is not None:
@@ -247,6 +249,11 @@ def _evaluate(
             "oracle": oracle and oracle.describe(),
         },
     )
+
+    def add(episode: "Episode") -> None:
+        partial.add(episode)
+        policy.show_end(episode)
+
     try:
         results = Evaluator().compute(
             policy,
@@ -258,7 +265,7 @@ def _evaluate(
             dataset_revision=(checkpoint or {}).get("dataset_revision"),
             oracle=oracle,
             done=partial.read(),
-            on_episode=partial.add,
+            on_episode=add,
             **settings,
         )
     except (UserError, KeyboardInterrupt) as error:

@@ -26,6 +26,7 @@ def load_policy(
     max_new_tokens: int | None = None,
     device: str = "cpu",
     chat: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Policy:
     """The policy that `spec` names.
 
@@ -43,6 +44,7 @@ def load_policy(
         device (`str`, *optional*, defaults to `"cpu"`): the device of a model.
         chat (`Mapping`, *optional*): settings of chat models only (`shots`, `dataset`, `answers`, `budget`,
             `concurrency`): see `ChatPolicy`.
+        options (`Mapping`, *optional*): the reset options of the episodes, which the map that a human sees depends on.
 
     Raises:
         UserError: for an unknown config or policy, a path that is no checkpoint, or a missing library.
@@ -69,7 +71,7 @@ def load_policy(
             chat["max_new_tokens"] = max_new_tokens
         return ChatPolicy(spec, task, config, seed=seed, temperature=temperature, **chat)
     if spec == HumanPolicy.name:
-        return HumanPolicy()
+        return HumanPolicy(task, config, options)
     if not spec.startswith(SCRIPTED):
         return FunctionPolicy(load_function(spec), task, spec)
     return task.policy(spec.removeprefix(SCRIPTED), config, seed)

@@ -1,6 +1,7 @@
 """The `lmrl-data` command: what it prints, and one line for every mistake."""
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -167,6 +168,28 @@ def test_a_human_plays_with_letters_and_with_texts(run):
     assert out.count("@") == 4
     assert "Your current position is at position 7, 6." in out
     assert out.endswith("Success\nYou did it. Return: -5.\n")
+
+
+def test_a_human_is_told_of_an_action_that_is_none(run):
+    out = run("play", "maze", "--start", "6,6", typed="dance\ns\n")[1]
+    assert out.count("That is no move. (-4)\n") == 1
+
+
+def test_a_guess_that_is_no_word_of_the_list_costs_a_human_no_try(run):
+    code, out, _ = run("play", "wordle", "--option", "target=about", typed="zzzzz\nabout\n")
+    assert code == 0
+    assert "That is none of the 431 words that can be guessed here, and costs no try.\n" in out
+    assert out.endswith("g g g g g\nYou did it. Return: 0.\n")
+
+
+def test_a_human_reads_what_black_plays_and_that_a_move_is_illegal(run):
+    pytest.importorskip("chess")
+    out = run("play", "chess", "--option", "opponent=random", typed="e 9\nd 4\n")[1]
+    assert out.count("That is no legal move. (-1)\n") == 1
+    reply = out.split("Black plays ")[1].split(".\n")[0]
+    assert re.fullmatch("[a-h][56]|N[acfh]6", reply)
+    out = run("play", "endgames", "--option", "position=7k/8/5KQ1/8/8/8/8/8 w - - 0 1", typed="Qg7\n")[1]
+    assert "> The game is over: checkmate.\n" in out
 
 
 def test_a_human_may_lose(run):

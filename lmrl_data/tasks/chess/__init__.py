@@ -4,6 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import EnginePolicy, RandomPolicy, data_facts, play_games
+from lmrl_data.tasks.chess.screen import comment, picture
 from lmrl_data.tasks.chess.simulator import ELO_RANGE, MAX_MOVES, MOVE, OPPONENTS, ChessSimulator, check_engine
 
 TASK = Task(
@@ -33,6 +34,8 @@ TASK = Task(
         "example: N f 3"
     ),
     tool=MOVE,
+    picture=picture,
+    comment=comment,
     data_facts=data_facts,
     shard_episodes=500,
     original=ORIGINAL,

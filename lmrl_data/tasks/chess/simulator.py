@@ -356,8 +356,13 @@ class ChessSimulator(DialogueSimulator[str]):
 
     def render(self) -> str:
         """The board with its coordinates, White below."""
-        rows = self.board.unicode(invert_color=False, empty_square="·").split("\n")
-        return "\n".join([f"{8 - i}  {row}" for i, row in enumerate(rows)] + ["", "   a b c d e f g h"])
+        return as_text(self.board)
+
+
+def as_text(board: "Board") -> str:
+    """The board with its coordinates, White below."""
+    rows = board.unicode(invert_color=False, empty_square="·").split("\n")
+    return "\n".join([f"{8 - i}  {row}" for i, row in enumerate(rows)] + ["", "   a b c d e f g h"])
 
 
 def check_engine(simulator: Simulator, options: Mapping[str, Any], episodes: Sequence[Episode]) -> None:

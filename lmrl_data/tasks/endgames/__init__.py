@@ -4,6 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.chess.original import ORIGINAL
 from lmrl_data.tasks.chess.players import RandomPolicy
+from lmrl_data.tasks.chess.screen import comment, picture
 from lmrl_data.tasks.chess.simulator import ELO_RANGE, MAX_MOVES, MOVE, check_engine
 from lmrl_data.tasks.endgames.players import OptimalPolicy, data_facts, play_epsilon
 from lmrl_data.tasks.endgames.simulator import TEST_STARTS, EndgamesSimulator, starts_of
@@ -38,6 +39,8 @@ TASK = Task(
         "characters, and nothing else, for example: Q h 7 #"
     ),
     tool=MOVE,
+    picture=picture,
+    comment=comment,
     data_facts=data_facts,
     shard_episodes=5_000,
     original=ORIGINAL,

@@ -5,6 +5,7 @@ from lmrl_data.task import Protocol, Task
 from lmrl_data.tasks.maze.grid import LAYOUTS, STARTS_BY_NAME, draw
 from lmrl_data.tasks.maze.original import ORIGINAL
 from lmrl_data.tasks.maze.players import BEHAVIORS, OptimalPolicy, RandomPolicy, best_actions, data_facts
+from lmrl_data.tasks.maze.screen import comment, picture
 from lmrl_data.tasks.maze.simulator import MAX_MOVES, REWARDS, MazeSimulator
 from lmrl_data.tool import Tool
 
@@ -53,6 +54,8 @@ TASK = Task(
     best_actions=best_actions,
     draw=draw,
     keys={"w": "move up", "a": "move left", "s": "move down", "d": "move right"},
+    picture=picture,
+    comment=comment,
     data_facts=data_facts,
     original=ORIGINAL,
     options={

@@ -102,6 +102,16 @@ def grid(layout: str = "double_t", goal: Cell | None = None) -> Grid:
     return Grid(rows, goal, free, starts, moves, walls, positions, _distances(moves, goal))
 
 
+def as_text(maze: Grid, cell: Cell | None) -> str:
+    """The maze with `G` at the goal and `@` where the walker stands, if that is known."""
+    marks = {maze.goal: "G"} | ({cell: "@"} if cell is not None else {})
+    lines = []
+    for r, row in enumerate(maze.rows):
+        cells = (marks.get((r, c), "█" if mark == "#" else "·") for c, mark in enumerate(row))
+        lines.append("".join(mark * 2 if mark == "█" else f"{mark} " for mark in cells))
+    return "\n".join(lines)
+
+
 def start_name(cell: Cell) -> str:
     return f"{cell[0]},{cell[1]}"
 

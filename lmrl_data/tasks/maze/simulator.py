@@ -13,7 +13,7 @@ from gymnasium import spaces
 from lmrl_data.config import Config
 from lmrl_data.errors import UserError, unknown
 from lmrl_data.simulator import Simulator, Step, check_options
-from lmrl_data.tasks.maze.grid import Cell, grid
+from lmrl_data.tasks.maze.grid import Cell, Grid, as_text, grid
 
 SUCCESS = "Success"
 FAILURE = "Failure"
@@ -78,7 +78,7 @@ class MazeSimulator(Simulator):
     def _reset(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         check_options("maze", options, ("start", "goal", "layout", "reward"))
         layout = str(options.get("layout", "double_t"))
-        self.grid = grid(layout, _cell(options["goal"], "goal") if options.get("goal") is not None else None)
+        self.grid = grid_of(options)
         reward = str(options.get("reward", "standard"))
         if reward not in REWARDS:
             raise unknown("maze reward function", reward, REWARDS)
@@ -118,12 +118,17 @@ class MazeSimulator(Simulator):
 
     def render(self) -> str:
         """The maze with `@` where the walker stands and `G` at the goal."""
-        marks = {self.grid.goal: "G", self.cell: "@"}
-        lines = []
-        for r, row in enumerate(self.grid.rows):
-            cells = (marks.get((r, c), "█" if mark == "#" else "·") for c, mark in enumerate(row))
-            lines.append("".join(mark * 2 if mark == "█" else f"{mark} " for mark in cells))
-        return "\n".join(lines)
+        return as_text(self.grid, self.cell)
+
+
+def grid_of(options: Mapping[str, Any]) -> Grid:
+    """The maze that reset options choose.
+
+    Raises:
+        UserError: for an unknown layout, or a goal that is no free cell.
+    """
+    layout = str(options.get("layout", "double_t"))
+    return grid(layout, _cell(options["goal"], "goal") if options.get("goal") is not None else None)
 
 
 def _cell(value: Any, what: str) -> Cell:

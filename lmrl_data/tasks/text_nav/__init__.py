@@ -4,7 +4,7 @@ from lmrl_data.config import Config, ReferenceReturns, by_name
 from lmrl_data.task import Behavior, Protocol, Task
 from lmrl_data.tasks.text_nav.original import ORIGINAL
 from lmrl_data.tasks.text_nav.players import HALVES, SHARES, OptimalPolicy, behavior, best_actions, half_policy
-from lmrl_data.tasks.text_nav.simulator import MAX_COMMANDS, START_ROOMS, TextNavSimulator
+from lmrl_data.tasks.text_nav.simulator import MAX_COMMANDS, START_ROOMS, TextNavSimulator, picture
 from lmrl_data.tool import Tool
 
 TASK = Task(
@@ -50,6 +50,7 @@ TASK = Task(
     ),
     tool=Tool("act", "Gives a command.", "command", "One of the commands that can be given now."),
     keys={"n": "go north", "s": "go south", "e": "go east", "w": "go west", "i": "inventory", "l": "look"},
+    picture=picture,
     original=ORIGINAL,
     options={"start": f"{', '.join(START_ROOMS)}; any of them by default"},
 )

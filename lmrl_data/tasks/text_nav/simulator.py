@@ -5,12 +5,13 @@ the inventory. Success pays 1, everything else nothing; an episode has at most 1
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gymnasium import spaces
 
 from lmrl_data.config import Config
+from lmrl_data.episode import Turn
 from lmrl_data.errors import unknown
 from lmrl_data.simulator import Simulator, Step, check_options
 from lmrl_data.tasks.text_nav.house import ROOMS, House
@@ -83,6 +84,11 @@ class TextNavSimulator(Simulator):
     def render(self) -> str:
         """The map of the house with `@` where the player is."""
         return MAP.replace(f" {self.house.room}", f"@{self.house.room}")
+
+
+def picture(config: str, options: Mapping[str, Any], turns: Sequence[Turn]) -> str:
+    """For a person: the map, where rooms are named, before the first command."""
+    return MAP if config == "fully_observed" and turns[-1].content.startswith(OBJECTIVE) else ""
 
 
 START_ROOMS = tuple(ROOMS)

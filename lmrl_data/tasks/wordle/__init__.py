@@ -13,6 +13,7 @@ from lmrl_data.tasks.wordle.players import (
     WrongPolicy,
     play_mixture,
 )
+from lmrl_data.tasks.wordle.screen import comment, objection, picture
 from lmrl_data.tasks.wordle.simulator import MAX_TRIES, WordleSimulator
 from lmrl_data.tool import Tool, spelled, unspelled
 
@@ -74,6 +75,9 @@ TASK = Task(
         "What is no word of the list that is played with is answered by an empty line and costs a try."
     ),
     tool=Tool("guess", "Guesses a word.", "word", "Five lower-case letters.", (), spelled, unspelled),
+    picture=picture,
+    comment=comment,
+    objection=objection,
     shard_episodes=100_000,
     table=table,
     original=ORIGINAL,

@@ -5,7 +5,8 @@ not the word costs 1. One list has the targets and the legal guesses. Paper sect
 """
 
 import string
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from gymnasium import spaces
 
@@ -14,9 +15,6 @@ from lmrl_data.errors import UserError
 from lmrl_data.simulator import Simulator, Step, check_options
 from lmrl_data.tasks.wordle.counter_random import below, draw
 from lmrl_data.tasks.wordle.words import LENGTH, WordGame, feedback, file_words, list_words, word_game
-
-if TYPE_CHECKING:
-    pass
 
 FIRST = "Wordle:"
 INVALID = ""  # a guess that is no word of the list is answered by an empty line
@@ -97,16 +95,26 @@ class WordleSimulator(Simulator):
 
     def render(self) -> str:
         """The board and what is known of each letter: green in place, yellow elsewhere in the word, grey not in it."""
-        rows, best = [], dict[str, str]()
-        for word, text in self.guesses:
-            marks = text.split()
-            rows.append(" ".join(map(_tile, word.upper(), marks)) if word else "(not in the list)")
-            for letter, mark in zip(word, marks, strict=True):
-                best[letter] = max(best.get(letter, "b"), mark, key="byg".index)
-        rows += [" ".join("·" * LENGTH)] * (MAX_TRIES - len(rows))
-        known = " ".join(_tile(letter, best.get(letter)) for letter in ALPHABET)
         lost = len(self.guesses) == MAX_TRIES and self.guesses[-1][0] != self.target
-        return "\n".join([*rows, "", f"The word was {self.target}." if lost else known])
+        return board(self.guesses, f"The word was {self.target}." if lost else None)
+
+
+def board(guesses: Sequence[tuple[str, str]], end: str | None = None) -> str:
+    """The tries and their answers, and below them `end`, or what is known of each letter.
+
+    Args:
+        guesses (`Sequence[tuple[str, str]]`): each word in plain letters with its answer; "" for no word of the list.
+        end (`str`, *optional*): the last line.
+    """
+    rows, best = [], dict[str, str]()
+    for word, text in guesses:
+        marks = text.split()
+        rows.append(" ".join(map(_tile, word.upper(), marks)) if word else "(not in the list)")
+        for letter, mark in zip(word, marks, strict=True):
+            best[letter] = max(best.get(letter, "b"), mark, key="byg".index)
+    rows += [" ".join("·" * LENGTH)] * (MAX_TRIES - len(rows))
+    known = " ".join(_tile(letter, best.get(letter)) for letter in ALPHABET)
+    return "\n".join([*rows, "", known if end is None else end])
 
 
 _COLORS = {"g": "\x1b[30;42m", "y": "\x1b[30;43m", "b": "\x1b[97;100m"}
