@@ -8,7 +8,7 @@ import numpy as np
 
 from lmrl_data.config import Config
 from lmrl_data.episode import Episode, Turn
-from lmrl_data.errors import unknown
+from lmrl_data.errors import UserError, unknown
 from lmrl_data.policy import Policy
 from lmrl_data.simulator import Simulator
 from lmrl_data.tool import ACT, Tool
@@ -149,6 +149,9 @@ class Task:
         if name is None:
             name = self.default_config
         if name not in self.configs:
+            if name.endswith((".yaml", ".yml")):
+                names = ", ".join(self.configs)
+                raise UserError(f"{name} is no config of {self.id} ({names}); recipes are for lmrl-train --config")
             raise unknown(f"config of {self.id}", name, self.configs)
         return self.configs[name]
 

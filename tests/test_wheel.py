@@ -1,8 +1,10 @@
 """The wheel ships every file of the packages: code, assets with their notices, templates, recipes."""
 
+import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -27,6 +29,7 @@ def test_the_wheel_has_every_file_of_the_packages(tmp_path: Path) -> None:
     )
     with ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
         shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        facts = {Path(name).name: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
     expected = {
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in FOLDERS.items()
@@ -35,4 +38,9 @@ def test_the_wheel_has_every_file_of_the_packages(tmp_path: Path) -> None:
     }
     assert sorted(expected - shipped) == []
     assert sorted(shipped - expected) == []
+    assert "Project-URL: Paper, https://arxiv.org/abs/2311.18232\n" in facts["METADATA"]
+    assert "Classifier: Programming Language :: Python :: 3\n" in facts["METADATA"]
+    for place in re.findall(r"^lmrl-\w+ = (.*)$", facts["entry_points.txt"], re.MULTILINE):
+        module, name = place.split(":")
+        assert callable(getattr(import_module(module), name))
     assert "lmrl_data/tasks/wordle/assets/SCOWL-NOTICE.txt" in shipped

@@ -85,6 +85,7 @@ def test_no_arguments_print_the_help(run):
         (["show", "mazes"], "unknown task 'mazes'; choose from: maze"),
         (["show", "maze", "--config", "half"], "unknown config of maze 'half'; choose from:"),
         (["build", "maze", "--config", "half"], "unknown config of maze 'half'; choose from:"),
+        (["show", "maze", "--config", "my/ilql.yaml"], "partially_observed); recipes are for lmrl-train --config"),
         (["build", "maze", "--episodes", "0"], "'--episodes'"),
         (["build", "maze", "--episodes", "2000000"], "a train split has 1 to 1,000,000 episodes, got 2,000,000"),
         (["build", "maze", "--out", "/proc"], "choose another --out"),
