@@ -1,10 +1,7 @@
 """The training record: what a checkpoint was made from, as its `training.json` and its card say."""
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
@@ -12,22 +9,13 @@ from lmrl_data.errors import UserError
 from lmrl_data.parsing import parse_yaml
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import one_line
+from lmrl_eval.publication import public, public_settings
 from lmrl_eval.record import Record
 
 TRAINING, RECIPE = "training.json", "recipe.yaml"
 FORMAT = 1
 LARGEST = 1 << 20  # bytes of a training.json
 LIBRARIES = ("lmrl", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
-# Not published: output places and credentials. They are private and do not affect training.
-PRIVATE = re.compile(
-    r"env|overwrite_output_dir|push_to_hub.*|hub_.*|resume_from_checkpoint|run_name|logging_dir|"
-    r"(.*[_-])?(token|key|api-?key|password|passwd|secret|credentials?|authorization|cookie)",
-    re.IGNORECASE,
-)
-# What services hand out as keys, wherever it stands.
-SECRET = re.compile(r"hf_\w{20,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|(Bearer|Basic)\s+\S{8,}", re.ASCII)
-USER = re.compile(r"(?<=://)[^/@\s]*@")  # user and password in an address
-TOKENS = ("eos_token", "pad_token")  # of a tokenizer
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,12 @@ class TrainingRecord(Record):
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT} | super().to_dict()
 
+    def published(self) -> Self:
+        """The record as it is published: its user may have changed it, or an older version have written it."""
+        texts = ("task_version", "config", "algorithm", "base_model", "dataset", "dataset_revision")
+        changed: dict[str, Any] = {name: public(getattr(self, name)) for name in (*texts, "versions")}
+        return replace(self, **changed, settings=public_settings(self.settings))
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         if values.get("format") != FORMAT:
@@ -109,35 +103,6 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
 # --- settings
 
 
-def public(value: Any) -> Any:
-    """A setting as it may be published: plain JSON, without secrets, and only the last name of an absolute path.
-
-    Examples:
-        >>> public({"model": "/home/me/runs/bc", "oracle": "lm:/home/me/o", "hub_token": "x", "rate": 0.1})
-        {'model': 'bc', 'oracle': 'lm:o', 'rate': 0.1}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): public(each) for key, each in value.items() if not is_private(str(key))}
-    if isinstance(value, list | tuple):
-        return [public(each) for each in value]
-    if isinstance(value, str) and not isinstance(value, Enum):
-        kind = "lm:" if value.startswith("lm:") else ""  # an oracle's folder
-        path = PurePath(value.removeprefix(kind).removeprefix("file://"))
-        if path.is_absolute() or path.parts[:1] == ("~",) or ".." in path.parts or value.startswith("~"):
-            value = f"{kind}{path.name}"
-        return SECRET.sub("(removed)", USER.sub("", value))
-    if isinstance(value, Enum):
-        return public(value.value)
-    if isinstance(value, bool | int | None) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return str(value)
-
-
-def is_private(name: str) -> bool:
-    """Whether a setting of this name is never written."""
-    return bool(PRIVATE.fullmatch(name)) and name not in TOKENS
-
-
 def recipe_text(settings: Mapping[str, Any], command: str) -> str:
     """A recipe that can be passed to `--config`.
 
@@ -148,7 +113,7 @@ def recipe_text(settings: Mapping[str, Any], command: str) -> str:
     import yaml
 
     return f"# {command} --config {RECIPE}\n" + yaml.safe_dump(
-        public(settings), sort_keys=False, allow_unicode=True, width=120
+        public_settings(settings), sort_keys=False, allow_unicode=True, width=120
     )
 
 
@@ -196,7 +161,7 @@ def record_of_foreign_run(
         seed=seed if isinstance(seed, int) else None,
         settings={
             name: value
-            for name, value in public(settings).items()
+            for name, value in public_settings(settings).items()
             if name not in model_or_data and "dir" not in name and name not in ("report_to", "disable_tqdm")
         },
         limitations=(

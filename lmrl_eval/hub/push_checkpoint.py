@@ -17,6 +17,7 @@ from lmrl_data.hub import Published, check_repo_id, connect, present_text, publi
 from lmrl_data.parsing import checked, parse_card, parse_yaml
 from lmrl_eval.model_card import render_model_card
 from lmrl_eval.policies.download import HUB_ID
+from lmrl_eval.publication import check_no_secret, public_json, public_numbers
 from lmrl_eval.training_record import (
     RECIPE,
     TRAINING,
@@ -32,7 +33,6 @@ CARD = "README.md"
 CURVES = "figures/curves.png"
 STATE = "trainer_state.json"
 STATE_FIELDS = (
-    "log_history",
     "global_step",
     "max_steps",
     "epoch",
@@ -54,7 +54,9 @@ WEIGHTS = (
 ABOUT = (TRAINING, RECIPE, CARD, "trainer_state.json", "figures/*.png")
 SENT = ("config.json", "generation_config.json", *TOKENIZER, *WEIGHTS, *ABOUT)
 REPLACED = (*TOKENIZER, *WEIGHTS, *ABOUT)  # removed from an older push that had more
-TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
+VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model")
+CONFIGURATION = ("config.json", "*_config.json", "*/config.json", "special_tokens_map.json", "*.index.json")
+COMMAND = re.compile(r"# (lmrl-train [a-z_]{1,40}|trl sft)\b")
 
 Files = dict[str, Path | bytes]
 Value = TypeVar("Value")
@@ -97,27 +99,26 @@ def push_checkpoint(
     card = _content(files[CARD]).decode("utf-8", errors="replace") if record is not None and CARD in files else None
     if record is None:
         record = _record_by_user(folder, task, config, recipe, algorithm)
-        files[TRAINING] = record.to_json().encode()
         if recipe is not None:
             files[RECIPE] = recipe_text(read_recipe(recipe), "trl sft").encode()
+    recorded = RECIPE in files
+    generated = card is None or card == render_model_card(record, recipe=recorded)
+    record = record.published()
+    files[TRAINING] = record.to_json().encode()
     if (curves := _curves(folder)) is not None:
         files[CURVES] = curves
-    recorded = RECIPE in files
-    if card is None or card == render_model_card(record, recipe=recorded):
+    if card is None or generated:
         # Now the repository and the figures are known, so the card is rendered anew. A card that its author changed is
         # sent as it is.
         figures = sorted(name for name in files if fnmatchcase(name, "figures/*.png"))
         card = render_model_card(record, recipe=recorded, repo=repo_id, figures=figures)
     files[CARD] = card.encode()
-    for name, public_content in ((STATE, _public_state), (RECIPE, _public_recipe)):
-        if name in files:  # the user may have changed it
-            try:
-                files[name] = public_content(_content(files[name]))
-            except ValueError as error:
-                raise UserError(
-                    f"{folder / name}: {error}; restore the file that the run saved, or remove it"
-                ) from None
-    check_no_token(files)
+    for name in files:
+        try:
+            files[name] = _public_file(name, files[name])
+        except ValueError as error:
+            raise UserError(f"{folder / name}: {error}; restore the file that the run saved, or remove it") from None
+    check_no_secrets(files)
     api = connect()
     return publish(
         api,
@@ -145,20 +146,41 @@ def _record_by_user(
     return record_of_foreign_run({} if recipe is None else read_recipe(recipe), task, config, algorithm or "bc")
 
 
+def _public_file(name: str, file: Path | bytes) -> Path | bytes:
+    """A file as it is published; the user may have changed it.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if name == STATE:
+        return _public_state(_content(file))
+    if name == RECIPE:
+        return _public_recipe(_content(file))
+    if any(fnmatchcase(name, pattern) for pattern in CONFIGURATION):
+        with checked("the configuration is damaged"):
+            content = _content(file)
+            changed = public_json(content)
+            return file if changed == content else changed
+    return file
+
+
 def _public_state(content: bytes) -> bytes:
-    """The log of a run and where it ended; no folder of the machine that it ran on."""
+    """The log of a run and where it ended, which are numbers; no folder of the machine that it ran on."""
     with checked("the log of the run is damaged"):
         state = json.loads(content)
-        return json.dumps({name: state[name] for name in STATE_FIELDS if name in state}, indent=2).encode() + b"\n"
+        history = [public_numbers(entry) for entry in state.get("log_history", ())]
+        numbers = public_numbers({name: state[name] for name in STATE_FIELDS if name in state})
+        return json.dumps({"log_history": history, **numbers}, indent=2).encode() + b"\n"
 
 
 def _public_recipe(content: bytes) -> bytes:
     """A recipe with only what may be published."""
     first, _, rest = content.decode("utf-8", errors="replace").partition("\n")
-    settings = parse_yaml(rest.encode()) if first.startswith("#") else None
-    if not isinstance(settings, dict):
-        raise ValueError("a recipe is a comment with its command, and settings below it")
-    return recipe_text(settings, first.removeprefix("# ").removesuffix(f" --config {RECIPE}")).encode()
+    command = COMMAND.match(first)
+    settings = parse_yaml(rest.encode()) if command else None
+    if command is None or not isinstance(settings, dict):
+        raise ValueError("a recipe is a comment with its command, lmrl-train or trl sft, and settings below it")
+    return recipe_text(settings, command[1]).encode()
 
 
 # --- the folder
@@ -242,17 +264,14 @@ def _content(file: Path | bytes) -> bytes:
     return file if isinstance(file, bytes) else file.read_bytes()
 
 
-def check_no_token(files: Files) -> None:
-    """Raises a `UserError` if a text that would be published contains the user's token, or what looks like a token."""
+def check_no_secrets(files: Files) -> None:
+    """Raises a `UserError` if a text that would be published contains what looks like a secret."""
     from huggingface_hub import get_token
 
-    own = (get_token() or "").encode()
+    own = get_token()
     for name, content in files.items():
-        if name.endswith((".safetensors", ".png")):
-            continue
-        data = _content(content)
-        if TOKEN.search(data) or (own and own in data):
-            raise UserError(f"{name} holds a token of the Hub: take it out before others read it")
+        if not name.endswith((".safetensors", ".png")):
+            check_no_secret(name, _content(content), own, prose=name not in VOCABULARY)
 
 
 # --- the card

@@ -9,7 +9,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from lmrl_data.dataset.card import leaderboard_id
 from lmrl_data.dataset.page import task_page, templates
@@ -19,9 +18,10 @@ from lmrl_data.parsing import HEAD, checked, parse_card, parse_yaml
 from lmrl_data.task import Task
 from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
+from lmrl_eval.publication import check_no_secret, public, public_numbers, public_text
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score, oracle_name
-from lmrl_eval.training_record import TRAINING, TrainingRecord, public
+from lmrl_eval.training_record import TRAINING, TrainingRecord
 from lmrl_eval.untrusted import EPISODES_PATH, TAG, digest
 from lmrl_eval.verify import Verification, verify_results
 
@@ -48,12 +48,15 @@ def published_score(score: Score, model: str) -> Score:
     checkpoint, oracle = score.checkpoint, score.oracle
     if checkpoint is not None:
         checkpoint = {**public(checkpoint), "source": model}
-    if oracle is not None:
-        name, at, url = str(oracle["spec"]).partition("@http")
-        parts = urlsplit(f"http{url}")
-        address = f"@{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if at else ""
-        oracle = {**public(oracle), "spec": f"{public(name)}{address}"}
-    return replace(score, checkpoint=checkpoint, oracle=oracle, options=public(score.options))
+        if isinstance(checkpoint.get("host"), str):
+            checkpoint["host"] = public_text(f"http://{checkpoint['host']}").partition("://")[2]
+    return replace(
+        score,
+        checkpoint=checkpoint,
+        oracle=None if oracle is None else public(oracle),
+        options=public(score.options),
+        versions=public(score.versions),
+    )
 
 
 def notes(score: Score) -> str:
@@ -250,6 +253,8 @@ def push_results(
         UserError: if there are no results, a replay gives something else, another algorithm trained the model, or the
             Hub refuses.
     """
+    from huggingface_hub import get_token
+
     check_repo_id(model)
     folder = Path(folder)
     results = read_results(folder)
@@ -271,8 +276,11 @@ def push_results(
     episodes_repo = check_repo_id(episodes_repo or f"{user if create_pr else owner}/{name}-lmrl-episodes")
 
     score = published_score(results.score, model)
-    files = {path: (folder / path).read_bytes() for path in (EPISODES, ACTIONS, TIMING)}
+    files = {path: (folder / path).read_bytes() for path in (EPISODES, ACTIONS)}
+    files[TIMING] = json.dumps(public_numbers(results.timing), indent=2).encode() + b"\n"
     files[SCORE] = score.to_json().encode()
+    for file in (SCORE, ACTIONS):
+        check_no_secret(file, files[file], get_token())
     path = f"{config}/{digest(files)}"
 
     def episode_files() -> dict[str, Path | bytes]:

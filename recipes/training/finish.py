@@ -16,14 +16,13 @@ from lmrl_data.tokenization import read_frame
 from lmrl_eval.hub.push_checkpoint import push_checkpoint
 from lmrl_eval.model_card import render_model_card
 from lmrl_eval.policies.value_guided import VALUE_FOLDER
+from lmrl_eval.publication import public, published_settings
 from lmrl_eval.record import installed_versions
 from lmrl_eval.training_record import (
     LIBRARIES,
     RECIPE,
     TRAINING,
     TrainingRecord,
-    is_private,
-    public,
     recipe_text,
 )
 
@@ -104,12 +103,13 @@ def data_of(script_args: Any, rows: Dataset) -> Data:
 
 def changed_settings(args: Any) -> dict[str, Any]:
     """The settings that differ from the recipe's defaults, without paths and possible secrets."""
-    hidden = ("dir", "report_to", "tqdm", "debug", "pin_memory", "accelerator_config")  # the last three set themselves
+    hidden = ("dir", "report_to", "tqdm", "debug", "pin_memory")  # the last one sets itself
+    names = published_settings()
     return {
         setting.name: public(getattr(args, setting.name))
         for setting in fields(args)
-        if not any(word in setting.name for word in hidden)
-        and not is_private(setting.name)
+        if setting.name in names
+        and not any(word in setting.name for word in hidden)
         and setting.default is not MISSING
         # `None`, `False`, 0 and "" all mean off, so they are no changes of each other.
         and (getattr(args, setting.name) or None) != (setting.default or None)

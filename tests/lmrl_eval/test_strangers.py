@@ -91,38 +91,6 @@ def test_a_log_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None
         inspect_tasks._read(path)
 
 
-PUBLISHED = [
-    # a setting, and what of it is published
-    ({"a": "/home/alice/runs/bc"}, {"a": "bc"}),
-    ({"a": "../../home/alice/bc"}, {"a": "bc"}),
-    ({"a": "~/alice/bc"}, {"a": "bc"}),
-    ({"a": "file:///home/alice/bc"}, {"a": "bc"}),
-    ({"a": "lm:/home/alice/o"}, {"a": "lm:o"}),
-    ({"a": "https://alice:pass-word@proxy.example/v1"}, {"a": "https://proxy.example/v1"}),
-    ({"a": "use sk-live-0123456789abcdef now"}, {"a": "use (removed) now"}),
-    ({"a": "Bearer 0123456789abcdef"}, {"a": "(removed)"}),
-    ({"wandb_key": "x", "access_key": "x", "authorization": "x", "apikey": "x", "API_KEY": "x"}, {}),
-    ({"run_name": "alices-laptop", "logging_dir": "runs/alices-laptop"}, {}),
-    ({"eos_token": "</s>", "max_new_tokens": 8, "dataset_name": "lmrl/maze"},) * 2,
-]
-
-
-def test_what_is_published_names_no_home_and_no_secret() -> None:
-    from lmrl_eval.hub.push_checkpoint import _public_recipe, _public_state
-    from lmrl_eval.training_record import public
-
-    def check(setting: dict[str, Any], published: dict[str, Any]) -> None:
-        assert public(setting) == published
-
-    check_cases(PUBLISHED, check)
-    state = {"best_model_checkpoint": "/home/alice/run", "log_history": [{"loss": 1.0, "step": 1}], "global_step": 1}
-    assert json.loads(_public_state(json.dumps(state).encode())) == {
-        n: state[n] for n in ("log_history", "global_step")
-    }
-    recipe = _public_recipe(b"# trl sft --config recipe.yaml\nproxy: https://alice:word@proxy/v1\nseed: 1\n")
-    assert recipe == b"# trl sft --config recipe.yaml\nproxy: https://proxy/v1\nseed: 1\n"
-
-
 def test_an_endpoint_that_sends_headers_for_ever_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
     import threading
