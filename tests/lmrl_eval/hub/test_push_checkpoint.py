@@ -270,7 +270,7 @@ def test_what_nobody_could_use_or_should_see_is_refused_in_one_line(
         (with_damaged_record, "training.json is damaged"),
         (without_record, "give the YAML it was trained by as --recipe|--task and --config"),
         (adapters_of_a_folder, "holds adapters of 'runs/maze/bc', which nobody else has"),
-        (with_a_token, "README.md holds what looks like a token of the Hub"),
+        (with_a_token, "README.md holds your token of the Hub"),
     ]
 
     def check(break_: Callable[[Path], None], complaint: str) -> None:
