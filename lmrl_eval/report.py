@@ -10,7 +10,7 @@ from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.results import Results
-from lmrl_eval.score import PAPER, Score, oracle_name, short_json
+from lmrl_eval.score import NAMELESS, PAPER, Score, oracle_name, player_of, short_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,12 +81,13 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def marks(score: Score) -> list[str]:
-    """What makes a score incomparable: another protocol, options, a policy that was trained for something else, and
-    answers that were cut or could not be read."""
+    """What makes a score incomparable: another protocol, options, a policy that was trained for something else, an
+    unknown player, and answers that were cut or could not be read."""
     lines = [] if score.protocol in (None, PAPER) else [f"protocol {score.protocol}"]
     lines += [f"option {name}={short_json(value)}" for name, value in score.options.items()]
     trained_for = (score.checkpoint or {}).get("trained_for")
     lines += [f"trained for {trained_for}"] if trained_for else []
+    lines += [NAMELESS] if player_of(score) is None else []
     return lines + ([score.complaint] if score.complaint else [])
 
 

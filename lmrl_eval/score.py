@@ -1,6 +1,7 @@
 """The score: what a policy earned on a task, with its interval, its seeds and everything that reproduces it."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -228,6 +229,20 @@ def oracle_label(oracle: Mapping[str, Any]) -> str:
     weights = oracle.get("weights_sha256")
     name = one_line(str(oracle["spec"])) or "without a name"
     return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
+
+
+NAMELESS = "names no checkpoint: nobody knows which model played"
+
+
+def player_of(score: Score) -> str | None:
+    """What played: a checkpoint folder, a model of the Hub, `chat:MODEL`, `scripted:NAME` or `human`.
+
+    `None` if the score does not say: anybody may give such a result any name.
+    """
+    source = (score.checkpoint or {}).get("source")
+    if isinstance(source, str) and source.strip():
+        return source
+    return score.policy if score.checkpoint is None and re.fullmatch(r"scripted:\w+|human", score.policy) else None
 
 
 def departures(score: Score) -> list[str]:

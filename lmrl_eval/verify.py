@@ -25,7 +25,16 @@ from lmrl_data.tasks import get_task
 from lmrl_data.terminal import progress_bar
 from lmrl_data.text import one_line, short_json
 from lmrl_eval.results import SCORE, Results, read_results
-from lmrl_eval.score import ORACLE_COUNTS, STRATEGIES, Score, departures, oracle_counts, score_episodes
+from lmrl_eval.score import (
+    NAMELESS,
+    ORACLE_COUNTS,
+    STRATEGIES,
+    Score,
+    departures,
+    oracle_counts,
+    player_of,
+    score_episodes,
+)
 
 Status = Literal["verified", "oracle", "flagged", "unchecked"]
 
@@ -352,6 +361,7 @@ def describe(verification: Verification) -> str:
             f"{score.normalized:.1f}, seeds {score.seed} to {score.seed + score.n_episodes - 1}"
         )
         lines += [f"not as in the paper: {line}" for line in departures(score)]
+        lines += [f"it {NAMELESS}"] if player_of(score) is None else []
     if verification.status in ("verified", "oracle"):
         lines.append("not checked: who chose the actions (policy, checkpoint) and move accuracy")
     return "\n".join(lines)

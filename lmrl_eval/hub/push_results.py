@@ -20,9 +20,9 @@ from lmrl_data.tasks import get_task
 from lmrl_data.text import one_line
 from lmrl_eval.publication import check_no_secret, public, public_numbers, public_text
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
-from lmrl_eval.score import Score, oracle_name
+from lmrl_eval.score import Score, oracle_name, player_of
 from lmrl_eval.training_record import TRAINING, TrainingRecord
-from lmrl_eval.untrusted import EPISODES_PATH, TAG, digest
+from lmrl_eval.untrusted import EPISODES_PATH, TAG, digest, is_repo_id
 from lmrl_eval.verify import Verification, verify_results
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 SOURCE_NAME = "LMRL-Gym episodes"
+CHAT = "chat:"
 
 
 class PushedResults(NamedTuple):
@@ -272,6 +273,7 @@ def push_results(
     owner, name = model.split("/")
     if owner not in namespaces and not create_pr:
         raise UserError(f"{model} is not yours to write to; add --create-pr, and its owner can merge the score")
+    _check_player(folder, results.score, model, api)
     _check_algorithm(folder, results.score, model)
     episodes_repo = check_repo_id(episodes_repo or f"{user if create_pr else owner}/{name}-lmrl-episodes")
 
@@ -321,6 +323,41 @@ def _account(api: "HfApi", model: str) -> tuple[str, set[str], str]:
         model = check_repo_id(persistently(lambda: api.model_info(model)).id)
     orgs = {org["name"] for org in account.get("orgs", []) if org.get("roleInOrg") != "read"}
     return account["name"], {account["name"], *orgs}, model
+
+
+def _check_player(folder: Path, score: Score, model: str, api: "HfApi") -> None:
+    """Refuses to link a result to a model that its episodes do not name.
+
+    Episodes of a folder here may be of any model, as whoever pushes says. Those of a model of the Hub, and of a chat
+    model, name their player.
+    """
+    player = player_of(score)
+    if score.checkpoint is None or player is None:
+        named = "no model" if player is None else f"{one_line(player, 60)}, which is no model,"
+        raise UserError(
+            f"{folder} is not published: its episodes name {named} as their player, so they are no score of {model}; "
+            "play them with --policy and a checkpoint"
+        )
+    name = player.removeprefix(CHAT)
+    if name == player and "revision" not in score.checkpoint and (Path(name).exists() or not is_repo_id(name)):
+        return
+    # Without a revision it may still be a folder, on the machine where it was played.
+    names = (model,) if "revision" in score.checkpoint else (model, None)
+    if name == model or (name == player and _name_on_hub(api, name) in names):
+        return
+    hint = f"; serve it as {model} if it is that model" if name != player else ""
+    raise UserError(f"{folder} is not published: it was {one_line(player, 96)} that played, and not {model}{hint}")
+
+
+def _name_on_hub(api: "HfApi", name: str) -> str | None:
+    """The present name of a model on the Hub; `None` if there is none that the user may see."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    with hub_errors(name):
+        try:
+            return persistently(lambda: api.model_info(name)).id
+        except RepositoryNotFoundError:
+            return None
 
 
 def _check_algorithm(folder: Path, score: Score, model: str) -> None:

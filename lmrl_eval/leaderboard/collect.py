@@ -14,7 +14,7 @@ from lmrl_data.terminal import progress_bar
 from lmrl_data.text import one_line
 from lmrl_eval.leaderboard.entry import Benchmarks, Entry, parse_entries
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, Results
-from lmrl_eval.score import Score
+from lmrl_eval.score import NAMELESS, Score, player_of
 from lmrl_eval.untrusted import EPISODES_PATH, PINNED, TAG, episodes_place, is_repo_id, parse_results
 from lmrl_eval.verify import Verification, verify_results
 
@@ -138,12 +138,11 @@ def verify_entry(entry: Entry, *, progress: bool = False) -> tuple[Verification,
     if abs(score.normalized - stated.normalized) > ROUNDING:
         problem = f"the entry states {stated.normalized:.2f}, and its episodes {score.normalized:.2f}"
         verification = _flag(verification, problem)
-    if score.checkpoint is None:
-        verification = _flag(verification, "its episodes name no checkpoint: nobody knows which model played them")
-    else:
-        player = score.checkpoint.get("source")
-        if player != entry.model and not _was_renamed(player, entry.model):
-            verification = _flag(verification, f"it was {one_line(player, 96)} that played these episodes")
+    player = player_of(score)
+    if score.checkpoint is None or player is None:
+        verification = _flag(verification, f"its result {NAMELESS}")
+    elif player != entry.model and not _was_renamed(player, entry.model):
+        verification = _flag(verification, f"it was {one_line(player, 96)} that played these episodes")
     return verification, results
 
 

@@ -107,7 +107,9 @@ def describe_checkpoint(
 
     folder = checkpoint_folder(spec)
     digest = weights_digest(folder, "**/*.safetensors")
-    return {"source": spec, "weights_sha256": digest, **settings, **_made_from(folder, task, config)}
+    # The cache of the Hub's client names the folder of a model by its commit.
+    revision = {} if Path(spec).expanduser().exists() else {"revision": folder.name}
+    return {"source": spec, **revision, "weights_sha256": digest, **settings, **_made_from(folder, task, config)}
 
 
 def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str, str]:

@@ -92,17 +92,20 @@ def test_scores_that_cannot_be_compared_stand_in_tables_of_their_own(results: Re
 def test_rows_to_compare_with_care_are_marked_and_say_why(results: Results) -> None:
     def check(changes: dict[str, Any], note: str) -> None:
         marked = dataclasses.replace(results.score, **changes)
-        text = table([results.score, marked, dataclasses.replace(marked, policy="third")])
+        text = table([results.score, marked, dataclasses.replace(marked, policy="scripted:third")])
         names = [row.split(" | ")[0] for row in rows(text)[2:]]
-        assert names == ["| scripted:random", "| scripted:random ¹", "| third ²"]
-        assert f"\n- ¹ scripted:random: {markdown_line(note, 300)}\n- ² third: {markdown_line(note, 300)}\n" in text
+        assert names == ["| scripted:random", "| scripted:random ¹", "| scripted:third ²"]
+        assert (
+            f"\n- ¹ scripted:random: {markdown_line(note, 300)}\n- ² scripted:third: {markdown_line(note, 300)}\n"
+            in text
+        )
 
     unread = "of 50 answers 20 could not be read and 8 were cut at 9 tokens: raise --max-new-tokens"
     check_cases(
         [
             ({"protocol": "quick"}, "protocol quick"),
             ({"options": {"layout": "umaze"}}, 'option layout="umaze"'),
-            ({"checkpoint": {"trained_for": "wordle words_400"}}, "trained for wordle words_400"),
+            ({"checkpoint": {"source": "x", "trained_for": "wordle words_400"}}, "trained for wordle words_400"),
             ({"complaint": unread}, unread),
             ({"protocol": "quick", "complaint": unread}, f"protocol quick, {unread}"),
         ],
@@ -131,7 +134,7 @@ def test_one_episode_is_reported_without_an_interval(tmp_path: Path) -> None:
 
 def test_a_policys_name_cannot_leave_its_cell(results: Results) -> None:
     def check(name: str) -> None:
-        ordinary, hostile = table([results.score]), table([named(results, name).score])
+        ordinary, hostile = (table([named(results, each).score]) for each in ("x", name))
         assert len(hostile.splitlines()) == len(ordinary.splitlines())
         cells = rows(hostile)[-1].replace("\\\\", "").replace("\\|", "").split("|")
         assert len(cells) == len(rows(ordinary)[-1].split("|"))

@@ -60,6 +60,35 @@ def test_results_that_are_too_large_or_edited_are_refused(tmp_path: Path) -> Non
     check_cases(HOSTILE, check)
 
 
+def test_a_result_whose_player_nobody_knows_is_marked_wherever_it_is_shown(tmp_path: Path) -> None:
+    from lmrl_eval.report import table
+    from lmrl_eval.verify import describe, verify_results
+
+    scripted = read_results(play(tmp_path / "scripted", checkpoint=None))
+
+    def check(policy: str, checkpoint: dict[str, Any] | None, marked: bool) -> None:
+        results = Results(
+            replace(scripted.score, policy=policy, checkpoint=checkpoint),
+            [replace(episode, policy=policy) for episode in scripted.episodes],
+        )
+        found = verify_results(results)
+        assert found.status == "verified"
+        assert ("nobody knows which model played" in describe(found)) == marked
+        assert ("nobody knows which model played" in table([results.score])) == marked
+
+    cases = [
+        ("alice/maze-ppo", None, True),
+        ("alice/maze-ppo", {}, True),
+        ("alice/maze-ppo", {"source": None, "parameters": 1}, True),
+        ("scripted:optimal\n", None, True),
+        ("scripted:optimal", {"parameters": 1}, True),
+        ("scripted:optimal", None, False),
+        ("human", None, False),
+        ("maze-ppo", {"source": "runs/maze-ppo"}, False),
+    ]
+    check_cases(cases, check)
+
+
 def test_the_page_adds_up_a_long_episode_in_one_pass(tmp_path: Path) -> None:
     class Reward(float):
         additions = 0

@@ -332,6 +332,42 @@ def test_a_token_is_needed(hub: "Hub", results: Path) -> None:
         push_results(results, MODEL)
 
 
+def test_a_result_is_linked_to_the_model_that_its_episodes_name_and_to_no_other(
+    hub: "Hub", alice: "HfApi", tmp_path: Path
+) -> None:
+    alice.create_repo("alice/other")
+    here = tmp_path / "checkpoint"
+    here.mkdir()
+    numbers = iter(range(100))
+
+    def check(checkpoint: dict[str, Any] | None, line: str | None) -> None:
+        results = play(tmp_path / str(next(numbers)), checkpoint=checkpoint)
+        before = writes(hub)
+        if line is None:
+            assert push_results(results, MODEL).verification.status == "verified"
+            return
+        with pytest.raises(UserError, match=line):
+            push_results(results, MODEL)
+        assert writes(hub) == before
+
+    commit_id = "0" * 40
+    cases = [
+        (None, "its episodes name scripted:optimal, which is no model, as their player"),
+        ({"parameters": 1}, "its episodes name no model as their player"),
+        ({"source": " "}, "its episodes name no model as their player"),
+        ({"source": "alice/other"}, f"it was alice/other that played, and not {MODEL}"),
+        ({"source": "alice/other", "revision": commit_id}, f"it was alice/other that played, and not {MODEL}"),
+        ({"source": "alice/gone", "revision": commit_id}, f"it was alice/gone that played, and not {MODEL}"),
+        ({"source": "chat:m", "host": "localhost:8000"}, f"it was chat:m that played, .*; serve it as {MODEL}"),
+        ({"source": "chat:alice/other", "host": "localhost:8000"}, "it was chat:alice/other that played"),
+        ({"source": str(here)}, None),
+        ({"source": "runs/maze"}, None),
+        ({"source": MODEL, "revision": commit_id}, None),
+        ({"source": f"chat:{MODEL}", "host": "localhost:8000"}, None),
+    ]
+    check_cases(cases, check)
+
+
 def test_the_score_of_another_algorithm_is_not_put_beside_a_model(hub: "Hub", alice: "HfApi", tmp_path: Path) -> None:
     """A slip in `--model`."""
     results = play(tmp_path / "results", checkpoint={"source": "runs/maze/ilql", "algorithm": "ilql"})

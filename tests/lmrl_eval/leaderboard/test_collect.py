@@ -374,4 +374,4 @@ def test_episodes_that_name_no_checkpoint_are_nobodys(hub: "Hub", alice: "HfApi"
     publish_by_hand(hub, alice, files)
     entry = only(collect())
     assert entry.status == "flagged"
-    assert "name no checkpoint" in entry.problems[0]
+    assert "names no checkpoint" in entry.problems[0]
