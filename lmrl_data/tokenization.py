@@ -23,6 +23,7 @@ _MARKS = tuple(f"{chr(0x2460 + i)}{'user' if i % 2 == 0 else 'assistant'}{chr(0x
 DATE = {"%d": "26", "%m": "07", "%b": "Jul", "%B": "July", "%Y": "2024", "%y": "24", "%A": "Friday", "%a": "Fri"}
 # Where a turn could hold thoughts: `<think>`, a channel of gpt-oss, a recipient of Muse.
 THOUGHT = re.compile(r"think|thought|<\|channel\|>|assistant to=")
+THINK = ("<think>", "</think>")
 OTHER_TEMPLATE = "use another one, such as the recipes' text_game.jinja (trl sft: --chat_template_path)"
 # Beginnings of episodes, each an observation, an action, an observation and an action, on which a tokenizer is tried.
 PROBES = (
@@ -61,8 +62,9 @@ class Frame:
         action_end (`str`): what the agent writes after its text.
         to_user (`str`): from there to the next user text.
         last_end (`str`): what ends the agent's last turn, where that is something else.
-        thinking (`bool`, *optional*): `False` where the template could let the model think and the frame does not;
-            `None` where it knows no thinking.
+        thinking (`bool`, *optional*): `True` where the model may think before its text, `False` where the template
+            could let it and the frame does not; `None` where the template knows no thinking.
+        to_thoughts (`str`): instead of `to_assistant` where the agent is about to write, if it may think.
     """
 
     opening: str
@@ -72,12 +74,14 @@ class Frame:
     last_end: str = ""
     action_start: str = ""
     thinking: bool | None = None
+    to_thoughts: str = ""
 
     def facts(self) -> dict[str, Any]:
         """The facts that scores and training records have about the frame."""
         to_assistant = self.to_assistant + self.action_start
-        texts = "\0".join([self.opening, to_assistant, self.action_end, self.to_user, self.last_end])
-        return {"prompt_frame_sha256": sha256(texts.encode()).hexdigest(), "thinking": self.thinking}
+        texts = [self.opening, to_assistant, self.action_end, self.to_user, self.last_end]
+        texts += [self.to_thoughts] if self.to_thoughts else []
+        return {"prompt_frame_sha256": sha256("\0".join(texts).encode()).hexdigest(), "thinking": self.thinking}
 
 
 RAW = Frame(opening="", to_assistant="\n", action_end="\n", to_user="")
@@ -111,6 +115,25 @@ def read_frame(tokenizer: "PreTrainedTokenizerBase") -> Frame:
     to_user = between[len(action_end) :]
     start = to_assistant[len(to_assistant.rstrip(" ")) :]
     return Frame(opening, to_assistant.rstrip(" "), action_end, to_user, last_end, start, thinking)
+
+
+def with_thinking(frame: Frame, tokenizer: "PreTrainedTokenizerBase") -> Frame:
+    """The frame of a policy that may think, as its chat template writes turns: earlier thoughts are left out.
+
+    Raises:
+        UserError: if the template knows no thinking, or none between `<think>` and `</think>`.
+    """
+    if frame.thinking is None or not set(THINK) <= set(tokenizer.get_added_vocab()):
+        knows = "no thinking" if frame.thinking is None else "thinking of another kind than <think> … </think>"
+        raise UserError(f"the tokenizer's chat template knows {knows}; leave out --thinking on")
+    texts = _around(_render(tokenizer, _messages(5), add_generation_prompt=True, enable_thinking=True), 5)
+    opening, inner, between, inner_again, between_again, to_thoughts = texts
+    if (opening, inner, between) != (frame.opening, inner_again, between_again) or between != (
+        frame.action_end + frame.to_user
+    ):
+        raise UserError("the tokenizer's chat template changes earlier turns where it thinks; leave out --thinking on")
+    start = inner[len(inner.rstrip(" ")) :]
+    return replace(frame, to_assistant=inner.rstrip(" "), action_start=start, thinking=True, to_thoughts=to_thoughts)
 
 
 def _messages(count: int) -> list[dict[str, str]]:
@@ -219,6 +242,8 @@ class TurnTokenizer:
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`): of the policy.
+        thinking (`bool`, *optional*, defaults to `False`): whether the agent may think before an action. Its thoughts
+            are no part of the action and of what it reads later.
 
     Attributes:
         frame (`Frame`): the texts around the contents.
@@ -230,9 +255,11 @@ class TurnTokenizer:
         UserError: if episodes cannot be written with this tokenizer and its chat template.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", *, thinking: bool = False) -> None:
         self.tokenizer = tokenizer
         self.frame = read_frame(tokenizer)
+        if thinking:
+            self.frame = with_thinking(self.frame, tokenizer)
         self.raw = self.frame.action_end == "\n"
         self._segments: dict[tuple[str, str, str, str], list[int]] = {}
         self._frames: dict[str, list[int]] = {}
@@ -313,23 +340,25 @@ class TurnTokenizer:
 
     # --- turns
 
-    def observation_ids(self, turns: Sequence[Turn], *, first: bool) -> list[int]:
+    def observation_ids(self, turns: Sequence[Turn], *, first: bool, last: bool = False) -> list[int]:
         """The ids of a user turn, and of a system turn before it, up to the place where the agent begins to write.
 
         Args:
             turns (`Sequence[Turn]`): the user turn, or a system turn and the user turn.
             first (`bool`): whether this is the beginning of the conversation.
+            last (`bool`, *optional*, defaults to `False`): whether this is its end so far.
         """
         frame = self.frame
+        to_assistant = (last and frame.to_thoughts) or frame.to_assistant
         if turns[0].role == "system":
             opening, between = self._system_frame()
             ids = self._leading + self._segment("", opening, turns[0].content, between)
             if len(turns) == 1:
                 return ids  # raw text, and a window that begins with an action
-            return ids + self._segment(between, "", turns[-1].content, frame.to_assistant)
+            return ids + self._segment(between, "", turns[-1].content, to_assistant)
         if first:
-            return self._leading + self._segment("", self._opening, turns[-1].content, frame.to_assistant)
-        return self._segment(frame.action_end, frame.to_user, turns[-1].content, frame.to_assistant)
+            return self._leading + self._segment("", self._opening, turns[-1].content, to_assistant)
+        return self._segment(frame.action_end, frame.to_user, turns[-1].content, to_assistant)
 
     def _system_frame(self) -> tuple[str, str]:
         """The texts before a system turn, and from there to the user's text.
@@ -379,7 +408,8 @@ class TurnTokenizer:
                 index += 1
             else:
                 width = 2 if turn.role == "system" and turns[1].role == "user" else 1
-                yield self.observation_ids(turns[index : index + width], first=first), None
+                last = index + width == len(turns)
+                yield self.observation_ids(turns[index : index + width], first=first, last=last), None
                 index += width
             first = False
 
@@ -411,11 +441,22 @@ class TurnTokenizer:
         return result
 
     def decode_action(self, ids: Sequence[int]) -> str:
-        """The text of sampled action ids, without their end."""
+        """The text of action ids, without their end."""
         if self.raw:
             return self._decode(ids).split("\n", 1)[0].removeprefix(self.frame.action_start)
         end = next((place for place, i in enumerate(ids) if i in self.stop_ids), len(ids))
         return self._decode(ids[:end]).strip()
+
+    def decode_answer(self, ids: Sequence[int]) -> str:
+        """The action of sampled ids: what follows the thoughts, if the agent may think; empty if they never end."""
+        if not self.frame.to_thoughts:
+            return self.decode_action(ids)
+        vocabulary = self.tokenizer.get_added_vocab()
+        begin, end = (vocabulary[token] for token in THINK)
+        if end in ids:
+            return self.decode_action(ids[len(ids) - ids[::-1].index(end) :])
+        thinks = begin in ids or self.frame.to_thoughts.rstrip().endswith(THINK[0])
+        return "" if thinks else self.decode_action(ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: Any = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)

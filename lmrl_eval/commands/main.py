@@ -47,7 +47,10 @@ BatchSizeOption = Annotated[
     int | None, typer.Option(help="Episodes that run at the same time; 64 by default, 8 of a chat policy.")
 ]
 MaxNewTokensOption = Annotated[
-    int | None, typer.Option(help="Longest action in tokens; 32 by default, 256 of a chat policy.")
+    int | None, typer.Option(help="Longest action in tokens; 32 by default, 1024 with thoughts, 256 of a chat policy.")
+]
+ThinkingOption = Annotated[
+    str, typer.Option(help="Whether a checkpoint may think before it acts: off or on.", metavar="off|on")
 ]
 ShotsOption = Annotated[
     int | None, typer.Option(help="Number of successful episodes in the prompt of a chat policy; 0 by default.")
@@ -104,6 +107,7 @@ def run(
     beta: BetaOption = None,
     batch_size: BatchSizeOption = None,
     max_new_tokens: MaxNewTokensOption = None,
+    thinking: ThinkingOption = "off",
     shots: ShotsOption = None,
     shots_dataset: ShotsDatasetOption = None,
     answers: AnswersOption = None,
@@ -142,6 +146,7 @@ def run(
       lmrl-eval run --task guess_my_city --policy chat:MODEL@https://HOST/v1 \\
         --protocol quick --policy-budget 500
     """
+    from lmrl_data.errors import unknown
     from lmrl_data.options import parse_options
     from lmrl_data.tasks import get_task
     from lmrl_data.text import one_line
@@ -156,6 +161,8 @@ def run(
     n_episodes = chosen.protocol(protocol).n_episodes if episodes is None else episodes
     options = parse_options(option or [])
     betas = _betas(beta or [])
+    if thinking not in ("off", "on"):
+        raise unknown("thinking", thinking, ("off", "on"))
     human, endpoint = policy == "human", policy.startswith("chat:")
     asked_more = not (human or endpoint or is_function(policy))
     if batch_size is None:
@@ -175,6 +182,7 @@ def run(
             temperature=temperature,
             beta=value,
             max_new_tokens=max_new_tokens,
+            thinking=thinking == "on",
             device=device,
             chat=chat,
             options=options,

@@ -24,6 +24,7 @@ def load_policy(
     temperature: float = 1.0,
     beta: float | None = None,
     max_new_tokens: int | None = None,
+    thinking: bool = False,
     device: str = "cpu",
     chat: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
@@ -40,7 +41,9 @@ def load_policy(
         seed (`int`, *optional*, defaults to `0`): of the policy's own random numbers.
         temperature (`float`, *optional*, defaults to `1.0`): of a language model's sampling; `0` is greedy.
         beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; by default its own.
-        max_new_tokens (`int`, *optional*): the most tokens of an action; 32 by default, 256 for a chat model.
+        max_new_tokens (`int`, *optional*): the most tokens of an action; 32 by default, 1,024 with thoughts, 256 for a
+            chat model.
+        thinking (`bool`, *optional*, defaults to `False`): whether a checkpoint may think before an action.
         device (`str`, *optional*, defaults to `"cpu"`): the device of a model.
         chat (`Mapping`, *optional*): settings of chat models only (`shots`, `dataset`, `answers`, `budget`,
             `concurrency`): see `ChatPolicy`.
@@ -58,10 +61,18 @@ def load_policy(
     if spec in task.policies and not Path(spec).exists():
         raise UserError(f"{spec} is a scripted policy of {task.id}; write {SCRIPTED}{spec}")
     if is_checkpoint(spec):
-        longest = 32 if max_new_tokens is None else max_new_tokens
+        longest = (1024 if thinking else 32) if max_new_tokens is None else max_new_tokens
         return _load_checkpoint(
-            spec, seed=seed, temperature=temperature, beta=beta, max_new_tokens=longest, device=device
+            spec,
+            seed=seed,
+            temperature=temperature,
+            beta=beta,
+            max_new_tokens=longest,
+            thinking=thinking,
+            device=device,
         )
+    if thinking:
+        raise UserError(f"{spec[:80]} cannot be told to think; --thinking on is for checkpoints")
     if beta is not None:
         raise UserError(f"{spec[:80]} has no beta; it belongs to value-guided checkpoints (mc, ilql)")
     if spec.startswith(CHAT):
@@ -132,7 +143,14 @@ def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str,
 
 
 def _load_checkpoint(
-    spec: str, *, seed: int, temperature: float, beta: float | None, max_new_tokens: int, device: str
+    spec: str,
+    *,
+    seed: int,
+    temperature: float,
+    beta: float | None,
+    max_new_tokens: int,
+    thinking: bool,
+    device: str,
 ) -> Policy:
     folder = checkpoint_folder(spec)
     name = folder.resolve().name if Path(spec).expanduser().exists() else spec
@@ -142,6 +160,8 @@ def _load_checkpoint(
         raise UserError(f"an action has at least 1 token, got max_new_tokens={max_new_tokens}")
     with _loading(spec):
         if (folder / "value_model").is_dir():
+            if thinking:
+                raise UserError(f"{spec} has values, which know no thoughts; leave out --thinking on")
             from lmrl_eval.policies.value_guided import load_value_guided
 
             policy = load_value_guided(
@@ -169,6 +189,7 @@ def _load_checkpoint(
             seed=seed,
             temperature=temperature,
             max_new_tokens=max_new_tokens,
+            thinking=thinking,
         )
         _check_frame(spec, folder, policy)
         return policy
@@ -183,6 +204,8 @@ def _check_frame(spec: str, folder: Path, policy: Any) -> None:
     except UserError:
         return  # the policy plays without the check: its training record is damaged
     trained = record and record.prompt_frame_sha256
+    if trained and policy.turns.frame.thinking:
+        raise UserError(f"{spec} was trained without thinking, as its training.json says; leave out --thinking on")
     if trained and trained != policy.turns.frame.facts()["prompt_frame_sha256"]:
         raise UserError(
             f"{spec} was trained with another chat template than it has now: bring the old chat_template.jinja back, "

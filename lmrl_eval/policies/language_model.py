@@ -44,7 +44,8 @@ class LanguageModelPolicy(Policy):
     encoded anew and `model.generate` writes, with the same choices.
 
     An action depends only on the model, the seeds and the visible turns of its conversation, not on the batch or the
-    cache. The policy reads its own earlier actions as the ids it sampled and never tokenizes them again. It reuses the
+    cache. The policy reads its own earlier actions as the ids it sampled and never tokenizes them again, unless it
+    thinks: then it reads their texts. It reuses the
     cache up to the first id that differs, so a window that slid or an edited turn only costs time. The weights may
     change between rollouts, but not within one.
 
@@ -58,7 +59,9 @@ class LanguageModelPolicy(Policy):
         name (`str`): the value of the episodes' `policy` column.
         seed (`int`, *optional*, defaults to `0`): seed of the sampling noise, combined with each conversation's own.
         temperature (`float`, *optional*, defaults to `1.0`): divides the logits; 0 is greedy.
-        max_new_tokens (`int`, *optional*, defaults to `32`): the most tokens of an action.
+        max_new_tokens (`int`, *optional*, defaults to `32`): the most tokens of an action, thoughts included.
+        thinking (`bool`, *optional*, defaults to `False`): whether the model may think before an action, if its chat
+            template knows how. It does not read its earlier thoughts.
 
     Raises:
         UserError: for a negative seed or temperature, if `max_new_tokens` does not fit into the model's context, or if
@@ -74,6 +77,7 @@ class LanguageModelPolicy(Policy):
         seed: int = 0,
         temperature: float = 1.0,
         max_new_tokens: int = 32,
+        thinking: bool = False,
     ) -> None:
         if not temperature >= 0:
             raise UserError(f"temperature is 0 (greedy) or more, got {temperature}")
@@ -91,13 +95,15 @@ class LanguageModelPolicy(Policy):
         self.seed = seed
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
-        self.turns = TurnTokenizer(tokenizer)
+        self.turns = TurnTokenizer(tokenizer, thinking=thinking)
         self._max_prompt = limit - max_new_tokens
-        self._decode = functools.lru_cache(10_000)(self.turns.decode_action)
+        self._decode = functools.lru_cache(10_000)(self.turns.decode_answer)
         self._begin()
 
     def _begin(self) -> None:
         self._counts = dict.fromkeys(("tokens_written", "tokens_encoded", "tokens_reused", "forward_calls"), 0)
+        if self.turns.frame.thinking:
+            self._counts |= {"answers": 0, "cut": 0}
         # The sampled ids of each conversation's actions, by the number of the action and its text.
         self._written: WeakKeyDictionary[Conversation, dict[tuple[int, str], list[int]]] = WeakKeyDictionary()
         self.clear_cache()
@@ -124,8 +130,16 @@ class LanguageModelPolicy(Policy):
 
     def statistics(self) -> dict[str, float]:
         """Counts since the policy was made: `tokens_written` (sampled), `tokens_encoded` (prompt tokens run through
-        the model), `tokens_reused` (prompt tokens taken from the cache) and `forward_calls`."""
+        the model), `tokens_reused` (prompt tokens taken from the cache) and `forward_calls`; of a policy that thinks
+        also its `answers`, and those that were `cut` at the limit of tokens."""
         return {name: float(count) for name, count in self._counts.items()}
+
+    def complaint(self) -> str | None:
+        """Says so if more than one answer in ten of a policy that thinks was cut."""
+        answers, cut = self._counts.get("answers", 0), self._counts.get("cut", 0)
+        if cut * 10 <= answers:
+            return None
+        return f"of {answers} answers {cut} were cut at {self.max_new_tokens} tokens: raise --max-new-tokens"
 
     @torch.inference_mode()
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
@@ -140,8 +154,12 @@ class LanguageModelPolicy(Policy):
             self.model.train(training)
         actions = [self._decode(tuple(ids)) for ids in written]
         for conversation, prompt, action, ids in zip(conversations, prompts, actions, written, strict=True):
-            by_text = self._written.setdefault(conversation, {})
-            by_text[_num_actions(conversation), action] = self.turns.with_end(ids)
+            if self.turns.frame.thinking:
+                self._counts["answers"] += 1
+                self._counts["cut"] += ids[-1] not in self.turns.stop_ids
+            else:
+                by_text = self._written.setdefault(conversation, {})
+                by_text[_num_actions(conversation), action] = self.turns.with_end(ids)
             self.record(conversation, prompt.ids, ids)
         return actions
 

@@ -182,6 +182,10 @@ def _given(parser: argparse.ArgumentParser, flags: Sequence[str]) -> Settings:
 
 def _unknown_setting(given: str, names: list[str]) -> str:
     setting = given.lstrip("-").split("=")[0]
+    if setting == "thinking":
+        return (
+            "leave thinking out: recipes train without it; a checkpoint plays with it by lmrl-eval run --thinking on"
+        )
     close = difflib.get_close_matches(setting, names, n=1)
     return f"unknown setting {setting!r}; " + (f"did you mean {close[0]}?" if close else "--help lists all")
 

@@ -159,9 +159,43 @@ def test_every_chat_template_of_trl_plays_what_trl_trains_or_is_refused(every: i
 # --- turns
 
 
-def shipped(name: str) -> TurnTokenizer:
+def shipped(name: str, **settings: Any) -> TurnTokenizer:
     template = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
-    return TurnTokenizer(with_tokens(set(CONTROL.findall(template)), template))
+    return TurnTokenizer(with_tokens(set(CONTROL.findall(template)), template), **settings)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_agent_that_thinks_reads_what_its_template_writes_or_is_refused() -> None:
+    def check(name: str, thinking: str) -> None:
+        if thinking == "-" or name.startswith(("gptoss", "muse")):
+            kind = "no thinking" if thinking == "-" else "thinking of another kind"
+            with pytest.raises(UserError, match=f"chat template knows {kind}.*; leave out --thinking on"):
+                shipped(name, thinking=True)
+            return
+        turns = shipped(name, thinking=True)
+        for talk in (TURNS[:1], TURNS[:3]):
+            text = turns.tokenizer.apply_chat_template(
+                messages(talk), add_generation_prompt=True, enable_thinking=True, tokenize=False
+            )
+            assert turns.prompt_ids(talk) == turns.tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert turns.frame.facts()["thinking"] is True
+        assert turns.frame.facts()["prompt_frame_sha256"] != shipped(name).frame.facts()["prompt_frame_sha256"]
+        opened = turns.tokenizer.decode(turns.prompt_ids(TURNS[:1])).rstrip().endswith("<think>")
+        for written, action in {
+            "{}the wall is on the left: move up?</think>\n\nmove down": "move down",
+            "{}a</think>b</think> move down \n": "move down",
+            "{}the wall is": "",
+            "{}</think>": "",
+            "move down": "" if opened else "move down",
+        }.items():
+            ids = list(
+                turns.tokenizer(written.format("" if opened else "<think>"), add_special_tokens=False)["input_ids"]
+            )
+            assert turns.decode_answer([*ids, *turns.action_end]) == action
+            assert turns.decode_answer(ids) == action
+
+    cases = [(case[0], case[2]) for case in read_cases("chat_templates.tsv") if not case[0].endswith("_training")]
+    check_cases([case for case in cases if case[1] == "off"] + [("qwen2_5", "-"), ("gemma4", "-")], check)
 
 
 def test_raw_text_begins_with_bos_whatever_the_first_turn_is() -> None:
