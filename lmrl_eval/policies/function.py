@@ -22,7 +22,8 @@ from lmrl_eval.policies.prompt import chat_messages, prompt_facts
 
 Function = Callable[[list[list[dict[str, Any]]]], list[str]]
 PREFIX = "callable:"
-SPEC = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+# `scripted:NAME` and `chat:NAME` have the form of `MODULE:NAME`, too.
+SPEC = re.compile(r"(?!scripted:|chat:)[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class FunctionPolicy(Policy):

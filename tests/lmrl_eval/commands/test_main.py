@@ -58,7 +58,7 @@ def test_run_writes_a_results_folder_and_prints_the_score(lmrl_eval: Run) -> Non
     assert code == 0
     assert "| scripted:optimal | 100.0 ± 0.0 | 100.0 | -6.84 ± 0.00 | 100.0% | 7.8 | 0.0% | 100.0% | 800 |" in out
     assert f"wrote {folder}" in out
-    assert errors == ""
+    assert all(" of 800 episodes (" in line for line in errors.splitlines())  # progress, where it takes a while
     assert score(folder)["normalized"] == 100.0
     assert sorted(path.name for path in Path(folder).iterdir()) == [
         "episodes.parquet", "greedy_actions.json", "score.json", "timing.json",

@@ -13,7 +13,7 @@ from cases import check_cases
 
 from lmrl_data import UserError, get_task
 from lmrl_eval import Evaluator, load_policy, read_results
-from lmrl_eval.policies import is_checkpoint
+from lmrl_eval.policies import is_checkpoint, is_function
 from lmrl_eval.policies.prompt import HIDDEN
 
 Run = Callable[..., tuple[int, str, str]]
@@ -180,3 +180,8 @@ def test_any_callable_has_a_name_and_a_digest() -> None:
     assert json.dumps(describe(sorted))
     with pytest.raises(UserError, match="is a int, and no function"):
         load_policy(3, get_task("maze"), "fully_observed")  # type: ignore[arg-type]
+
+
+def test_the_names_of_scripts_and_endpoints_are_no_functions() -> None:
+    assert not any(is_function(spec) for spec in ("scripted:optimal", "chat:model", "human"))
+    assert is_function("agent:answer")
