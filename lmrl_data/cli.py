@@ -276,12 +276,17 @@ def convert(
 
 
 @app.command()
-def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
+def stats(
+    task_id: TaskArgument,
+    data: DataOption = Path("lmrl"),
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to draw the histograms: a .png, .svg or .pdf; in the dataset's folder by default.")] = None,  # noqa: E501
+) -> None:  # fmt: skip
     """Compare the local build with the paper's Table 1.
 
     \b
     Example:
       lmrl-data stats maze
+      lmrl-data stats wordle --figure wordle.pdf
     """
     task = get_task(task_id)
     from lmrl_data.dataset.figure import draw_histograms
@@ -300,7 +305,7 @@ def stats(task_id: TaskArgument, data: DataOption = Path("lmrl")) -> None:
         rows.append(_row(config, "all", each.summary()))
         rows += [_row(config, printable(policy), summary) for policy, summary in each.by_policy().items()]
     print_table(("train split", "policy", "episodes", "length", "success", "return"), rows, texts=2)
-    picture = folder / "figures" / "lengths_and_returns.png"
+    picture = figure or folder / "figures" / "lengths_and_returns.png"
     try:
         draw_histograms(statistics, picture)
     except OSError as error:

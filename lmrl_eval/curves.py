@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lmrl_data.dataset.figure import FORMATS
 from lmrl_data.errors import UserError
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.report import figure_of, markdown_table, save_report
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 STATE = "trainer_state.json"
 SCORE = "eval_normalized"
-# The panels in their order, each with names that recipes and TRL log the quantity by; the first name found is drawn.
+# The panels in their order, each with the names that recipes and TRL log its quantity by.
 PANELS = (
-    ("score in the simulator", (SCORE, "eval_return")),
+    ("score in the simulator", (SCORE,)),
+    ("return in the simulator", ("eval_return",)),  # where no run has a score
     ("return of the episodes played", ("return/mean", "reward")),
     ("KL from the initial policy", ("kl/initial", "kl")),
     ("entropy", ("entropy",)),
@@ -130,10 +132,12 @@ def by_family(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
     }
 
 
-def shown_panels(runs: Sequence[TrainingRun]) -> list[tuple[str, str]]:
-    """Title and series of each panel that some run has numbers for."""
+def shown_panels(runs: Sequence[TrainingRun]) -> list[tuple[str, tuple[str, ...]]]:
+    """Title and series of each panel that some run has numbers for; of each run the first of them is drawn."""
     logged = {name for run in runs for name in run.series}
-    return [(title, name) for title, names in PANELS for name in [n for n in names if n in logged][:1]]
+    hidden = {"eval_return"} if SCORE in logged else set()
+    panels = [(title, tuple(name for name in names if name in logged - hidden)) for title, names in PANELS]
+    return [(title, names) for title, names in panels if names]
 
 
 def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
@@ -146,21 +150,22 @@ def curves_figure(runs: Sequence[TrainingRun]) -> "Figure":
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    for axes, (title, name) in zip(cells, panels, strict=False):
+    for axes, (title, series) in zip(cells, panels, strict=False):
         for number, members in enumerate(families.values()):
             color = f"C{number % 10}"
-            lines = [_line(run, name, by_episodes) for run in members if name in run.series]
+            drawn = [(run, next((name for name in series if name in run.series), None)) for run in members]
+            lines = [_line(run, name, by_episodes) for run, name in drawn if name is not None]
             for x, y in lines:
                 style = {"marker": "o", "linewidth": 1.5} if len(members) == 1 else {"linewidth": 0.6, "alpha": 0.5}
                 axes.plot(x, y, color=color, markersize=3, **style)
             if len(lines) > 1:
                 axes.plot(*_mean(lines), color=color, linewidth=1.8)
         axes.set_title(title, fontsize=10, loc="left")
-        axes.set_title(name, fontsize=8, loc="right", color="0.5")
+        axes.set_title(", ".join(series), fontsize=8, loc="right", color="0.5")
         axes.grid(color="0.93")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        for mark in (0, 50, 100) if name == SCORE else ():
+        for mark in (0, 50, 100) if series == (SCORE,) else ():
             axes.axhline(mark, color="0.6", linewidth=1, zorder=1.6)
     for axes in cells[len(panels) :]:
         axes.remove()
@@ -222,7 +227,8 @@ def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> t
 
     Args:
         folders (`Sequence[Path]`): output folders of training runs; those without a log are left out.
-        out (`str` or `Path`): the folder to write to; made if need be.
+        out (`str` or `Path`): the folder to write to; made if need be. A file whose suffix is one of `FORMATS` gets
+            the figure, and nothing else is written.
         command (`str`): the command that the user ran, printed below the table.
 
     Raises:
@@ -242,9 +248,10 @@ def write_curves(folders: Sequence[Path], out: str | Path, *, command: str) -> t
         names = one_line(", ".join(sorted({name for run in logged for name in run.series})), 100)
         raise UserError(f"nothing to draw: the runs log only {names}; expected e.g. loss, {SCORE} or return/mean")
     text = curves_table(logged) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
-    files: dict[str, Any] = {
-        "curves.png": curves_figure(logged),
-        "curves.md": f"{text}\n![learning curves](curves.png)\n",
-    }
-    save_report(out, files, "curves")
+    figure = curves_figure(logged)
+    if (file := Path(out)).suffix in FORMATS:
+        save_report(file.parent, {file.name: figure}, "curves")
+    else:
+        page = f"{text}\n![learning curves](curves.png)\n"
+        save_report(out, {"curves.png": figure, "curves.md": page}, "curves")
     return text, skipped

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmrl_data.atomic import write_text
+from lmrl_data.dataset.figure import FORMATS, figure_bytes
 from lmrl_data.errors import UserError, require
 from lmrl_data.tasks import TASKS, get_task
 from lmrl_data.text import markdown_line, one_line
@@ -120,18 +121,23 @@ def _row(score: Score) -> list[str]:
 
 
 def write_report(results: Mapping[str, Results], folder: str | Path, *, command: str) -> str:
-    """Writes `report.md`, `scores.png` and the pictures, and returns the table.
+    """Writes `report.md`, `scores.png` and the pictures, or the figure of the scores alone, and returns the table.
 
     Args:
         results (`Mapping[str, Results]`): the results by a name for files, in the order of the rows.
-        folder (`str` or `Path`): the folder to write to; made if need be.
+        folder (`str` or `Path`): the folder to write to; made if need be. A file whose suffix is one of `FORMATS`
+            gets the figure of the scores, and nothing else is written.
         command (`str`): the command that the user ran, printed below the table.
 
     Raises:
         UserError: if Matplotlib is missing, or the folder cannot be written.
     """
     text = table([result.score for result in results.values()]) + f"\nMade by:\n\n    {one_line(command, 2_000)}\n"
-    figures = {"scores.png": ("normalized scores", scores_figure([result.score for result in results.values()]))}
+    scores = scores_figure([result.score for result in results.values()])
+    if (file := Path(folder)).suffix in FORMATS:
+        save_report(file.parent, {file.name: scores}, "report")
+        return text
+    figures = {"scores.png": ("normalized scores", scores)}
     for name, result in results.items():
         figure = starts_figure(result)
         if figure is not None:
@@ -154,8 +160,7 @@ def save_report(folder: str | Path, files: "Mapping[str, str | Figure]", name: s
             if isinstance(content, str):
                 write_text(Path(folder, file), content)
             else:
-                # Matplotlib would record its version: without it, the same numbers make the same file.
-                content.savefig(Path(folder, file), metadata={"Software": None})
+                Path(folder, file).write_bytes(figure_bytes(content, Path(file).suffix))
     except OSError as error:
         raise UserError(f"cannot write the {name} to {folder}: {error.strerror or error}") from None
 

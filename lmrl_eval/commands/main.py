@@ -337,7 +337,9 @@ def report(
         list[Path],
         typer.Argument(help="Results folders that `lmrl-eval run` wrote; with --curves, output folders of training."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for report.md and the figures.")] = Path("report"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for report.md and the figures, or a .png, .svg or .pdf for the figure alone.")
+    ] = Path("report"),
     curves: Annotated[
         bool, typer.Option("--curves", help="Draw the learning curves of training runs instead.")
     ] = False,
@@ -353,7 +355,10 @@ def report(
     Examples:
       lmrl-eval report results/*
       lmrl-eval report --curves runs/maze/ppo runs/maze/grpo --out report/maze
+      lmrl-eval report results/maze --out scores.pdf
     """
+    from lmrl_data.dataset.figure import FORMATS
+
     command = ["lmrl-eval", "report", *(["--curves"] if curves else []), *map(str, results)]
     command += [] if out == Path("report") else ["--out", str(out)]
     if curves:
@@ -362,7 +367,7 @@ def report(
         text, skipped = write_curves(results, out, command=shlex.join(command))
         _say_skipped(skipped, "no log of a training run")
         print_markdown(text)
-        typer.echo(f"wrote {out / 'curves.md'}")
+        typer.echo(f"wrote {out if out.suffix in FORMATS else out / 'curves.md'}")
         return
     from lmrl_eval.report import write_report
     from lmrl_eval.results import find_results, read_results
@@ -377,7 +382,7 @@ def report(
             name, number = f"{base}-{number + 1}", number + 1
         named[name] = read_results(path)
     print_markdown(write_report(named, out, command=shlex.join(command)))
-    typer.echo(f"wrote {out / 'report.md'}")
+    typer.echo(f"wrote {out if out.suffix in FORMATS else out / 'report.md'}")
 
 
 def _say_skipped(folders: Sequence[Path], reason: str) -> None:

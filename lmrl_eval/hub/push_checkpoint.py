@@ -8,10 +8,10 @@ import json
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lmrl_data.dataset.figure import figure_bytes
 from lmrl_data.errors import UserError
 from lmrl_data.hub import Published, check_repo_id, connect, present_text, publish
 from lmrl_data.parsing import checked, parse_card, parse_yaml
@@ -284,9 +284,7 @@ def _curves(folder: Path) -> bytes | None:
     run = read_run(folder, label="training")
     if run is None or not shown_panels([run]):
         return None
-    picture = BytesIO()
-    curves_figure([run]).savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    return figure_bytes(curves_figure([run]))
 
 
 def _with_scores(card: str, repo_id: str) -> bytes:

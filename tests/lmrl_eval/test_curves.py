@@ -120,8 +120,13 @@ def test_only_neighbours_that_differ_in_a_trailing_seed_are_one_family() -> None
 def test_a_panel_shows_one_quantity_and_only_what_is_logged(tmp_path: Path) -> None:
     online = load(write_state(tmp_path / "ppo", ONLINE))
     other = load(write_state(tmp_path / "trl", [{"step": 1, "reward": 0.5, "kl": 0.1, "eval_return": 3.0}]))
-    assert [name for _, name in shown_panels([online, other])] == ["eval_normalized", "return/mean", "kl/initial"]
-    assert [name for _, name in shown_panels([other])] == ["eval_return", "reward", "kl"]
+    assert [names for _, names in shown_panels([online, other])] == [
+        ("eval_normalized",), ("return/mean", "reward"), ("kl/initial", "kl"),
+    ]  # fmt: skip
+    assert [names for _, names in shown_panels([other])] == [("eval_return",), ("reward",), ("kl",)]
+    # Every run is drawn, by the name that it logs the quantity by.
+    kl = next(axes for axes in curves_figure([online, other]).axes if axes.get_title("left").startswith("KL"))
+    assert [list(line.get_ydata()) for line in kl.get_lines()] == [[0.1, 0.2], [0.1]]
 
 
 def test_the_figure_is_against_episodes_only_if_all_runs_count_them(tmp_path: Path) -> None:
@@ -171,6 +176,12 @@ def test_the_same_logs_make_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+def test_a_file_of_another_type_is_the_figure_alone(tmp_path: Path) -> None:
+    write_curves([write_state(tmp_path / "ppo", ONLINE)], tmp_path / "made" / "curves.pdf", command="c")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["curves.pdf"]
+    assert (tmp_path / "made" / "curves.pdf").read_bytes().startswith(b"%PDF")
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     names = ["_x", "$\\frac{", "a|b", "<b>", "-x", "=1", "a\nb", "![x](y)", "\x1b[31m", "y" * 200]
@@ -207,10 +218,7 @@ def test_the_command_draws_prints_and_says_what_it_left_out(
     printed = capsys.readouterr()
     assert caught.value.code == 0
     assert cells(printed.out)["runs/ppo"][0] == "4"
-    assert printed.err.splitlines() == [
-        "skipped runs/base: no log of a training run",
-        "skipped runs/ppo.log: no log of a training run",
-    ]
+    assert printed.err.splitlines() == ["skipped (no log of a training run): runs/base, runs/ppo.log"]
     page = Path("made/curves.md").read_text()
     assert page.startswith(printed.out.partition("\n\nwrote")[0])
     assert "    lmrl-eval report --curves runs/ppo runs/base runs/ppo.log runs/ppo --out made\n" in page

@@ -4,8 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cases import check_cases
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lmrl_data import UserError, get_task
 from lmrl_data.text import markdown_line
@@ -157,6 +159,27 @@ def test_figures_take_any_name(results: Results, tmp_path: Path) -> None:
         figure.savefig(tmp_path / "starts.png", dpi=20)
 
     check_cases(HOSTILE, check)
+
+
+def test_the_goal_does_not_look_like_a_wall(results: Results) -> None:
+    figure = starts_figure(results)
+    assert figure is not None
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes, pixels = figure.axes[0], np.asarray(canvas.buffer_rgba())
+
+    def color(row: float, column: float) -> list[int]:
+        x, y = axes.transData.transform((column, row))
+        return pixels[len(pixels) - int(y), int(x), :3].tolist()
+
+    assert color(8.4, 6.4) == [255, 255, 255]
+    assert color(8.4, 5) == color(0, 0) == [64, 64, 64]
+
+
+def test_a_figure_alone_is_written_to_a_file_of_its_type(results: Results, tmp_path: Path) -> None:
+    write_report({"r": results}, tmp_path / "made" / "scores.svg", command="c")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["scores.svg"]
+    assert (tmp_path / "made" / "scores.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_untrusted_greedy_actions_draw_no_arrow_and_do_no_harm(results: Results) -> None:

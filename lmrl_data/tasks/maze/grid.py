@@ -127,13 +127,16 @@ def draw(axes: Any, values: Mapping[str, float], actions: Mapping[str, str]) -> 
         image[cell] = values.get(start_name(cell), np.nan)
     axes.set_facecolor("0.25")
     mesh = axes.imshow(image, cmap="viridis", vmin=-101, vmax=0)
-    axes.text(maze.goal[1], maze.goal[0], "goal", ha="center", va="center", color="white", fontsize=8)
+    row, column = maze.goal
+    axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color="white")
+    axes.text(column, row, "goal", ha="center", va="center", color="black", fontsize=8, fontweight="bold")
     for cell in maze.starts:
         if (action := actions.get(start_name(cell))) in ACTIONS:
             dy, dx = ACTIONS[action]
             head = (cell[1] + 0.35 * dx, cell[0] + 0.35 * dy)
             tail = (cell[1] - 0.35 * dx, cell[0] - 0.35 * dy)
-            axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": "white"})
+            bright = values.get(start_name(cell), -101) > -40  # the cell is green or yellow
+            axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": "black" if bright else "white"})
     axes.set_xticks([])
     axes.set_yticks([])
     return mesh
