@@ -185,6 +185,8 @@ class Task:
             UserError: if the task has no such policy; the message lists those it has.
         """
         self.config(config)
+        if seed < 0:
+            raise UserError(f"a policy's seed is 0 or more, got {seed}")
         if name not in self.policies:
             raise unknown(f"scripted policy of {self.id}", name, self.policies)
         return self.policies[name](config, seed)

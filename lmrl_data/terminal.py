@@ -1,6 +1,7 @@
 """What commands show: Markdown is drawn as tables in a terminal and stays Markdown elsewhere; progress is a bar there
 and lines elsewhere."""
 
+import functools
 import re
 import shutil
 import sys
@@ -44,10 +45,11 @@ def wrapped(text: str, indent: str = "") -> str:
     if not in_terminal():
         return text
     width = min(terminal_width(), WIDEST)
-    return "\n".join(
-        textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        for line in text.split("\n")
+    lines = text.split("\n")
+    fill = functools.partial(
+        textwrap.fill, width=width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+    return "\n".join(line if len(line) <= width else fill(line) for line in lines)
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:

@@ -62,7 +62,7 @@ class Evaluator:
             task (`Task` or `str`): what is played.
             config (`str`, *optional*): the task's config; its default one otherwise.
             protocol (`str`, *optional*): a protocol of the task; the paper's otherwise.
-            options (`Mapping`, *optional*): reset options of every episode; a start of the protocol overrides them.
+            options (`Mapping`, *optional*): reset options of every episode, but those that the protocol's starts set.
             n_episodes (`int`, *optional*): spread evenly over the starts; the protocol's number otherwise.
             seed (`int`, *optional*, defaults to `2_000_000`): the seed of the first episode.
             strategy (`str`, *optional*, defaults to `"bootstrap"`): the method of the confidence interval.
@@ -134,7 +134,7 @@ class EvaluationSettings:
         batch_size (`int`): how many episodes run at the same time.
 
     Raises:
-        UserError: for an unknown config or a batch size below 1.
+        UserError: for an unknown config, a batch size below 1, or an option that the protocol sets.
     """
 
     task: Task
@@ -148,6 +148,13 @@ class EvaluationSettings:
         self.task.config(self.config)
         if self.batch_size < 1:
             raise UserError(f"the batch size is at least 1, got {self.batch_size}")
+        starts = self.task.protocol(self.protocol).starts.values()
+        for name in self.options:
+            if any(name in start for start in starts):
+                raise UserError(
+                    f"the protocol {self.protocol} of {self.task.id} sets {name} itself, so the option would change "
+                    "nothing; leave it out"
+                )
 
 
 class _Played(NamedTuple):

@@ -70,7 +70,7 @@ OracleOption = Annotated[
     str, typer.Option(help="The other side of a dialogue: grounded, lm:FOLDER (or a model id), or chat:MODEL@URL.")
 ]
 OracleBudgetOption = Annotated[int | None, typer.Option(help="The maximum number of requests of a chat oracle.")]
-OracleSeedOption = Annotated[int, typer.Option(help="Seed of the oracle's own noise.")]
+OracleSeedOption = Annotated[int, typer.Option(min=0, help="Seed of the oracle's own noise.")]
 
 app = make_app()
 
@@ -95,6 +95,7 @@ def _main(
 
 @app.command()
 def run(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="Task id, e.g. maze.")],
     policy: PolicyOption,
     config: ConfigOption = None,
@@ -102,7 +103,7 @@ def run(
     episodes: Annotated[int | None, typer.Option(help="Number of episodes; the protocol's by default.")] = None,
     option: ResetOption = None,
     seed: SeedOption = EVALUATION_SEED,
-    policy_seed: Annotated[int, typer.Option(help="Seed of the policy's own noise.")] = 0,
+    policy_seed: Annotated[int, typer.Option(min=0, help="Seed of the policy's own noise.")] = 0,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
     beta: BetaOption = None,
     batch_size: BatchSizeOption = None,
@@ -164,6 +165,7 @@ def run(
     if thinking not in ("off", "on"):
         raise unknown("thinking", thinking, ("off", "on"))
     human, endpoint = policy == "human", policy.startswith("chat:")
+    _check_settings(context, policy, oracle)
     asked_more = not (human or endpoint or is_function(policy))
     if batch_size is None:
         # More episodes at a time than requests make nothing faster and are lost when an endpoint fails.
@@ -214,6 +216,25 @@ def run(
     print_markdown(table(scores))
     for folder in folders:
         typer.echo(f"wrote {one_line(folder, 500)}")
+
+
+def _check_settings(context: typer.Context, policy: str, oracle: str) -> None:
+    """Refuses settings that would change nothing, such as those of a model for a script."""
+    from lmrl_data.errors import UserError
+    from lmrl_eval.policies import is_checkpoint
+
+    model, endpoint, human = is_checkpoint(policy), policy.startswith("chat:"), policy == "human"
+    acts = {
+        "temperature": (model or endpoint, "a language model as policy"),
+        "max_new_tokens": (model or endpoint, "a language model as policy"),
+        "device": (model or oracle.startswith("lm:"), "a checkpoint, or an oracle lm:FOLDER"),
+        "policy_seed": (not human, "a policy that draws random numbers"),
+        "oracle_seed": (oracle != "grounded", "a model as --oracle"),
+    }
+    for name, (does_act, who) in acts.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and not does_act:
+            raise UserError(f"--{name.replace('_', '-')} is for {who}; with --policy {policy[:80]} leave it out")
 
 
 def _evaluate(

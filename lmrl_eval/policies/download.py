@@ -25,6 +25,8 @@ def checkpoint_folder(spec: str) -> Path:
     Raises:
         UserError: if there is no checkpoint there.
     """
+    if not spec:
+        raise UserError("an empty name is no checkpoint; give a checkpoint folder, or a model id of the Hub")
     folder = Path(spec).expanduser()
     if not folder.exists() and HUB_ID.fullmatch(spec):
         folder = download_checkpoint(spec)
