@@ -101,7 +101,7 @@ def read_frame(tokenizer: "PreTrainedTokenizerBase") -> Frame:
         return replace(RAW, opening="".join(tokenizer.convert_ids_to_tokens(_leading_ids(tokenizer))))
 
     def texts_between(count: int) -> list[str]:
-        return _around(_render(tokenizer, _messages(count)), count)
+        return _around(render(tokenizer, _messages(count)), count)
 
     opening, to_assistant, tail = texts_between(2)
     first, inner, between, inner_again, between_again, last, last_tail = texts_between(6)
@@ -126,7 +126,7 @@ def with_thinking(frame: Frame, tokenizer: "PreTrainedTokenizerBase") -> Frame:
     if frame.thinking is None or not set(THINK) <= set(tokenizer.get_added_vocab()):
         knows = "no thinking" if frame.thinking is None else "thinking of another kind than <think> … </think>"
         raise UserError(f"the tokenizer's chat template knows {knows}; leave out --thinking on")
-    texts = _around(_render(tokenizer, _messages(5), add_generation_prompt=True, enable_thinking=True), 5)
+    texts = _around(render(tokenizer, _messages(5), add_generation_prompt=True, enable_thinking=True), 5)
     opening, inner, between, inner_again, between_again, to_thoughts = texts
     if (opening, inner, between) != (frame.opening, inner_again, between_again) or between != (
         frame.action_end + frame.to_user
@@ -140,7 +140,7 @@ def _messages(count: int) -> list[dict[str, str]]:
     return [{"role": "assistant" if i % 2 else "user", "content": _MARKS[i]} for i in range(count)]
 
 
-def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], **settings: Any) -> str:
+def render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], **settings: Any) -> str:
     """The text that the chat template makes of messages, without today's date.
 
     Raises:
@@ -191,7 +191,7 @@ def _leaves_thoughts_out(tokenizer: "PreTrainedTokenizerBase", to_assistant: str
         UserError: if the template asks for a turn in another form than it writes one.
     """
     for settings in ({}, {"enable_thinking": False}):
-        _, asked = _around(_render(tokenizer, _messages(1), add_generation_prompt=True, **settings), 1)
+        _, asked = _around(render(tokenizer, _messages(1), add_generation_prompt=True, **settings), 1)
         if to_assistant.startswith(asked):
             return bool(settings or THOUGHT.search(to_assistant))
         if asked.startswith(to_assistant) and THOUGHT.search(asked):
@@ -369,7 +369,7 @@ class TurnTokenizer:
         if self.tokenizer.chat_template is None:
             return "", "\n"
         messages = [{"role": "system", "content": _MARKS[0]}, {"role": "user", "content": _MARKS[1]}]
-        opening, between, _ = _around(_render(self.tokenizer, messages), 2)
+        opening, between, _ = _around(render(self.tokenizer, messages), 2)
         return opening, between
 
     def action_ids(self, content: str) -> list[int]:

@@ -60,7 +60,7 @@ ShotsDatasetOption = Annotated[
 ]
 AnswersOption = Annotated[
     str | None,
-    typer.Option(help="The form of a chat policy's answers: plain (the default), json or tool.", metavar="FORM"),
+    typer.Option(help="The form of answers: plain (the default), json (of chat policies) or tool.", metavar="FORM"),
 ]
 OutOption = Annotated[
     Path | None, typer.Option(help="Results folder (of a sweep: the folder above them).", show_default=False)

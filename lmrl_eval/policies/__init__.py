@@ -42,11 +42,11 @@ def load_policy(
         temperature (`float`, *optional*, defaults to `1.0`): of a language model's sampling; `0` is greedy.
         beta (`float`, *optional*): the weight of the values in a value-guided checkpoint; by default its own.
         max_new_tokens (`int`, *optional*): the most tokens of an action; 32 by default, 1,024 with thoughts, 256 for a
-            chat model.
+            chat model and for calls of a tool.
         thinking (`bool`, *optional*, defaults to `False`): whether a checkpoint may think before an action.
         device (`str`, *optional*, defaults to `"cpu"`): the device of a model.
         chat (`Mapping`, *optional*): settings of chat models only (`shots`, `dataset`, `answers`, `budget`,
-            `concurrency`): see `ChatPolicy`.
+            `concurrency`): see `ChatPolicy`. With `answers="tool"` a checkpoint plays, too: see `ToolCallingPolicy`.
         options (`Mapping`, *optional*): the reset options of the episodes, which the map that a human sees depends on.
 
     Raises:
@@ -56,14 +56,19 @@ def load_policy(
     chat = {name: value for name, value in (chat or {}).items() if value is not None}
     if not isinstance(spec, str):
         return FunctionPolicy(spec, task)
+    tool = is_checkpoint(spec) and chat.get("answers") == "tool"
+    if tool:
+        del chat["answers"]
     if chat and not spec.startswith(CHAT):
         raise UserError(f"{spec[:80]} has no {next(iter(chat))}; that is for a policy chat:MODEL@URL")
     if spec in task.policies and not Path(spec).exists():
         raise UserError(f"{spec} is a scripted policy of {task.id}; write {SCRIPTED}{spec}")
     if is_checkpoint(spec):
-        longest = (1024 if thinking else 32) if max_new_tokens is None else max_new_tokens
+        longest = (1024 if thinking else 256 if tool else 32) if max_new_tokens is None else max_new_tokens
         return _load_checkpoint(
             spec,
+            task if tool else None,
+            config,
             seed=seed,
             temperature=temperature,
             beta=beta,
@@ -113,6 +118,7 @@ def describe_checkpoint(
         "beta": getattr(player.model, "beta", None),
         "max_new_tokens": player.max_new_tokens,
         **player.turns.frame.facts(),
+        **player.facts(),
     }
     from lmrl_eval.policies.loader import weights_digest
 
@@ -144,6 +150,8 @@ def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str,
 
 def _load_checkpoint(
     spec: str,
+    called: Task | None,
+    config: str,
     *,
     seed: int,
     temperature: float,
@@ -160,8 +168,9 @@ def _load_checkpoint(
         raise UserError(f"an action has at least 1 token, got max_new_tokens={max_new_tokens}")
     with _loading(spec):
         if (folder / "value_model").is_dir():
-            if thinking:
-                raise UserError(f"{spec} has values, which know no thoughts; leave out --thinking on")
+            if thinking or called is not None:
+                setting = "--thinking on" if thinking else "--answers tool"
+                raise UserError(f"{spec} has values, which know nothing but actions; leave out {setting}")
             from lmrl_eval.policies.value_guided import load_value_guided
 
             policy = load_value_guided(
@@ -182,15 +191,19 @@ def _load_checkpoint(
         from lmrl_eval.policies.language_model import LanguageModelPolicy
         from lmrl_eval.policies.loader import load_checkpoint, load_tokenizer
 
-        policy = LanguageModelPolicy(
-            load_checkpoint(folder).to(device),
-            load_tokenizer(folder),
-            name=name,
-            seed=seed,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            thinking=thinking,
-        )
+        model, tokenizer = load_checkpoint(folder).to(device), load_tokenizer(folder)
+        settings: dict[str, Any] = {
+            "seed": seed,
+            "temperature": temperature,
+            "max_new_tokens": max_new_tokens,
+            "thinking": thinking,
+        }
+        if called is None:
+            policy = LanguageModelPolicy(model, tokenizer, name=name, **settings)
+        else:
+            from lmrl_eval.policies.tool_calling import ToolCallingPolicy
+
+            policy = ToolCallingPolicy(model, tokenizer, called, config, name=f"{name} (tool)", **settings)
         _check_frame(spec, folder, policy)
         return policy
 

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -97,7 +97,7 @@ class LanguageModelPolicy(Policy):
         self.max_new_tokens = max_new_tokens
         self.turns = TurnTokenizer(tokenizer, thinking=thinking)
         self._max_prompt = limit - max_new_tokens
-        self._decode = functools.lru_cache(10_000)(self.turns.decode_answer)
+        self._decode: Callable[[tuple[int, ...]], str] = functools.lru_cache(10_000)(self.turns.decode_answer)
         self._begin()
 
     def _begin(self) -> None:
@@ -140,6 +140,10 @@ class LanguageModelPolicy(Policy):
         if cut * 10 <= answers:
             return None
         return f"of {answers} answers {cut} were cut at {self.max_new_tokens} tokens: raise --max-new-tokens"
+
+    def facts(self) -> dict[str, str]:
+        """What a score says about the form of the answers, where they are no texts."""
+        return {}
 
     @torch.inference_mode()
     def act(self, conversations: Sequence[Conversation]) -> list[str]:

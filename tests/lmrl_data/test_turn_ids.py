@@ -180,7 +180,7 @@ def test_an_agent_that_thinks_reads_what_its_template_writes_or_is_refused() -> 
             assert turns.prompt_ids(talk) == turns.tokenizer(text, add_special_tokens=False)["input_ids"]
         assert turns.frame.facts()["thinking"] is True
         assert turns.frame.facts()["prompt_frame_sha256"] != shipped(name).frame.facts()["prompt_frame_sha256"]
-        opened = turns.tokenizer.decode(turns.prompt_ids(TURNS[:1])).rstrip().endswith("<think>")
+        opened = str(turns.tokenizer.decode(turns.prompt_ids(TURNS[:1]))).rstrip().endswith("<think>")
         for written, action in {
             "{}the wall is on the left: move up?</think>\n\nmove down": "move down",
             "{}a</think>b</think> move down \n": "move down",

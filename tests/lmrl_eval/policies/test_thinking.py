@@ -155,4 +155,4 @@ def test_what_cannot_think_is_refused_in_one_line(lmrl_eval: Run, checkpoint: Pa
     (checkpoint / "training.json").write_text(record.to_json())
     check(path, "on", "was trained without thinking, as its training.json says; leave out --thinking on")
     (checkpoint / "value_model").mkdir()
-    check(path, "on", "has values, which know no thoughts; leave out --thinking on")
+    check(path, "on", "has values, which know nothing but actions; leave out --thinking on")
