@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import huggingface_hub.constants
 import pytest
-from cases import release
+from cases import check_cases, release
 from toy_dialogue import Scripted
 
 from lmrl_data import get_task
@@ -173,6 +173,19 @@ def test_the_page_fits_its_screen_and_can_be_read(visit: Any, screen: str, schem
     assert len(contrasts) > 100
     assert min(contrasts)[0] >= 4.5, min(contrasts)
     assert opened.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_no_column_is_cut_on_a_screen_of_any_width(visit: Any) -> None:
+    opened = visit()
+    hidden = "all => Math.max(...all.map((e) => e.scrollWidth - e.clientWidth))"
+
+    def check(width: int) -> None:
+        opened.set_viewport_size({"width": width, "height": 900})
+        assert opened.evaluate("document.documentElement.scrollWidth") == width
+        assert opened.eval_on_selector_all(".scroll, .card, thead th, td", hidden) <= 0
+        assert opened.locator("td.status").last.bounding_box()["width"] > 60
+
+    check_cases([991, 992, 1024, 1153, 1280, 1409], check)
 
 
 @pytest.mark.release
