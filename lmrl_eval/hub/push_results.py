@@ -332,7 +332,7 @@ def _check_player(folder: Path, score: Score, model: str, api: "HfApi") -> None:
     model, name their player.
     """
     player = player_of(score)
-    if score.checkpoint is None or player is None:
+    if score.checkpoint is None or player is None or "callable" in score.checkpoint:
         named = "no model" if player is None else f"{one_line(player, 60)}, which is no model,"
         raise UserError(
             f"{folder} is not published: its episodes name {named} as their player, so they are no score of {model}; "

@@ -353,6 +353,7 @@ def test_a_result_is_linked_to_the_model_that_its_episodes_name_and_to_no_other(
     commit_id = "0" * 40
     cases = [
         (None, "its episodes name scripted:optimal, which is no model, as their player"),
+        ({"source": "callable:m:f", "callable": "m:f"}, "its episodes name callable:m:f, which is no model, as their"),
         ({"parameters": 1}, "its episodes name no model as their player"),
         ({"source": " "}, "its episodes name no model as their player"),
         ({"source": "alice/other"}, f"it was alice/other that played, and not {MODEL}"),
