@@ -3,6 +3,9 @@
 from typing import Any
 
 import gymnasium
+from gymnasium import spaces
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import create_shared_memory
 
 from lmrl_data.simulator import Simulator
 from lmrl_data.tasks import TASKS, get_task
@@ -13,9 +16,22 @@ def gymnasium_id(task_id: str) -> str:
     return f"lmrl/{task_id.title().replace('_', '')}-v0"
 
 
+class Texts(spaces.Text):
+    """Observations that Gymnasium's shared memory refuses: it would read texts once, and give the same ones for ever."""
+
+
+@create_shared_memory.register
+def _refuse(space: Texts, *_: Any, **__: Any) -> Any:
+    raise CustomSpaceError("shared memory holds no texts: give make_vec vector_kwargs={'shared_memory': False}")
+
+
 def make(task_id: str, **kwargs: Any) -> Simulator:
     """The entry point behind every id; it imports the task's module late."""
-    return get_task(task_id).simulator(**kwargs)
+    simulator = get_task(task_id).simulator(**kwargs)
+    texts = simulator.observation_space
+    if isinstance(texts, spaces.Text):
+        simulator.observation_space = Texts(texts.max_length, min_length=texts.min_length, charset=texts.characters)
+    return simulator
 
 
 def register() -> None:
