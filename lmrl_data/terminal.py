@@ -109,6 +109,7 @@ def print_markdown(text: str) -> None:
         print(text)
         return
     _console().print(_drawn_markdown(text))
+    print()
 
 
 def _drawn_markdown(text: str) -> Any:

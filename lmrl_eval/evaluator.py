@@ -1,7 +1,7 @@
 """The evaluator: a policy plays a task by one of its protocols and gets a score."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -93,7 +93,12 @@ class Evaluator:
         config = config or task.default_config
         protocol = protocol or next(iter(task.protocols))
         settings = EvaluationSettings(
-            task, config, protocol, schedule(task, protocol, n_episodes, seed), dict(options or {}), batch_size
+            task,
+            config,
+            protocol,
+            schedule(task, protocol, n_episodes, seed, options or {}),
+            dict(options or {}),
+            batch_size,
         )
         played = _play(policy, settings, oracle=oracle, done=done, on_episode=on_episode, progress=progress)
         actions: dict[str, str] = {}
@@ -134,7 +139,7 @@ class EvaluationSettings:
         batch_size (`int`): how many episodes run at the same time.
 
     Raises:
-        UserError: for an unknown config, a batch size below 1, or an option that the protocol sets.
+        UserError: for an unknown config or a batch size below 1.
     """
 
     task: Task
@@ -148,13 +153,6 @@ class EvaluationSettings:
         self.task.config(self.config)
         if self.batch_size < 1:
             raise UserError(f"the batch size is at least 1, got {self.batch_size}")
-        starts = self.task.protocol(self.protocol).starts.values()
-        for name in self.options:
-            if any(name in start for start in starts):
-                raise UserError(
-                    f"the protocol {self.protocol} of {self.task.id} sets {name} itself, so the option would change "
-                    "nothing; leave it out"
-                )
 
 
 class _Played(NamedTuple):
@@ -226,11 +224,14 @@ def _timing(seconds: float, episodes: list[Episode], statistics: Mapping[str, fl
     return {"seconds": seconds} | {name: value / max(seconds, 1e-9) for name, value in rates.items()}
 
 
-def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int) -> dict[int, str]:
+def schedule(
+    task: Task, protocol: str | None, n_episodes: int | None, seed: int, options: Iterable[str] = ()
+) -> dict[int, str]:
     """The name of the start that is played with each seed: the protocol's starts in turn.
 
     Raises:
-        UserError: for an unknown protocol, or a number of episodes or a seed out of range.
+        UserError: for an unknown protocol, a number of episodes or a seed out of range, or one of the `options`, names
+            of reset options, that the protocol's starts set.
     """
     chosen = task.protocol(protocol)
     if n_episodes is None:
@@ -238,6 +239,10 @@ def schedule(task: Task, protocol: str | None, n_episodes: int | None, seed: int
     check_episodes(n_episodes)
     if not 0 <= seed < 2**62:
         raise UserError(f"a seed is a number from 0 to 2**62, got {seed}")
+    for name in options:
+        if any(name in start for start in chosen.starts.values()):
+            named = protocol or next(iter(task.protocols))
+            raise UserError(f"the protocol {named} of {task.id} sets {name} itself; leave the option out")
     return dict(zip(range(seed, seed + n_episodes), islice(cycle(chosen.starts), n_episodes), strict=True))
 
 

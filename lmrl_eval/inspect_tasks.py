@@ -29,7 +29,7 @@ from lmrl_data.tool import Tool
 from lmrl_eval.endpoint import Answer, Call, Endpoint, Question
 from lmrl_eval.evaluator import schedule
 from lmrl_eval.policies.answer import FORMS
-from lmrl_eval.policies.chat import ChatPolicy
+from lmrl_eval.policies.chat import ChatPolicy, complaint
 from lmrl_eval.policies.prompt import chat_messages, prompt_facts, system_message
 from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
@@ -296,7 +296,7 @@ def _task(
     options = dict(options or {})
     simulator = chosen.simulator(config=config, options=options)
     samples = []
-    for each, start in schedule(chosen, protocol, episodes, seed).items():
+    for each, start in schedule(chosen, protocol, episodes, seed, options).items():
         first, _ = simulator.reset(seed=each, options=dict(chosen.protocol(protocol).starts[start]))
         samples.append(Sample(id=each, input=first, metadata={"seed": each, "start_name": start}))
     system = system_message(chosen.instructions, (), answers, markov=markov, tool=chosen.tool)
@@ -382,6 +382,8 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
         if not all(isinstance(turn.content, str) for episode in episodes for turn in episode.turns):
             raise ValueError("a turn is no text")
         counts = {key: float(sum(store["counts"][key] for store in stores)) for key in ("unparsable", "raw")}
+        # Each action has one answer that was played, and each answer that was asked for again is one more.
+        answers = sum(episode.num_turns for episode in episodes) + counts["unparsable"] - counts["raw"]
         usage = log.stats.model_usage.get(log.eval.model)
         if usage is not None:
             counts |= {"prompt_tokens": float(usage.input_tokens), "completion_tokens": float(usage.output_tokens)}
@@ -404,6 +406,7 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
                 "prompt_sha256": facts["prompt_sha256"],
             },
             statistics=counts,
+            complaint=complaint(answers, counts["unparsable"], 0, log.plan.config.max_tokens, facts["answers"]),
         )
         score = Score.from_json(score.to_json())
     except UserError:

@@ -39,6 +39,15 @@ class Client(Protocol):
         ...
 
 
+def complaint(answers: float, unread: float, cut: float, max_new_tokens: int | None, form: str) -> str | None:
+    """What to say if more than one answer in ten was cut or could not be read; `None` otherwise."""
+    if max(cut, unread) * 10 <= answers or not answers:
+        return None
+    limit = "" if max_new_tokens is None else f" at {max_new_tokens} tokens"
+    advice = "raise --max-new-tokens" if cut else ADVICE[form]
+    return f"of {answers:.0f} answers {unread:.0f} could not be read and {cut:.0f} were cut{limit}: {advice}"
+
+
 class ChatPolicy(Policy):
     """Plays through an endpoint (see `ChatClient`): the system message has the rules and `shots` examples, and the
     conversation follows as any policy sees it.
@@ -165,13 +174,7 @@ class ChatPolicy(Policy):
         """Says so if more than one answer in ten was cut or could not be read."""
         counts = self.statistics()
         answers = counts.get("requests", 0.0) - counts.get("errors", 0.0)
-        cut, unread = counts.get("cut", 0.0), counts["unparsable"]
-        if max(cut, unread) * 10 <= answers or not answers:
-            return None
-        return (
-            f"of {answers:.0f} answers {unread:.0f} could not be read and {cut:.0f} were cut at {self.max_new_tokens} "
-            f"tokens" + (": raise --max-new-tokens" if cut else f": {ADVICE[self.answers]}")
-        )
+        return complaint(answers, counts["unparsable"], counts.get("cut", 0.0), self.max_new_tokens, self.answers)
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
         prompts = [self.messages(conversation) for conversation in conversations]

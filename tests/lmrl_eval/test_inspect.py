@@ -266,14 +266,15 @@ def test_a_sample_keeps_the_whole_transcript_and_what_it_earned(played: Any) -> 
 
 
 def test_options_protocol_and_seed_reach_the_simulator(tmp_path: Path) -> None:
-    args = {"protocol": "quick", "seed": 7, "options": {"start": [1, 1]}}
+    args = {"protocol": "quick", "seed": 7, "options": {"reward": "illegal_penalty"}}
     results = results_from_log(play_one("maze", Model(answer), tmp_path, args))
     expected = Evaluator().compute(
         get_task("maze").policy("optimal", "fully_observed"), "maze", protocol="quick", seed=7, n_episodes=2,
-        options={"start": [1, 1]}, move_accuracy=False,
+        options={"reward": "illegal_penalty"}, move_accuracy=False,
     )  # fmt: skip
     assert [each.info for each in results.episodes] == [each.info for each in expected.episodes]
-    assert (results.score.protocol, results.score.options) == ("quick", {"start": [1, 1]})
+    assert {turn.reward for each in results.episodes for turn in each.turns} <= {0.0, 1.0, -1.0}
+    assert (results.score.protocol, results.score.options) == ("quick", {"reward": "illegal_penalty"})
     assert (results.score.seed, results.score.interval) == (7, expected.score.interval)
 
 
