@@ -17,7 +17,7 @@ def gymnasium_id(task_id: str) -> str:
 
 
 class Texts(spaces.Text):
-    """Observations that Gymnasium's shared memory refuses: it would read texts once, and give the same ones for ever."""
+    """Observations that Gymnasium's shared memory refuses: it would read them once and give the same ones for ever."""
 
 
 @create_shared_memory.register
