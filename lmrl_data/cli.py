@@ -309,7 +309,10 @@ def stats(
     try:
         draw_histograms(statistics, picture)
     except OSError as error:
-        typer.echo(f"no histograms: {picture} cannot be written ({error.strerror or error})", err=True)
+        reason = f"{picture} cannot be written ({error.strerror or error})"
+        if figure is not None:
+            raise UserError(reason) from None
+        typer.echo(f"no histograms: {reason}", err=True)
     else:
         typer.echo(f"histograms: {picture}")
 

@@ -234,6 +234,8 @@ def test_stats_of_a_folder_that_cannot_be_written_are_shown_without_a_picture(ru
     assert "fully_observed" in out
     assert errors.startswith(f"no histograms: {data}/maze/figures/lengths_and_returns.png cannot be written (")
     assert errors.count("\n") == 1
+    code, _, errors = run("stats", "maze", "--data", data, "--figure", data / "maze" / "figures" / "a.png")
+    assert (code, errors.count("\n")) == (2, 1)
 
 
 def test_stats_without_matplotlib_say_what_to_install(run, built, monkeypatch):
