@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from lmrl_data.deadline import within
 from lmrl_data.errors import UserError
 from lmrl_data.text import one_line, without_secret
 
@@ -28,7 +30,10 @@ logger = logging.getLogger(__name__)
 TRIES = 5  # attempts at the same thing before we give up
 COMMIT_FILES = 200  # more than these go into several commits, the card in the last
 LAST = ("manifest.json", "README.md")  # a repository without a card is not finished
+SILENCE = 60.0  # seconds without a byte
+READ_SECONDS = 600.0  # for everything that is read at a time; what is sent has no deadline
 MAX_BYTES = 1 << 30  # of a file that is read from someone's repository
+MAX_FILES = 1_000_000  # of a repository
 MAX_TEXT = 1 << 20  # of a card or a list of entries
 
 
@@ -149,6 +154,8 @@ def hub_errors(where: str) -> Iterator[None]:
             429: "too many requests; wait some minutes and run the same command again",
         }.get(status, "run the same command again" if status >= 500 else "")
         raise UserError(f"{where}: the Hub answered {status}{_server_message(error)}; {todo}".rstrip("; ")) from None
+    except TimeoutError as error:
+        raise UserError(f"{where}: the Hub does not answer: {error}") from None
     except httpx2.HTTPError as error:
         raise UserError(
             f"{where}: the Hub cannot be reached ({_safe(str(error) or type(error).__name__)}); "
@@ -180,11 +187,19 @@ def _passing(error: Exception) -> bool:
     return isinstance(error, httpx2.TransportError)
 
 
-def persistently(action: Callable[[], Answer]) -> Answer:
-    """Calls `action`, retrying transient errors up to `TRIES` times. `action` must be idempotent."""
+def persistently(action: Callable[[], Answer], seconds: float | None = READ_SECONDS) -> Answer:
+    """Calls `action`, retrying transient errors up to `TRIES` times. `action` must be idempotent.
+
+    Args:
+        action (`Callable`): what to do.
+        seconds (`float`, *optional*, defaults to `600`): the longest that one try may take; `None` for what is sent.
+
+    Raises:
+        TimeoutError: if a try takes longer: a server that sends a byte now and then is not asked again.
+    """
     for failures in range(TRIES):
         try:
-            return action()
+            return action() if seconds is None else within(seconds, action)
         except Exception as error:
             if not _passing(error) or failures == TRIES - 1:
                 raise
@@ -201,15 +216,21 @@ def fetch(repo_id: str, repo_type: RepoType, path: str, revision: str = "main", 
 
     Raises:
         UserError: if it is larger than `limit` bytes.
+        TimeoutError: if it does not come within `READ_SECONDS`.
         HfHubHTTPError: if there is no such file, or whatever the Hub answers; see `hub_errors`.
     """
+    return within(READ_SECONDS, lambda: _fetch(repo_id, repo_type, path, revision, limit))
+
+
+def _fetch(repo_id: str, repo_type: RepoType, path: str, revision: str, limit: int) -> bytes:
     from huggingface_hub import constants, get_session, hf_hub_url
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     url = hf_hub_url(check_repo_id(repo_id), path, repo_type=repo_type, revision=revision, endpoint=constants.ENDPOINT)
     content = bytearray()
     # The client takes the token off where it is led to another host.
-    with get_session().stream("GET", url, headers=build_hf_headers(), follow_redirects=True) as response:
+    headers = build_hf_headers()
+    with get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=SILENCE) as response:
         hf_raise_for_status(response)
         for block in response.iter_bytes():
             content += block
@@ -234,10 +255,13 @@ def tree(api: "HfApi", repo_id: str, repo_type: RepoType, revision: str) -> "tup
     """The commit that a revision names, and its files by path."""
     from huggingface_hub.hf_api import RepoFile
 
-    commit = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
-    assert commit is not None
-    entries = api.list_repo_tree(repo_id, repo_type=repo_type, revision=commit, recursive=True)
-    return commit, {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    def read() -> "tuple[str, dict[str, RepoFile]]":
+        commit = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+        assert commit is not None
+        entries = api.list_repo_tree(repo_id, repo_type=repo_type, revision=commit, recursive=True)
+        return commit, {entry.path: entry for entry in islice(entries, MAX_FILES) if isinstance(entry, RepoFile)}
+
+    return within(READ_SECONDS, read)
 
 
 # --- writing
@@ -297,7 +321,7 @@ def publish(
         api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces), marker, guard
     )
     with hub_errors(repo_id):
-        persistently(push.attempt)
+        persistently(push.attempt, seconds=None)
         if push.sent:
             persistently(push.check)
     return push.published()

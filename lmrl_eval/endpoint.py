@@ -18,6 +18,7 @@ import httpx2
 import numpy as np
 from huggingface_hub import is_offline_mode
 
+from lmrl_data.deadline import within
 from lmrl_data.errors import UserError
 from lmrl_data.text import one_line, without_secret
 from lmrl_data.tool import Tool
@@ -395,22 +396,10 @@ class ChatClient:
 
     def _answer(self, body: dict[str, Any]) -> bytes:
         """What `_post` returns, within one deadline for the whole request: an endpoint can send headers for ever."""
-        outcome: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
-
-        def post() -> None:
-            try:
-                outcome.put(self._post(body))
-            except BaseException as error:
-                outcome.put(error)
-
-        threading.Thread(target=post, daemon=True).start()
         try:
-            answer = outcome.get(timeout=self.timeout + GRACE)
-        except queue.Empty:
+            return within(self.timeout + GRACE, lambda: self._post(body))
+        except TimeoutError:
             raise _RequestError("its answer did not come in time") from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
 
     def _post(self, body: dict[str, Any]) -> bytes:
         deadline = time.monotonic() + self.timeout

@@ -1,10 +1,16 @@
 """Downloads a checkpoint from the Hub; nothing that a server says can name a file outside the client's cache."""
 
 import re
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmrl_data.deadline import within
 from lmrl_data.errors import UserError
+from lmrl_data.hub import READ_SECONDS
 
 if TYPE_CHECKING:
     import httpx2
@@ -16,6 +22,10 @@ HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # The client names a file in its cache by these headers and does not check them: an ETag `../../x` leads out of it.
 NAMING = ("etag", "x-linked-etag", "x-repo-commit")
+SLOWEST = 50_000.0  # bytes a second of a download; below that it is given up
+MAX_LISTED = 100_000  # entries of a listing
+MAX_FILES = 2_000  # of a checkpoint
+MAX_TEXT_FILE = 1 << 28  # bytes of a file that holds no weights
 NAME = re.compile(r'(W/)?"?[\w-][\w.-]*"?', re.ASCII)
 
 
@@ -53,23 +63,41 @@ def download_checkpoint(repo_id: str) -> Path:
         OfflineModeIsEnabled,
         RevisionResolutionError,
     )
+    from huggingface_hub.hf_api import RepoFile
 
     api = HfApi(endpoint=constants.ENDPOINT)
     _check_answers()
     try:
-        revision = api.resolve_revision(repo_id)
+        revision = within(READ_SECONDS, lambda: api.resolve_revision(repo_id))
         if not COMMIT.fullmatch(revision.resolved):
             raise UserError(f"{repo_id}: the server names no commit ({revision.resolved[:80]!r}); nothing is loaded")
         try:
-            paths = [entry.path for entry in api.list_repo_tree(repo_id, revision=revision, recursive=True)]
+            entries = within(
+                READ_SECONDS,
+                lambda: list(islice(api.list_repo_tree(repo_id, revision=revision, recursive=True), MAX_LISTED)),
+            )
         except (OfflineModeIsEnabled, httpx2.TransportError):
             return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
-        names = [path for path in paths if CHECKPOINT_FILES.fullmatch(path)]
+        sizes = {
+            entry.path: entry.size
+            for entry in entries
+            if isinstance(entry, RepoFile) and CHECKPOINT_FILES.fullmatch(entry.path)
+        }
+        names = list(sizes)
         if not names:
             raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
+        check_sizes(repo_id, sizes, revision.resolved)
         # One by one: `snapshot_download` would note the whole listing, and offline miss the files that are not wanted.
-        files = [hf_hub_download(repo_id, name, revision=revision, endpoint=constants.ENDPOINT) for name in names]
+        files = [
+            within(
+                READ_SECONDS + sizes[name] / SLOWEST,
+                partial(hf_hub_download, repo_id, name, revision=revision, endpoint=constants.ENDPOINT),
+            )
+            for name in names
+        ]
         return Path(files[0]).parents[names[0].count("/")]
+    except TimeoutError as error:
+        raise UserError(f"{repo_id}: the Hub does not answer: {error}") from None
     except (HfHubHTTPError, HFValidationError, RevisionResolutionError, httpx2.HTTPError, OSError) as error:
         why = ""
         if constants.HF_HUB_OFFLINE:
@@ -77,6 +105,29 @@ def download_checkpoint(repo_id: str) -> Path:
         elif isinstance(error, httpx2.TransportError) or isinstance(error.__cause__, httpx2.TransportError):
             why = "; the Hub cannot be reached now"
         raise UserError(f"{repo_id} is neither a folder here nor a model that the Hub lets you read{why}") from None
+
+
+def check_sizes(repo_id: str, sizes: Mapping[str, int], commit: str) -> None:
+    """Refuses a checkpoint of many files or large texts, or of more than fits on the disk.
+
+    Raises:
+        UserError: if it is one; the sizes are those of the listing, and the client checks that it gets no other ones.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if len(sizes) > MAX_FILES:
+        raise UserError(f"{repo_id} is refused: it has {len(sizes):,} files, more than any checkpoint")
+    for name, size in sizes.items():
+        if not name.endswith(".safetensors") and size > MAX_TEXT_FILE:
+            raise UserError(f"{repo_id} is refused: its {name} has {size / 1e6:,.0f} MB, which is too much to read")
+    cache = Path(constants.HF_HUB_CACHE)
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    missing = [name for name in sizes if not isinstance(try_to_load_from_cache(repo_id, name, revision=commit), str)]
+    total, free = sum(sizes[name] for name in missing), shutil.disk_usage(existing).free
+    if total > free:
+        raise UserError(
+            f"{repo_id} has {total / 1e9:,.1f} GB to download, and {existing} has {free / 1e9:,.1f} GB left"
+        )
 
 
 def _check_answers() -> None:

@@ -1,6 +1,9 @@
 """What strangers publish: files that would take all memory or time, and numbers that their episodes do not give."""
 
 import json
+import socket
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +17,7 @@ from published_score import play
 
 from lmrl_data import Episode, Turn, UserError
 from lmrl_eval.leaderboard import text
+from lmrl_eval.oracles.chat import ChatOracle
 from lmrl_eval.results import Results, read_results
 
 
@@ -30,7 +34,7 @@ def stretched(folder: Path, change: Callable[[Episode], Episode]) -> None:
 
 def long_episode(episode: Episode) -> Episode:
     pause = (Turn("assistant", "move up", 0.0), Turn("user", "There is a wall."))
-    return replace(episode, turns=[*episode.turns, *pause * 1_000])
+    return replace(episode, turns=(*episode.turns, *pause * 1_000))
 
 
 def long_info(episode: Episode) -> Episode:
@@ -120,29 +124,80 @@ def test_a_log_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None
         inspect_tasks._read(path)
 
 
-def test_an_endpoint_that_sends_headers_for_ever_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-    import threading
-    import time
+class Trickle:
+    """A server that sends the same bytes of a head again and again, and never comes to its end."""
 
-    from lmrl_eval import endpoint
+    def __init__(self, sent: bytes, pause: float) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.over = threading.Event()
+        self.sent, self.pause = sent, pause
+        threading.Thread(target=self.listen, daemon=True).start()
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    over = threading.Event()
+    def listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
 
-    def serve() -> None:
-        connection, _ = listener.accept()
+    def answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            while not over.wait(0.02):
-                connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n")
+            if self.pause > 0.1:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not self.over.wait(self.pause):
+                connection.sendall(self.sent)
 
-    threading.Thread(target=serve, daemon=True).start()
-    monkeypatch.setitem(endpoint.ChatClient._answer.__globals__, "GRACE", 0.1)
-    spec = f"chat:m@http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    client = endpoint.ChatClient(spec, "policy", max_tokens=4, timeout=0.3)
-    begun = time.monotonic()
-    with pytest.raises(endpoint._RequestError, match="did not come in time"):
-        client._answer({})
-    over.set()
-    listener.close()
-    assert time.monotonic() - begun < 5
+    def close(self) -> None:
+        self.over.set()
+        self.listener.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "pause"),
+    [(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n", 0.02), (b"a", 0.3)],
+    ids=["endless 103s", "a byte each 0.3 s"],
+)
+def test_no_server_holds_a_client_beyond_its_deadline(
+    sent: bytes, pause: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from hub.fixture import turn_to
+
+    from lmrl_data import hub
+    from lmrl_eval import endpoint
+    from lmrl_eval.leaderboard.collect import collect
+    from lmrl_eval.policies import download
+
+    server = Trickle(sent, pause)
+    monkeypatch.setattr(endpoint, "GRACE", 0.1)
+    for module in (hub, download):
+        monkeypatch.setattr(module, "READ_SECONDS", 0.4)
+    monkeypatch.setattr(hub.persistently, "__defaults__", (0.4,))
+    turn_to(server.url, tmp_path, monkeypatch)
+    huggingface_hub.close_session()
+    chat = endpoint.ChatClient(f"chat:m@{server.url}/v1", "policy", max_tokens=4, timeout=0.3)
+    oracle = ChatOracle(f"chat:m@{server.url}/v1", timeout=0.3)
+
+    def check(ask: Callable[[], Any], line: str) -> None:
+        begun = time.monotonic()
+        with pytest.raises((UserError, endpoint._RequestError)) as caught:
+            ask()
+        assert line in str(caught.value), str(caught.value)
+        assert time.monotonic() - begun < 5
+
+    def read() -> bytes:
+        with hub.hub_errors("alice/x"):
+            return hub.fetch("alice/x", "model", "README.md")
+
+    cases = [
+        (lambda: chat._answer({}), "did not come in time"),
+        (lambda: oracle.client._answer({}), "did not come in time"),
+        (read, "the Hub does not answer"),
+        (lambda: collect(models=["alice/x"]), "the Hub does not answer"),
+        (lambda: download.download_checkpoint("alice/x"), "the Hub does not answer"),
+    ]
+    try:
+        check_cases(cases, check)
+    finally:
+        server.close()
+        huggingface_hub.close_session()

@@ -11,7 +11,7 @@ from cases import check_cases
 from huggingface_hub.utils._http import default_client_factory
 
 from lmrl_data import UserError
-from lmrl_eval.policies import checkpoint_folder
+from lmrl_eval.policies import checkpoint_folder, download
 
 COMMIT = "a" * 40
 CONFIG = b'{"model_type": "llama"}'
@@ -70,3 +70,17 @@ def test_what_a_server_says_leads_nowhere_else(serve: Serve, tmp_path: Path) -> 
         ({"path": ".config.json"}, "none of the files"),
     ]
     check_cases(cases, check)
+
+
+def test_sizes_are_looked_at_before_anything_is_downloaded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(sizes: dict[str, int], complaint: str) -> None:
+        with pytest.raises(UserError, match=complaint):
+            download.check_sizes("alice/x", sizes, COMMIT)
+
+    cases = [
+        ({"tokenizer.json": 1 << 40}, "its tokenizer.json has 1,099,512 MB"),
+        ({"config.json": 1, "model.safetensors": 1 << 60}, "has 1,152,921,504.6 GB to download, and"),
+        ({f"a{number}.json": 1 for number in range(5000)}, "it has 5,000 files"),
+    ]
+    check_cases(cases, check)
+    download.check_sizes("alice/x", {"model.safetensors": 1}, COMMIT)
