@@ -4,7 +4,8 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ MAX_JSON = 16 * 2**20  # bytes
 MAX_EPISODES = 200_000
 MAX_TEXTS = 10_000_000
 MAX_BYTES = 2**28  # of all texts, repeated ones included
+MAX_FOOTER, MAX_GROUPS = 2**20, 1_000  # bytes and row groups of a Parquet file; ours have some kB and one
+MAX_MEMORY = 2**30  # bytes that a look at a file may take
+CODECS = {"SNAPPY", "UNCOMPRESSED"}  # Snappy makes of a byte at most 21, others a million
 MAX_INFO, MAX_INFOS = 2**16, 2**25  # bytes of one episode's info and of all: as objects, JSON takes 30 times as much
 MAX_TURNS = 10_000  # of an episode of a task that is not installed
 
@@ -279,37 +283,98 @@ def _read_episodes(path: Path, most_messages: int) -> list[Episode]:
 
 
 def _check_episodes(path: Path, most_messages: int) -> None:
-    """Raises a `ValueError` if a file has other columns, gaps, or more content than any evaluation."""
-    from pyarrow import compute
+    """Raises a `ValueError` if a file has other columns, gaps, or more content than any evaluation.
+
+    Every number in a Parquet file can be forged, so what is read is counted once more, and the memory of the reading
+    is limited.
+    """
     from pyarrow.parquet import ParquetFile
 
     from lmrl_data.rows import stored_types
 
-    with ParquetFile(path, arrow_extensions_enabled=False) as file:
+    _check_footer(path)
+    with memory_limit(MAX_MEMORY), ParquetFile(path, arrow_extensions_enabled=False) as file:
         columns, expected = stored_types(file.schema_arrow), stored_types()
         if columns != expected:
             other = [name for name in columns | expected if columns.get(name) != expected.get(name)]
             raise ValueError(f"its columns are not those of episodes, e.g. {other[0][:40]!r}")
-        rows = file.metadata.num_rows
-        groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+        rows, n_groups = file.metadata.num_rows, file.metadata.num_row_groups
+        if n_groups > MAX_GROUPS:
+            raise ValueError(f"it has {n_groups:,} row groups, which is too much to read")
+        groups = [file.metadata.row_group(index) for index in range(n_groups)]
+        parts = [group.column(index) for group in groups for index in range(len(file.schema))]
+        codecs = {part.compression for part in parts} - CODECS
+        if codecs:
+            raise ValueError(f"it is compressed by {min(codecs)}, and `lmrl-eval run` writes Snappy")
         paths = [file.schema.column(index).path for index in range(len(file.schema))]
         texts = max(sum(group.column(index).num_values for group in groups) for index in range(len(paths)))
         size = sum(group.total_byte_size for group in groups)
-    if rows > MAX_EPISODES or texts > MAX_TEXTS or size > MAX_BYTES:
-        raise ValueError(f"it holds {rows:,} episodes, {texts:,} texts and {size:,} bytes, which is too much to read")
+        if not (0 <= rows <= MAX_EPISODES and texts <= MAX_TEXTS and size <= MAX_BYTES):
+            raise ValueError(
+                f"it holds {rows:,} episodes, {texts:,} texts and {size:,} bytes, which is too much to read"
+            )
     # Read as dictionaries, equal texts take no more memory than in the file, however often each occurs.
-    with ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
-        table = file.read()
+    with memory_limit(MAX_MEMORY), ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
+        _check_table(file.read(), most_messages)
+
+
+def _check_footer(path: Path) -> None:
+    """Raises a `ValueError` for a file or a footer that is larger than those of any evaluation."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 8))
+        footer = int.from_bytes(file.read(4), "little")
+    if size > MAX_BYTES or footer > MAX_FOOTER:
+        raise ValueError(f"it has {size:,} bytes and a footer of {footer:,}, which is too much to read")
+
+
+def _check_table(table: Any, most_messages: int) -> None:
+    """Raises a `ValueError` if the content of a table, each value counted as often as it occurs, is too much."""
+    from pyarrow import compute
+
+    if table.num_rows > MAX_EPISODES:
+        raise ValueError(f"it holds {table.num_rows:,} episodes, which is too much to read")
+    for name in ("messages", "rewards"):
+        lengths = compute.list_value_length(table[name])
+        longest, texts = (f(lengths).as_py() or 0 for f in (compute.max, compute.sum))
+        if longest > most_messages:
+            raise ValueError(f"an episode has {longest:,} texts, and one of this task has at most {most_messages:,}")
+        if texts > MAX_TEXTS:
+            raise ValueError(f"it holds {texts:,} texts, which is too much to read")
     size = sum(_size(chunk) for column in table.columns for chunk in column.chunks)
     if size > MAX_BYTES:
         raise ValueError(f"it holds {size:,} bytes, which is too much to read")
-    turns = compute.max(compute.list_value_length(table["messages"])).as_py() or 0
-    if turns > most_messages:
-        raise ValueError(f"an episode has {turns:,} texts, and one of this task has at most {most_messages:,}")
     infos = table["info"].cast("large_string")
     longest, size = (f(compute.binary_length(infos)).as_py() or 0 for f in (compute.max, compute.sum))
     if longest > MAX_INFO or size > MAX_INFOS:
         raise ValueError(f"the info of its episodes has {size:,} bytes, which is too much to read")
+
+
+@contextmanager
+def memory_limit(allowed: int) -> Iterator[None]:
+    """Lets what happens inside take at most so many bytes more than this process has; only Linux can say how many.
+
+    Raises:
+        ValueError: if it wants more.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    limit = pages * resource.getpagesize() + allowed
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    except MemoryError:  # Arrow's is one
+        raise ValueError(f"it takes more than {allowed >> 20:,} MB to read") from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _size(array: Any) -> int:

@@ -6,7 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module, resources
 from typing import Any
 
@@ -130,7 +130,7 @@ def script_and_arguments(name: str, arguments: Sequence[str]) -> tuple[str, list
     )
 
 
-def check_sft_output(settings: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
+def check_sft_output(settings: dict[str, Any], flags: Sequence[str]) -> list[str]:
     """The flags of `trl sft` without `--overwrite_output_dir`, which is not its own.
 
     Raises:
@@ -138,14 +138,14 @@ def check_sft_output(settings: Mapping[str, Any], flags: Sequence[str]) -> list[
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--overwrite_output_dir", nargs="?", const="true", default="false")
-    known, rest = parser.parse_known_args(list(flags))
     for name in ("output_dir", "resume_from_checkpoint"):
-        parser.add_argument(f"--{name}", default=settings.get(name))
-    named, _ = parser.parse_known_args(list(flags))
-    if named.output_dir:
-        overwrite = known.overwrite_output_dir.lower() in ("true", "1", "yes")
-        check_output(str(named.output_dir), overwrite, named.resume_from_checkpoint)
-    return rest
+        parser.add_argument(f"--{name}")
+    named, rest = parser.parse_known_args(list(flags))
+    own = {name: value for name, value in vars(named).items() if value is not None and name != "overwrite_output_dir"}
+    output_dir, resume = ((settings | own).get(name) for name in ("output_dir", "resume_from_checkpoint"))
+    if output_dir:
+        check_output(str(output_dir), named.overwrite_output_dir.lower() in ("true", "1", "yes"), resume)
+    return rest + [f"--{name}={value}" for name, value in own.items()]
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

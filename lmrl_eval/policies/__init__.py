@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Policy
@@ -11,6 +11,9 @@ from lmrl_data.task import Task
 from lmrl_eval.policies.download import checkpoint_folder
 from lmrl_eval.policies.function import Function, FunctionPolicy, is_function, load_function
 from lmrl_eval.policies.human import HumanPolicy
+
+if TYPE_CHECKING:
+    from lmrl_eval.training_record import TrainingRecord
 
 SCRIPTED, CHAT = "scripted:", "chat:"
 
@@ -134,18 +137,23 @@ def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str,
 
     A checkpoint that was trained for another task or config than it plays says so as `trained_for`.
     """
-    from lmrl_eval.training_record import read_training_record
-
-    try:
-        record = read_training_record(folder)
-    except UserError:
-        record = None
+    record = _training_record(folder)
     if record is None or record.kind != "policy":
         return {}
     facts = {"algorithm": record.algorithm, "dataset": record.dataset, "dataset_revision": record.dataset_revision}
     if task is not None and (record.task, record.config) != (task.id, config):
         facts["trained_for"] = f"{record.task} {record.config}"
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _training_record(folder: Path) -> "TrainingRecord | None":
+    """The training record of a checkpoint; a policy plays without one, and with a damaged one."""
+    from lmrl_eval.training_record import read_training_record
+
+    try:
+        return read_training_record(folder)
+    except UserError:
+        return None
 
 
 def _load_checkpoint(
@@ -210,12 +218,7 @@ def _load_checkpoint(
 
 def _check_frame(spec: str, folder: Path, policy: Any) -> None:
     """Checks that the texts around a policy's turns are those of its training, where `training.json` has them."""
-    from lmrl_eval.training_record import read_training_record
-
-    try:
-        record = read_training_record(folder)
-    except UserError:
-        return  # the policy plays without the check: its training record is damaged
+    record = _training_record(folder)
     trained = record and record.prompt_frame_sha256
     if trained and policy.turns.frame.thinking:
         raise UserError(f"{spec} was trained without thinking, as its training.json says; leave out --thinking on")

@@ -4,6 +4,7 @@ No code of a checkpoint runs, and weights are safetensors only. Every loader say
 transformers asks on the terminal whether to run a stranger's code.
 """
 
+import functools
 import json
 import re
 import subprocess
@@ -136,19 +137,33 @@ def load_checkpoint(folder: Path) -> Any:
     return model.merge_and_unload()
 
 
+# What was hashed of weights so far, by the files in their order. A value-guided checkpoint is hashed without its value
+# model first, and then with it.
+_hashed: dict[tuple[tuple[str | int, ...], ...], Any] = {}
+
+
 def weights_digest(folder: Path, pattern: str = "*.safetensors") -> str:
-    """A SHA-256 over the names and bytes of the weights in a folder.
+    """A SHA-256 over the names and bytes of the weights in a folder. Files that did not change are read once.
 
     Args:
         folder (`Path`): a checkpoint.
         pattern (`str`, *optional*): its files; `"**/*.safetensors"` takes those of a value model, too.
     """
-    digest = sha256()
-    for path in sorted(folder.glob(pattern)):
-        digest.update(path.relative_to(folder).as_posix().encode())
+    paths = sorted(folder.glob(pattern))
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    states = [path.stat() for path in paths]
+    files = tuple(
+        (name, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        for name, state in zip(names, states, strict=True)
+    )
+    done = next((count for count in range(len(files), 0, -1) if files[:count] in _hashed), 0)
+    digest = _hashed[files[:done]].copy() if done else sha256()
+    for name, path in zip(names[done:], paths[done:], strict=True):
+        digest.update(name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
+    _hashed[files] = digest
     return digest.hexdigest()
 
 
@@ -253,18 +268,21 @@ def check_template(template: str, name: str) -> None:
     """
     if len(template) > LARGEST_TEMPLATE:
         raise UserError(f"{name} is refused: its chat template has more than {LARGEST_TEMPLATE >> 10} kB")
-    if is_harmless(template):
-        return
+    if not is_harmless(template) and (problem := _trial(template)):
+        raise UserError(f"{name} is refused: its chat template needs more than {problem}")
+
+
+# In memory only: a file with verdicts would be one more file to trust.
+@functools.cache
+def _trial(template: str) -> str | None:
+    """What a template needs too much of, as a child finds by rendering conversations with it."""
     try:
         child = subprocess.run(
             [sys.executable, "-c", TRIAL], input=template.encode(), timeout=TRIAL_SECONDS, stderr=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        raise UserError(
-            f"{name} is refused: its chat template needs more than {TRIAL_SECONDS} s for a short conversation"
-        ) from None
-    if child.returncode:
-        raise UserError(f"{name} is refused: its chat template needs more than {TRIAL_BYTES >> 30} GB of memory")
+        return f"{TRIAL_SECONDS} s for a short conversation"
+    return f"{TRIAL_BYTES >> 30} GB of memory" if child.returncode else None
 
 
 def is_harmless(template: str) -> bool:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cases import check_cases
 from lmrl_data import UserError, get_task
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies import load_policy
-from lmrl_eval.policies.loader import check_template, is_harmless
+from lmrl_eval.policies.loader import check_template, is_harmless, weights_digest
 from lmrl_recipes.training.offline import load_language_model
 
 PROBE = "from pathlib import Path\nPath({path!r}).touch()\n"
@@ -167,3 +168,41 @@ def test_a_template_that_never_ends_is_refused_and_a_loop_over_the_messages_is_n
         check_template("{{ 'a' * 6000000000 }}", "mallory/large")
     with pytest.raises(UserError, match="more than 256 kB"):
         check_template("a" * 300_000, "mallory/long")
+
+
+def test_weights_are_hashed_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hashlib import sha256
+
+    (tmp_path / "value_model").mkdir()
+    root, values = tmp_path / "model.safetensors", tmp_path / "value_model" / "model.safetensors"
+    root.write_bytes(b"a" * 3)
+    values.write_bytes(b"b" * 3)
+    opened: list[Path] = []
+    original = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: opened.append(path) or original(path, mode))
+    every = "**/*.safetensors"
+    for _ in range(2):
+        assert weights_digest(tmp_path) == sha256(b"model.safetensorsaaa").hexdigest()
+        both = b"model.safetensorsaaavalue_model/model.safetensorsbbb"
+        assert weights_digest(tmp_path, every) == sha256(both).hexdigest()
+    assert weights_digest(tmp_path / "value_model") == sha256(b"model.safetensorsbbb").hexdigest()
+    assert opened == [root, values, values]
+    monkeypatch.undo()
+    root.unlink()
+    root.write_bytes(b"c" * 3)
+    assert weights_digest(tmp_path) == sha256(b"model.safetensorsccc").hexdigest()
+
+
+def test_a_template_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        tried.append(kwargs["input"])
+        return subprocess.CompletedProcess(args, 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    template = "{{ namespace(unique=2).unique }}"
+    for _ in range(3):
+        with pytest.raises(UserError, match="needs more than 4 GB of memory"):
+            check_template(template, "mallory/large")
+    assert tried == [template.encode()]

@@ -267,7 +267,8 @@ def test_a_recipe_does_not_write_into_the_folder_of_another_run(tmp_path: Path) 
     with pytest.raises(UserError, match="holds a run"):
         check_sft_output({}, [f"--output_dir={folder}"])
     flags = ["--overwrite_output_dir", "--output_dir", str(folder), "--seed", "1"]
-    assert check_sft_output({}, flags) == flags[1:]
+    assert check_sft_output({}, flags) == ["--seed", "1", f"--output_dir={folder}"]
+    assert check_sft_output({"output_dir": str(folder)}, ["--overwrite_output_dir", "--seed", "1"]) == ["--seed", "1"]
 
 
 def test_every_recipe_asks_before_it_writes_over_a_run(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
