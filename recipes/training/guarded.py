@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from lmrl_recipes.entry import leave, quiet_end
 
@@ -48,9 +49,18 @@ def run_sft(script: str, arguments: Sequence[str]) -> None:
         datasets.load_dataset = own_files_only(datasets.load_dataset)
         vars(trl)["SFTTrainer"] = partial(trl.SFTTrainer, callbacks=[ReplacedCheckpoints()])
         runpy.run_path(script, run_name="__main__")
-    except (ValueError, ImportError) as error:
-        task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)
-        fail(f"{error}; run: lmrl-data build {task}" if task and not Path("lmrl", task).exists() else error)
+    except (ValueError, ImportError, OSError) as error:
+        end_with(error)
+
+
+def end_with(error: Exception) -> NoReturn:
+    """Ends the program with the line of an error; that of a dataset which is not built names the command."""
+    task = next((task for task in TASKS if f"lmrl/{task}'" in str(error)), None)
+    if task is not None and not Path("lmrl", task).exists():
+        fail(f"{error}; run: lmrl-data build {task}")
+    if isinstance(error, OSError):
+        raise error
+    fail(error)
 
 
 if __name__ == "__main__":

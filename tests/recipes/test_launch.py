@@ -11,6 +11,7 @@ import forked
 import pytest
 from cases import check_cases
 
+from lmrl_data.command import one_line_errors
 from lmrl_recipes import launch
 from lmrl_recipes.launch import COMMANDS, main, script_and_arguments
 from lmrl_recipes.training import guarded
@@ -154,6 +155,29 @@ def test_an_error_of_trl_sft_is_one_line_and_exit_code_2(tmp_path: Path) -> None
     command = ["-m", "lmrl_recipes.launch", "bc", "--config", "maze", "--learning_rate", "-1"]
     done = forked.run(command, folder=tmp_path, output=tmp_path / "log")
     assert (done.returncode, done.stderr) == (2, "error: learning_rate is at least 0, got -1.0\n")
+
+
+def test_an_unbuilt_dataset_names_the_command_that_builds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def check(error: Exception, line: str) -> None:
+        with pytest.raises(SystemExit) as end, one_line_errors():
+            guarded.end_with(error)
+        assert end.value.code == 2
+        assert capsys.readouterr().err == f"error: {line}\n"
+
+    missing = "Couldn't reach 'lmrl/text_nav' on the Hub"
+    check_cases(
+        [
+            (ConnectionError(missing), f"{missing}; run: lmrl-data build text_nav"),
+            (ValueError(missing), f"{missing}; run: lmrl-data build text_nav"),
+            (FileNotFoundError(2, "No such file", "x.yaml"), "No such file: x.yaml"),
+            (ValueError("another\nerror"), "another error"),
+        ],
+        check,
+    )
 
 
 def test_ctrl_c_during_the_imports_of_a_script_is_one_line(
