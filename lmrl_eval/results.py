@@ -315,7 +315,7 @@ def _check_episodes(path: Path, most_messages: int) -> None:
             )
     # Read as dictionaries, equal texts take no more memory than in the file, however often each occurs.
     with memory_limit(MAX_MEMORY), ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
-        _check_table(file.read(), most_messages)
+        _check_table(file.read(use_threads=False), most_messages)
 
 
 def _check_footer(path: Path) -> None:
@@ -354,12 +354,17 @@ def _check_table(table: Any, most_messages: int) -> None:
 def memory_limit(allowed: int) -> Iterator[None]:
     """Lets what happens inside take at most so many bytes more than this process has; only Linux can say how many.
 
+    With its first bytes, Arrow reserves a gigabyte of addresses; they are reserved before the count begins.
+
     Raises:
         ValueError: if it wants more.
     """
+    import pyarrow
+
     try:
         import resource
 
+        pyarrow.allocate_buffer(1)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     except (ImportError, OSError, ValueError):

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +25,14 @@ def played() -> Results:
     task = get_task("maze")
     policy = task.policy("random", "partially_observed")
     return Evaluator().compute(policy, task, "partially_observed", n_episodes=12, n_resamples=50, move_accuracy=False)
+
+
+def test_what_a_run_wrote_is_read_by_a_new_process(tmp_path: Path) -> None:
+    """Memory that a library takes at its first use is no bomb."""
+    folder = played().save(tmp_path / "r")
+    code = f"from lmrl_eval.results import read_results; print(len(read_results({str(folder)!r}).episodes))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.returncode) == ("12\n", 0), done.stderr
 
 
 # --- the score
