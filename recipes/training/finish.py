@@ -1,6 +1,7 @@
 """How every recipe ends: it saves the policy with its card and its training record, and pushes them if asked to."""
 
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
@@ -157,10 +158,19 @@ def finish(
         for name in ("trainer_state.safetensors", "training_args.bin"):  # for resuming only; the second is a pickle
             (folder / name).unlink(missing_ok=True)
         write_about(folder, replace(record, **read_frame(trainer.processing_class).facts()), recipe)
+        print(f"{folder} is saved; measure it with: {next_command(folder, record)}")
     trainer.accelerator.wait_for_everyone()
     trainer.end()
     if target is not None:
         push(folder, target)
+
+
+def next_command(folder: Path, record: TrainingRecord) -> str:
+    """The command that measures a checkpoint of a run."""
+    if record.kind == "oracle":
+        return shlex.join(["lmrl-eval", "oracle", "--task", record.task, "--oracle", f"lm:{folder}"])
+    play = ["lmrl-eval", "run", "--task", record.task, "--config", record.config, "--policy", str(folder)]
+    return shlex.join(play)
 
 
 def write_about(folder: Path, record: TrainingRecord, recipe: Mapping[str, Any] | None) -> None:

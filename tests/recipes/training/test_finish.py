@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,22 @@ from lmrl_eval.policies import load_policy
 from lmrl_eval.training_record import TrainingRecord
 from lmrl_recipes import filtered_bc, ilql, ppo
 from lmrl_recipes import oracle as oracle_recipe
+from lmrl_recipes.training.finish import next_command
 from lmrl_recipes.training.start import run
 
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from hub.server import Hub
+
+
+def test_a_finished_run_names_the_command_that_measures_it() -> None:
+    record = TrainingRecord("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
+    command = "lmrl-eval run --task maze --config fully_observed --policy 'my runs/bc'"
+    assert next_command(Path("my runs/bc"), record) == command
+    oracle = replace(record, kind="oracle")
+    assert next_command(Path("runs/o"), oracle) == "lmrl-eval oracle --task maze --oracle lm:runs/o"
+
 
 RECIPE = """\
 # lmrl-train filtered_bc --config recipe.yaml
