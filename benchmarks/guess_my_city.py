@@ -69,7 +69,7 @@ def told_apart(config: str) -> int:
     """How many cities differ from every other one in a yes/no question or in the answer to an open one."""
     known = knowledge(config)
     tests = {form.test for form in questions() if form.test and form.intent in INTENTS}
-    sides = [known.split(test) for test in tests]
+    sides = [known.split(test, known.all) for test in tests]
     owners = [mask for intent in INTENTS for _, mask in known.phrases(intent)]
     apart = 0
     for city in known.cities:

@@ -5,7 +5,7 @@ would name the city or its country is dropped.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ FEWEST = 4  # wordings of an answer
 class Template(NamedTuple):
     test: str | None
     text: str
+    slots: tuple[str, ...]
 
 
 @cache
@@ -33,7 +34,7 @@ def templates() -> dict[str, tuple[Template, ...]]:
             listed = by_intent.setdefault(line[1:].strip(), [])
         else:
             test, mark, text = line.rpartition(" :: ")
-            listed.append(Template(test if mark else None, text))
+            listed.append(Template(test if mark else None, text, tuple(re.findall(r"\{(\w+)\}", text))))
     return {intent: tuple(listed) for intent, listed in by_intent.items()}
 
 
@@ -116,13 +117,13 @@ _THE = ("Kingdom", "States", "Netherlands", "Philippines", "Republic of", "Emira
 
 @cache
 def used_slots(intent: str) -> frozenset[str]:
-    return frozenset(name for _, text in templates()[intent] for name in re.findall(r"\{(\w+)\}", text))
+    return frozenset(name for template in templates()[intent] for name in template.slots)
 
 
 @cache
 def slots(city: City, intent: str) -> dict[str, tuple[str, ...]]:
     """The values each slot can take for a city, without those that would give it away."""
-    values = _single_values(city)
+    values = dict(_single_values(city))
     for slot in used_slots(intent) & _LISTS.keys():
         field, choose = _LISTS[slot]
         items = [_with_the(item, _THE) if field == "neighbours" else item for item in city.facts[field]]
@@ -130,6 +131,7 @@ def slots(city: City, intent: str) -> dict[str, tuple[str, ...]]:
     return {slot: tuple(to_ascii(value) for value in values[slot] if value) for slot in used_slots(intent)}
 
 
+@cache
 def _single_values(city: City) -> dict[str, list[Any]]:
     facts = city.facts
     values: dict[str, list[Any]] = {
@@ -178,13 +180,15 @@ def wordings(city: City, intent: str) -> tuple[str, ...]:
     return tuple(clauses)
 
 
-def _written(city: City, intent: str) -> Iterable[tuple[str, tuple[str, ...]]]:
-    """The sentences with the values in them."""
-    for test, text in templates()[intent]:
+def _written(city: City, intent: str, spoken: Collection[str] = frozenset()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The sentences with the values in them, without those whose values are all spoken already."""
+    known = slots(city, intent)
+    for test, text, names in templates()[intent]:
         if test is not None and not holds(test, city):
             continue
-        names = re.findall(r"\{(\w+)\}", text)
-        for values in product(*(slots(city, intent).get(name, ()) for name in names)):
+        for values in product(*(known.get(name, ()) for name in names)):
+            if spoken and values and all(value in spoken for value in values):
+                continue
             filled = text
             for name, value in zip(names, values, strict=True):
                 filled = filled.replace(f"{{{name}}}", value, 1)
@@ -245,7 +249,9 @@ def answers(city: City, reading: Reading) -> tuple[str, ...]:
 @cache
 def phrases(city: City, intent: str) -> frozenset[str]:
     """The phrases that an answer about an intent may contain for this city: slot values, or whole sentences."""
-    spoken = {value for filled, values in _written(city, intent) for value in values or (filled,)}
+    spoken: set[str] = set()
+    for filled, values in _written(city, intent, spoken):
+        spoken.update(values or (filled,))
     for slot in used_slots(intent) & _LISTS.keys():
         spoken.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])
     return frozenset(spoken)

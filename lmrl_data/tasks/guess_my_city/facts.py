@@ -64,7 +64,10 @@ def fold(text: str) -> str:
         >>> fold("Is it São Paulo, or St. Petersburg?")
         'is it sao paulo or st petersburg'
     """
-    text = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
+    if text.isascii():
+        text = text.replace("'", "").replace("`", "").lower()
+    else:
+        text = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
     text = text.replace("utc-", "utc minus ").replace("gmt-", "gmt minus ")
     return " ".join(re.sub(r"(?<=\d),(?=\d{3})", "", text).translate(_PUNCTUATION).split())
 
@@ -298,7 +301,9 @@ def leaks(city: City, text: str, intent: str | None = None) -> bool:
         text (`str`): the reply.
         intent (`str`, *optional*): the topic of the reply; with `language` and `currency` it may name these.
     """
-    folded = _HARMLESS.sub("", fold(text))
+    folded = fold(text)
+    if "america" in folded or "south east" in folded:
+        folded = _HARMLESS.sub("", folded)
     if intent in ("language", "currency"):
         folded = _own_words(city).sub("", folded)
     return _secret(city).search(folded) is not None or _secret_letters(city).search(text) is not None

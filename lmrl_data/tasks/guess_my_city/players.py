@@ -45,20 +45,22 @@ class Knowledge:
         self.closed: dict[str, list[Form]] = {intent: [] for intent in INTENTS}
         for form in forms:
             (self.open if form.test is None else self.closed)[form.intent].append(form)
-        self.sides: dict[str, tuple[int, int]] = {}
+        self.tests = {intent: tuple(dict.fromkeys(form.test for form in self.closed[intent])) for intent in INTENTS}
+        self.sides: dict[str, tuple[int, int, int]] = {}
         self.owners: dict[str, list[tuple[str, int]]] = {}
         self._learned: dict[tuple[str | None, str | None, str], int] = {}
 
-    def split(self, test: str) -> tuple[int, int]:
-        """The cities that may answer a yes/no question with yes, and with no."""
-        if test not in self.sides:
-            yes = no = 0
-            for city in self.cities:
+    def split(self, test: str, possible: int) -> tuple[int, int]:
+        """The cities among those possible that may answer a yes/no question with yes, and with no."""
+        yes, no, done = self.sides.get(test, (0, 0, 0))
+        if missing := possible & ~done:
+            # There are thousands of tests, and mostly few cities left to ask about.
+            for city in self.named(missing):
                 verdict = holds(test, city)
                 yes |= self.bit[city.number] * (verdict is not False)
                 no |= self.bit[city.number] * (verdict is not True)
-            self.sides[test] = yes, no
-        return self.sides[test]
+            self.sides[test] = yes, no, done | missing
+        return yes & possible, no & possible
 
     def phrases(self, intent: str) -> list[tuple[str, int]]:
         """The phrases of answers about an intent, the longest first, each with the cities it is true of."""
@@ -87,7 +89,7 @@ class Knowledge:
     def _learn(self, intent: str, test: str | None, answer: str) -> int:
         allowed = self.all
         if test is not None:
-            yes, no = self.split(test)
+            yes, no = self.split(test, self.all)
             allowed = yes if answer.startswith("Yes") else no if answer.startswith("No") else allowed
         return self.cities_fitting(intent, answer) & allowed or allowed
 
@@ -133,36 +135,40 @@ def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str
 # --- the best question
 
 
+# The best question while every city is possible. Finding it takes ten seconds; a test does.
+FIRST: dict[str, tuple[str, str | None]] = {"standard": ("landmarks", None), "extended": ("history", None)}
+
+
 @cache
-def _outcomes(config: str, intent: str) -> tuple[tuple[int, int], ...]:
-    """A sample of answers to an open question: the bit of the city that gives each, and the cities it allows."""
-    known = knowledge(config)
-    outcomes = []
-    for city in known.cities:
-        clauses = wordings(city, intent)
-        step = max(len(clauses) // 4, 1)
-        outcomes += [
-            (known.bit[city.number], known.cities_fitting(intent, sentence(clause))) for clause in clauses[::step][:4]
-        ]
-    return tuple(outcomes)
+def _outcomes(config: str, intent: str, city: City) -> tuple[int, ...]:
+    """The cities that are left by each of a sample of a city's answers to an open question."""
+    clauses = wordings(city, intent)
+    step = max(len(clauses) // 4, 1)
+    return tuple(knowledge(config).cities_fitting(intent, sentence(clause)) for clause in clauses[::step][:4])
 
 
 @lru_cache(4096)
 def best_question(config: str, possible: int) -> tuple[str, str | None]:
     """The intent and test of the question that leaves the fewest cities on average."""
+    return FIRST[config] if possible == knowledge(config).all else compared_questions(config, possible)
+
+
+def compared_questions(config: str, possible: int) -> tuple[str, str | None]:
+    """The best question, found by comparing all of them."""
     known = knowledge(config)
+    places = known.named(possible)
     count = possible.bit_count()
     best: tuple[str, str | None] = "continent", None
     least = float(count)
     for intent in INTENTS:
-        sizes = [(allowed & possible).bit_count() for bit, allowed in _outcomes(config, intent) if bit & possible]
+        sizes = [(allowed & possible).bit_count() for city in places for allowed in _outcomes(config, intent, city)]
         left = sum(sizes) / len(sizes)
         if left < least - 1e-9:
             best, least = (intent, None), left
-        for test in {form.test for form in known.closed[intent]}:
+        for test in known.tests[intent]:
             assert test is not None
-            yes, no = known.split(test)
-            left = ((yes & possible).bit_count() ** 2 + (no & possible).bit_count() ** 2) / count
+            yes, no = known.split(test, possible)
+            left = (yes.bit_count() ** 2 + no.bit_count() ** 2) / count
             if left < least - 1e-9:
                 best, least = (intent, test), left
     return best
@@ -339,7 +345,7 @@ def _question(known: Knowledge, chance: random.Random, habit: Habit, possible: i
         return tried[0]
 
     def unsure(form: Form) -> int:
-        yes, no = known.split(form.test or "")
+        yes, no = known.split(form.test or "", known.all)
         return max((yes & possible).bit_count(), (no & possible).bit_count())
 
     return min(tried, key=unsure)

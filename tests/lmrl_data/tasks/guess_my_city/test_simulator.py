@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lmrl_data import UserError, get_task, rollout
 from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.task import EVALUATION_SEED
+from lmrl_data.tasks.guess_my_city import players
 from lmrl_data.tasks.guess_my_city.answers import answers, wordings
 from lmrl_data.tasks.guess_my_city.facts import City, all_cities, cities, find_city, holds, leaks, spellings
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, forms, questions
@@ -274,6 +275,25 @@ def test_tests_are_joined_by_and_before_or() -> None:
 
 
 # --- players
+
+
+@pytest.mark.release
+def test_the_first_question_is_the_best_of_all() -> None:
+    for config, question in players.FIRST.items():
+        assert players.compared_questions(config, knowledge(config).all) == question
+
+
+def test_the_first_question_is_known_without_a_look_at_the_cities(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("holds", "wordings", "phrases"):
+        monkeypatch.setattr(players, name, None)
+    known = players.Knowledge("extended")
+    assert players.best_question("extended", known.all) == players.FIRST["extended"]
+    # A test is tried on the cities that are left, and on no other.
+    tried: list[str] = []
+    monkeypatch.setattr(players, "holds", lambda test, city: tried.append(city.name) or len(tried) % 2 == 0)
+    assert known.split("tropics", 0b1010) == (0b1000, 0b0010)
+    assert known.split("tropics", 0b1011) == (0b1000, 0b0011)
+    assert len(tried) == 3
 
 
 def test_the_expert_wins_against_every_city() -> None:
