@@ -28,8 +28,8 @@ from lmrl_data.text import one_line
 from lmrl_data.tool import Tool
 from lmrl_eval.endpoint import Answer, Call, Endpoint, Question
 from lmrl_eval.evaluator import schedule
-from lmrl_eval.policies.answer import FORMS
-from lmrl_eval.policies.chat import ChatPolicy, complaint
+from lmrl_eval.policies.answer import ADVICE, FORMS, complaint
+from lmrl_eval.policies.chat import ChatPolicy
 from lmrl_eval.policies.prompt import chat_messages, prompt_facts, system_message
 from lmrl_eval.record import installed_versions
 from lmrl_eval.results import Results
@@ -406,7 +406,9 @@ def results_from_log(log: EvalLog | str | Path) -> Results:
                 "prompt_sha256": facts["prompt_sha256"],
             },
             statistics=counts,
-            complaint=complaint(answers, counts["unparsable"], 0, log.plan.config.max_tokens, facts["answers"]),
+            complaint=complaint(
+                answers, counts["unparsable"], 0, log.plan.config.max_tokens, ADVICE[facts["answers"]]
+            ),
         )
         score = Score.from_json(score.to_json())
     except UserError:

@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lmrl_data.tool import Tool
-from lmrl_eval.endpoint import Call
+
+if TYPE_CHECKING:
+    from lmrl_eval.endpoint import Call
 
 LONGEST_TEXT, LONGEST_ACTION = 20_000, 1_000  # the most characters of an answer, and of an action
 FENCE = re.compile(r"(```|~~~)[\w+-]*")
@@ -70,7 +73,7 @@ def _without_marks(line: str) -> str:
             return line
 
 
-def read_calls(calls: Sequence[Call], tool: Tool) -> list[str]:
+def read_calls(calls: Sequence["Call"], tool: Tool) -> list[str]:
     """The actions of those calls that name the tool and have its argument, a text that is not empty."""
     actions = []
     for call in calls:
@@ -86,3 +89,18 @@ def read_calls(calls: Sequence[Call], tool: Tool) -> list[str]:
 
 READERS: Mapping[str, Callable[[str], str | None]] = {"plain": read_plain, "json": read_json}
 FORMS = (*READERS, "tool")
+# What may help where answers cannot be read, by their form.
+ADVICE = {
+    "plain": "look at the episodes, or try --answers json",
+    "json": "look at the episodes, or try --answers plain",
+    "tool": "look at the episodes and at what the server makes of the model's calls, or leave out --answers tool",
+}
+
+
+def complaint(answers: float, unread: float, cut: float, max_new_tokens: int | None, advice: str) -> str | None:
+    """What to say if more than one answer in ten was cut or could not be read; `None` otherwise."""
+    if max(cut, unread) * 10 <= answers or not answers:
+        return None
+    limit = "" if max_new_tokens is None else f" at {max_new_tokens} tokens"
+    advice = "raise --max-new-tokens" if cut else advice
+    return f"of {answers:.0f} answers {unread:.0f} could not be read and {cut:.0f} were cut{limit}: {advice}"

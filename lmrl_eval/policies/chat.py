@@ -11,18 +11,12 @@ from lmrl_data.errors import UserError, unknown
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.task import Task
 from lmrl_eval.endpoint import CONCURRENCY, FIRST_WAIT, PREFIX, TIMEOUT, Answer, ChatClient, Endpoint, Question
-from lmrl_eval.policies.answer import FORMS, READERS, first_line, read_calls
+from lmrl_eval.policies.answer import ADVICE, FORMS, READERS, complaint, first_line, read_calls
 from lmrl_eval.policies.prompt import chat_messages, load_examples, prompt_facts, system_message
 
 ATTEMPTS = 2  # an answer that cannot be read is requested once more
 MAX_SHOTS = 32
 NOISE = 0xC4A7  # separates the policy's random stream from others with the same seed
-# What may help where answers cannot be read, by their form.
-ADVICE = {
-    "plain": "look at the episodes, or try --answers json",
-    "json": "look at the episodes, or try --answers plain",
-    "tool": "look at the episodes and at what the server makes of the model's calls, or leave out --answers tool",
-}
 
 
 class Client(Protocol):
@@ -37,15 +31,6 @@ class Client(Protocol):
     def work(self) -> dict[str, float]:
         """Counts of requests and tokens; may be empty."""
         ...
-
-
-def complaint(answers: float, unread: float, cut: float, max_new_tokens: int | None, form: str) -> str | None:
-    """What to say if more than one answer in ten was cut or could not be read; `None` otherwise."""
-    if max(cut, unread) * 10 <= answers or not answers:
-        return None
-    limit = "" if max_new_tokens is None else f" at {max_new_tokens} tokens"
-    advice = "raise --max-new-tokens" if cut else ADVICE[form]
-    return f"of {answers:.0f} answers {unread:.0f} could not be read and {cut:.0f} were cut{limit}: {advice}"
 
 
 class ChatPolicy(Policy):
@@ -174,7 +159,8 @@ class ChatPolicy(Policy):
         """Says so if more than one answer in ten was cut or could not be read."""
         counts = self.statistics()
         answers = counts.get("requests", 0.0) - counts.get("errors", 0.0)
-        return complaint(answers, counts["unparsable"], counts.get("cut", 0.0), self.max_new_tokens, self.answers)
+        advice = ADVICE[self.answers]
+        return complaint(answers, counts["unparsable"], counts.get("cut", 0.0), self.max_new_tokens, advice)
 
     def act(self, conversations: Sequence[Conversation]) -> list[str]:
         prompts = [self.messages(conversation) for conversation in conversations]

@@ -14,6 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from lmrl_data.errors import UserError
 from lmrl_data.policy import Conversation, Policy
 from lmrl_data.tokenization import TurnTokenizer
+from lmrl_eval.policies.answer import complaint
 from lmrl_eval.policies.attention import check_plays, context_length, kept_length, text_config
 from lmrl_eval.policies.cache import RowCache
 
@@ -68,6 +69,8 @@ class LanguageModelPolicy(Policy):
             the model cannot play.
     """
 
+    advice = "look at the episodes"  # what may help where answers cannot be read
+
     def __init__(
         self,
         model: nn.Module,
@@ -102,8 +105,8 @@ class LanguageModelPolicy(Policy):
 
     def _begin(self) -> None:
         self._counts = dict.fromkeys(("tokens_written", "tokens_encoded", "tokens_reused", "forward_calls"), 0)
-        if self.turns.frame.thinking:
-            self._counts |= {"answers": 0, "cut": 0}
+        if self.counts_answers:
+            self._counts |= {"answers": 0, "cut": 0, "unparsable": 0}
         # The sampled ids of each conversation's actions, by the number of the action and its text.
         self._written: WeakKeyDictionary[Conversation, dict[tuple[int, str], list[int]]] = WeakKeyDictionary()
         self.clear_cache()
@@ -131,15 +134,22 @@ class LanguageModelPolicy(Policy):
     def statistics(self) -> dict[str, float]:
         """Counts since the policy was made: `tokens_written` (sampled), `tokens_encoded` (prompt tokens run through
         the model), `tokens_reused` (prompt tokens taken from the cache) and `forward_calls`; of a policy that thinks
-        also its `answers`, and those that were `cut` at the limit of tokens."""
+        also its `answers`, those that were `cut` at the limit of tokens, and those that were `unparsable`."""
         return {name: float(count) for name, count in self._counts.items()}
 
     def complaint(self) -> str | None:
-        """Says so if more than one answer in ten of a policy that thinks was cut."""
-        answers, cut = self._counts.get("answers", 0), self._counts.get("cut", 0)
-        if cut * 10 <= answers:
-            return None
-        return f"of {answers} answers {cut} were cut at {self.max_new_tokens} tokens: raise --max-new-tokens"
+        """Says so if more than one answer in ten of a policy that thinks was cut or could not be read."""
+        answers, unread, cut = (self._counts.get(name, 0) for name in ("answers", "unparsable", "cut"))
+        return complaint(answers, unread, cut, self.max_new_tokens, self.advice)
+
+    @property
+    def counts_answers(self) -> bool:
+        """Whether the answers are counted that were cut or could not be read."""
+        return self.turns.frame.thinking is True
+
+    def is_readable(self, ids: Sequence[int]) -> bool:
+        """Whether sampled ids are an answer: thoughts that end, with a text behind them."""
+        return bool(self._decode(tuple(ids)))
 
     def facts(self) -> dict[str, str]:
         """What a score says about the form of the answers, where they are no texts."""
@@ -158,10 +168,11 @@ class LanguageModelPolicy(Policy):
             self.model.train(training)
         actions = [self._decode(tuple(ids)) for ids in written]
         for conversation, prompt, action, ids in zip(conversations, prompts, actions, written, strict=True):
-            if self.turns.frame.thinking:
+            if self.counts_answers:
                 self._counts["answers"] += 1
                 self._counts["cut"] += ids[-1] not in self.turns.stop_ids
-            else:
+                self._counts["unparsable"] += not self.is_readable(ids)
+            if not self.turns.frame.thinking:
                 by_text = self._written.setdefault(conversation, {})
                 by_text[_num_actions(conversation), action] = self.turns.with_end(ids)
             self.record(conversation, prompt.ids, ids)

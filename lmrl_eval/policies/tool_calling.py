@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -35,6 +36,8 @@ class ToolCallingPolicy(LanguageModelPolicy):
         UserError: if TRL is not installed, or the chat template writes no calls or such that TRL cannot read.
     """
 
+    advice = "look at the episodes, or leave out --answers tool"
+
     def __init__(
         self, model: nn.Module, tokenizer: "PreTrainedTokenizerBase", task: Task, config: str, **settings: Any
     ) -> None:
@@ -55,23 +58,17 @@ class ToolCallingPolicy(LanguageModelPolicy):
         self._read = functools.lru_cache(10_000)(self._read_answer)
         self._decode = lambda ids: self._read(ids)[0]
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._counts |= {"answers": 0, "cut": 0, "unparsable": 0}
+    @property
+    def counts_answers(self) -> bool:
+        return True
+
+    def is_readable(self, ids: Sequence[int]) -> bool:
+        """Whether sampled ids are exactly one call that can be read."""
+        return self._read(tuple(ids))[1]
 
     def facts(self) -> dict[str, str]:
         """What a score says about the form of the answers and the prompt."""
         return {"answers": "tool", **prompt_facts(self.instructions, self.system, "tool", self.tool)}
-
-    def complaint(self) -> str | None:
-        """Says so if more than one answer in ten was cut or could not be read."""
-        answers, cut, unread = (self._counts[name] for name in ("answers", "cut", "unparsable"))
-        if max(cut, unread) * 10 <= answers:
-            return None
-        return (
-            f"of {answers} answers {unread} had not one call that could be read and {cut} were cut at "
-            f"{self.max_new_tokens} tokens: {'raise --max-new-tokens' if cut else 'leave out --answers tool'}"
-        )
 
     def prompt(self, conversation: Conversation) -> Prompt:
         """The ids of a conversation's visible turns, with earlier actions as calls."""
@@ -92,12 +89,6 @@ class ToolCallingPolicy(LanguageModelPolicy):
         )
         ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return Prompt(ids[-self._max_prompt :], opening=False)
-
-    def record(self, conversation: Conversation, prompt: list[int], written: list[int]) -> None:
-        if not self.turns.frame.thinking:
-            self._counts["answers"] += 1
-            self._counts["cut"] += written[-1] not in self.turns.stop_ids
-        self._counts["unparsable"] += not self._read(tuple(written))[1]
 
     def _plain(self, text: str) -> str:
         """A text without special tokens, so that none can forge a turn."""

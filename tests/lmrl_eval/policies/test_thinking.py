@@ -82,8 +82,8 @@ def test_thoughts_are_played_and_forgotten() -> None:
         assert policy.act([each]) == [action]
         each.turns += (Turn("assistant", action), Turn("user", "on"))
     counts = policy.statistics()
-    assert (counts["answers"], counts["cut"]) == (4, 2)
-    assert policy.complaint() == "of 4 answers 2 were cut at 64 tokens: raise --max-new-tokens"
+    assert (counts["answers"], counts["cut"], counts["unparsable"]) == (4, 2, 1)
+    assert policy.complaint() == "of 4 answers 1 could not be read and 2 were cut at 64 tokens: raise --max-new-tokens"
 
 
 def test_without_thinking_nothing_is_counted_and_the_block_stays_empty() -> None:
