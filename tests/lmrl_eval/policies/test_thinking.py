@@ -120,6 +120,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_score_says_whether_a_checkpoint_thought(lmrl_eval: Run, checkpoint: Path) -> None:
     command = ("run", "--task", "wordle", "--episodes", "2", "--policy", str(checkpoint), "--max-new-tokens", "6")
     scores = {}
