@@ -365,7 +365,7 @@ def memory_limit(allowed: int) -> Iterator[None]:
         import resource
 
         pyarrow.allocate_buffer(1)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     except (ImportError, OSError, ValueError):
         yield
