@@ -39,9 +39,9 @@ def run(module, *arguments):
 run("lmrl_data.cli", "build", "maze", "--episodes", "5")
 run("lmrl_data.cli", "stats", "maze")
 run("lmrl_data.cli", "show", "maze")
-run("lmrl_eval.commands.main", "run", "--task", "maze", "--policy", "scripted:random", "--episodes", "2", "--out", "r")
-run("lmrl_eval.commands.main", "report", "r")
-run("lmrl_eval.commands.main", "verify", "r")
+run("lmrl_eval.commands.main", "run", "--task", "maze", "--policy", "scripted:random", "--episodes", "2", "--out", "r[1]")
+run("lmrl_eval.commands.main", "report", "r[1]")
+run("lmrl_eval.commands.main", "verify", "r[1]")
 """
 
 
@@ -51,7 +51,7 @@ def test_commands_need_nothing_that_windows_does_not_have(tmp_path: Path) -> Non
     program = forked.run([script], folder=tmp_path, output=tmp_path / "log")
     ends = [line for line in program.stdout.splitlines() if line.startswith("lmrl_")]
     assert [line.split()[-1] for line in ends] == ["0"] * 6, program
-    assert (tmp_path / "r" / "score.json").is_file()
+    assert (tmp_path / "r[1]" / "score.json").is_file()
     assert (tmp_path / "report" / "report.md").is_file()
 
 
