@@ -287,5 +287,5 @@ class ProgressLines:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         now = time.monotonic()
-        if self._shown != self.done and now - self._begun >= FIRST_LINE:
+        if kind is None and self._shown != self.done and now - self._begun >= FIRST_LINE:
             self._write(now)

@@ -106,6 +106,12 @@ def test_progress_elsewhere_is_lines(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert fast[0] == "maze: 10 of 100 episodes (10 %), 2 s"
     assert fast[-1] == "maze: 100 of 100 episodes (100 %), 25 s"
     assert len(fast) == 10
+    # An error is one line, without a last one of progress.
+    lines = ProgressLines(100, "maze", "episodes")
+    lines.update(5)
+    clock[0] += 2
+    lines.__exit__(ValueError, ValueError("x"), None)
+    assert capsys.readouterr().err == ""
     slow = lines_of(1, 3_000)
     assert slow[0] == "maze: 10 of 3,000 episodes (0 %), 10 s"
     assert 10 < len(slow) < 80
