@@ -266,7 +266,7 @@ def sampling(score: Score) -> list[str]:
     protocol = get_task(score.task).protocols.get(score.protocol or PAPER)
     lines = []
     if protocol is not None and score.n_episodes != protocol.n_episodes:
-        lines.append(f"{score.n_episodes} episodes, not {protocol.n_episodes}")
+        lines.append(f"{score.n_episodes} episode{'s' * (score.n_episodes != 1)}, not {protocol.n_episodes}")
     if score.seed != EVALUATION_SEED:
         lines.append(f"seeds from {score.seed}, not from {EVALUATION_SEED}")
     if (score.confidence_level, score.n_resamples) != INTERVAL:

@@ -348,7 +348,9 @@ def describe(verification: Verification) -> str:
         lines = [f"flagged: {counted if verification.n_episodes else 'nothing was replayed'}"]
     else:
         assert score is not None
-        what = f"{verification.n_episodes:,} episodes of {score.task} {score.config}"
+        what = (
+            f"{verification.n_episodes:,} episode{'s' * (verification.n_episodes != 1)} of {score.task} {score.config}"
+        )
         lines = [f"{verification.status}: {what} replayed, every observation and reward is the same"]
         if score.oracle is not None:
             spec = one_line(str(score.oracle["spec"]))

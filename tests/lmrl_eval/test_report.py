@@ -131,7 +131,7 @@ def test_one_episode_is_reported_without_an_interval(tmp_path: Path) -> None:
     assert [len(line.split("|")) for line in rows(text)] == [12] * 3
     assert "±" not in rows(text)[-1]
     assert "interval, which one episode does not have" in text
-    assert describe(verify_results(tmp_path / "one")).startswith("verified: 1 episodes")
+    assert describe(verify_results(tmp_path / "one")).startswith("verified: 1 episode of")
 
 
 def test_a_policys_name_cannot_leave_its_cell(results: Results) -> None:
