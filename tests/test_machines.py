@@ -39,7 +39,8 @@ def run(module, *arguments):
 run("lmrl_data.cli", "build", "maze", "--episodes", "5")
 run("lmrl_data.cli", "stats", "maze")
 run("lmrl_data.cli", "show", "maze")
-run("lmrl_eval.commands.main", "run", "--task", "maze", "--policy", "scripted:random", "--episodes", "2", "--out", "r[1]")
+run("lmrl_eval.commands.main", "run", "--task", "maze", "--policy", "scripted:random",
+    "--episodes", "2", "--out", "r[1]")
 run("lmrl_eval.commands.main", "report", "r[1]")
 run("lmrl_eval.commands.main", "verify", "r[1]")
 """

@@ -103,7 +103,9 @@ def test_an_installed_task_is_listed_in_a_process_of_its_own(site: Path) -> None
     environment = os.environ | {"PYTHONPATH": str(site)}
     code = "import sys; from lmrl_data.cli import main; sys.exit(main(['list']))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert f"\n{TASK_ID}  standard  1,000 train + 100 test episodes  " in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()]
+    name = next(number for number, row in enumerate(rows) if row[:1] == [TASK_ID])
+    assert rows[name + 1] == ["standard", "1,000", "train", "100", "test"]
 
 
 def test_it_keeps_gymnasiums_contract(installed: None) -> None:
