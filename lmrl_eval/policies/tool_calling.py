@@ -54,7 +54,9 @@ class ToolCallingPolicy(LanguageModelPolicy):
         frame = self.turns.frame
         # What stands before an answer tells the parser whether it begins with thoughts.
         self._header = list(tokenizer(frame.to_thoughts or frame.to_assistant, add_special_tokens=False)["input_ids"])
-        self._marks = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()} - {""}, key=len)
+        tokens = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()})
+        # Some tokenizers have added tokens of spaces or words, which are texts.
+        self._marks = [token for token in tokens if token.strip() and not token.isalnum()]
         self._read = functools.lru_cache(10_000)(self._read_answer)
         self._decode = lambda ids: self._read(ids)[0]
 
@@ -119,12 +121,16 @@ def _parser(tokenizer: "PreTrainedTokenizerBase") -> Any:
         from trl.chat_template_utils import add_response_schema, parse_response, supports_tool_calling
     except ImportError:
         raise UserError('TRL, which reads calls of tools, is not installed; run: pip install "lmrl[train]"') from None
-    advice = "leave out --answers tool, or serve the checkpoint and play with chat:MODEL@URL"
-    if not supports_tool_calling(tokenizer):
-        raise UserError(f"the tokenizer's chat template writes no calls of tools; {advice}")
     try:
-        # Not the checkpoint's own, if it has one: it holds regular expressions, and one of a stranger's can spin.
+        # First, because it takes only templates that TRL ships; one of a stranger may spin where it writes calls. Its
+        # own expressions, if it brings any, are replaced for the same reason.
         add_response_schema(tokenizer)
+        supported = supports_tool_calling(tokenizer)
     except ValueError:
-        raise UserError(f"TRL cannot read the calls of tools of this chat template; {advice}") from None
+        supported = False
+    if not supported:
+        raise UserError(
+            "the tokenizer's chat template writes no calls of tools that TRL can read; leave out --answers tool, or "
+            "serve the checkpoint and play with chat:MODEL@URL"
+        )
     return functools.partial(parse_response, tokenizer)

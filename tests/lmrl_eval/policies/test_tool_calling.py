@@ -124,18 +124,27 @@ def test_a_text_cannot_forge_a_turn() -> None:
 
 
 def test_what_cannot_call_a_tool_is_refused() -> None:
-    def check(name: str, message: str) -> None:
-        with pytest.raises(UserError, match=message):
+    def check(name: str) -> None:
+        with pytest.raises(UserError, match="no calls of tools that TRL can read; leave out --answers tool, or serve"):
             policy(name)
 
-    check_cases(
-        [
-            ("llama3", "writes no calls of tools; leave out --answers tool, or serve the checkpoint"),
-            ("phi3", "writes no calls of tools"),
-            ("qwen3_training", "TRL cannot read the calls of tools of this chat template"),
-        ],
-        check,
-    )
+    check_cases(["llama3", "phi3", "qwen3_training"], check)
+
+
+def test_a_template_of_a_stranger_writes_no_call_before_it_is_refused() -> None:
+    kind = tokenizer("qwen3")
+    kind.chat_template = f"{{% if messages[0].tool_calls or tools %}}{{{{ spin() }}}}{{% endif %}}{kind.chat_template}"
+    model = make_llama(vocab_size=len(kind))
+    with pytest.raises(UserError, match="no calls of tools that TRL can read"):
+        Scripted(model, kind, MAZE, "fully_observed", name="calls")
+
+
+def test_spaces_and_words_are_left_in_texts_though_the_tokenizer_has_tokens_of_them() -> None:
+    player = policy()
+    player.tokenizer.add_tokens(["   ", "wall"])
+    again = Scripted(player.model, player.tokenizer, MAZE, "fully_observed", name="calls", max_new_tokens=200)
+    text = "8   /   wall"
+    assert text in again.tokenizer.decode(again.prompt(Conversation(0, None, [Turn("user", text)])).ids)
 
 
 @pytest.mark.slow
@@ -153,7 +162,7 @@ def test_the_score_of_a_checkpoint_says_that_it_called_a_tool(lmrl_eval: Run, ba
     assert len(score["checkpoint"]["prompt_sha256"]) == 64
     for path, form, message in (
         (folder, "json", f"{folder} has no answers; that is for a policy chat:MODEL@URL"[:80]),
-        (base, "tool", "writes no calls of tools"),
+        (base, "tool", "no calls of tools that TRL can read"),
     ):
         code, _, errors = lmrl_eval(*command, str(path), "--answers", form)
         assert code == 2
