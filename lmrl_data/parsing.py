@@ -3,9 +3,11 @@
 A few hundred bytes of YAML can stand for gigabytes: an alias repeats a value, and aliases of aliases multiply.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from lmrl_data.text import one_line
@@ -75,6 +77,29 @@ def _measures(events: Iterator[Any]) -> tuple[int, int]:
         if size > LARGEST_VALUE or deepest > DEEPEST:
             break
     return size, deepest
+
+
+def read_json_file(path: Path, largest: int) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path (`Path`): the file.
+        largest (`int`): the most bytes that it may have.
+
+    Raises:
+        ValueError: if it is too large or too deep, no file, or no JSON.
+        OSError: if it cannot be read.
+    """
+    if not path.is_file():  # a pipe would be waited for, and a device has no end
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"it has more than {largest:,} bytes")
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def parse_card(content: bytes) -> tuple[dict[str, Any], str]:

@@ -3,7 +3,6 @@
 A run is the `output_dir` of any transformers `Trainer`, with the `trainer_state.json` that the trainer writes there.
 """
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from lmrl_data.dataset.figure import FORMATS
 from lmrl_data.errors import UserError
+from lmrl_data.parsing import read_json_file
 from lmrl_data.text import markdown_line, one_line
 from lmrl_eval.report import figure_of, markdown_table, save_report
 
@@ -35,6 +35,7 @@ PANELS = (
 )
 COLUMNS = ("run", "steps", "episodes", "first score", "best score", "last score", "KL", "time")
 SEED = re.compile(r"[-_./ ]?seed[-_=]?\d+$", re.I)
+LARGEST_STATE = 64 << 20  # bytes
 LARGEST = 1e30  # Matplotlib cannot put larger numbers on an axis
 
 Series = list[tuple[int, float]]
@@ -102,11 +103,11 @@ def read_run(folder: Path, label: str = "") -> TrainingRun | None:
 
 def _read_state(path: Path) -> dict[str, Series]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_json_file(path, LARGEST_STATE)
         history = state.get("log_history") if isinstance(state, dict) else None
         if not isinstance(history, list):
             raise ValueError("it has no log_history")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(
             f"{_ending(path)} is damaged ({one_line(error, 100)}); leave this run out, or try again if it is being "
             "written"

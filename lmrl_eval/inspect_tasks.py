@@ -8,12 +8,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 from huggingface_hub.errors import StrictDataclassError
@@ -62,6 +61,7 @@ except ImportError as missing:
     raise UserError(f"inspect-ai cannot be loaded ({missing}); run: pip install 'lmrl[inspect]'") from None
 
 LARGEST_LOG = 2**28  # bytes of a log when unpacked
+MOST_MEMBERS = 250_000  # files in a log: an episode has one
 # The defaults of a chat policy; --temperature and --max-tokens override them.
 GENERATION = GenerateConfig(temperature=1.0, max_tokens=256)
 # The type of each setting that may follow -T, and an example.
@@ -424,10 +424,10 @@ def _read(path: Path) -> EvalLog:
     if not path.is_file():
         raise UserError(f"{path} is no file; give a log that `inspect eval` wrote, mostly logs/*.eval")
     try:
-        with suppress(BadZipFile), ZipFile(path) as archive:  # the older format is JSON
-            size = sum(member.file_size for member in archive.infolist())
-            if size > LARGEST_LOG:
-                raise UserError(f"{path} holds {size:,} bytes when unpacked, which is too much to read")
+        if path.stat().st_size > LARGEST_LOG:
+            raise UserError(f"{path} holds {path.stat().st_size:,} bytes, which is too much to read")
+        if is_zipfile(path):  # the older format is JSON
+            _check_archive(path)
         return read_eval_log(str(path), resolve_attachments="full")
     except UserError:
         raise
@@ -435,6 +435,24 @@ def _read(path: Path) -> EvalLog:
         raise UserError(
             f"{path} is no log of inspect-ai ({one_line(str(error) or type(error).__name__, 80)})"
         ) from None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses an archive that is larger than any log, or whose directory lies about what is in it.
+
+    Raises:
+        UserError: if it is one.
+    """
+    with ZipFile(path) as archive:
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        if size > LARGEST_LOG or len(members) > MOST_MEMBERS:
+            raise UserError(
+                f"{path} holds {len(members):,} files of {size:,} bytes when unpacked, which is too much to read"
+            )
+        # A member that holds more than its directory says has another checksum up to there.
+        if len({member.filename for member in members}) < len(members) or archive.testzip() is not None:
+            raise BadZipFile("its directory is not that of its files")
 
 
 def _timing(log: EvalLog, episodes: Sequence[Episode]) -> dict[str, float]:

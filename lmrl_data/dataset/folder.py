@@ -20,12 +20,14 @@ from lmrl_data.dataset.plan import dataset_configs
 from lmrl_data.dataset.statistics import Statistics, count_episodes
 from lmrl_data.episode import Episode
 from lmrl_data.errors import UserError, unknown
+from lmrl_data.parsing import read_json_file
 from lmrl_data.rows import SCHEMA
 from lmrl_data.task import Task
 
 MANIFEST = "manifest.json"
 FORMAT = 2  # of the manifest; that of release 1.0 has no number, and nothing of a shard but rows and checksum
 LIBRARIES = ("numpy", "pandas", "pyarrow")  # their versions decide bytes
+LARGEST_MANIFEST = 64 << 20  # bytes
 SHARD_NAME = re.compile(r"\w+/\w+-\d{5}-of-(\d{5})\.parquet")
 # As `datasets` writes Parquet: chunks that the Hub can share between versions, and groups a viewer can load.
 CHUNKING = {"min_chunk_size": 262_144, "max_chunk_size": 1_048_576, "norm_level": 0}
@@ -142,12 +144,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        manifest = dict(read_json_file(path, LARGEST_MANIFEST))
         # A folder may come from anyone.
         well_formed = (
             {"task", "task_version", "libraries"} <= manifest.keys()
             and all(SHARD_NAME.fullmatch(name) and entry["sha256"] for name, entry in manifest["shards"].items())
             and all(last > first >= 0 for config in manifest["configs"].values() for first, last in config.values())
+            and all(isinstance(manifest.get(name, {}), dict) for name in ("options", "facts"))
+            and all(isinstance(manifest[name], str) for name in ("task", "task_version"))
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         well_formed = False

@@ -5,7 +5,6 @@ transformers asks on the terminal whether to run a stranger's code.
 """
 
 import functools
-import json
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_data.errors import UserError
+from lmrl_data.parsing import read_json_file
 from lmrl_eval.policies.download import checkpoint_folder
 
 LARGEST_CONFIG = 1 << 22  # bytes of a JSON file that describes a checkpoint
@@ -125,7 +125,7 @@ def load_checkpoint(folder: Path) -> Any:
         return load_language_model(folder)
     from peft import AutoPeftModelForCausalLM
 
-    settings = read_json(folder / "adapter_config.json")
+    settings = read_object(folder / "adapter_config.json")
     check_patterns(settings, str(folder))
     base = settings.get("base_model_name_or_path")
     if not isinstance(base, str):
@@ -182,7 +182,7 @@ def check_config(path: str, **kwargs: Any) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     if (Path(path) / "config.json").is_file():
-        read_json(Path(path) / "config.json")
+        read_object(Path(path) / "config.json")
     try:
         settings, _ = PreTrainedConfig.get_config_dict(path, **kwargs)
     except OSError:
@@ -211,19 +211,17 @@ def entries(value: Any) -> Iterator[tuple[str, Any]]:
             waiting += value
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint.
 
     Raises:
         UserError: if it is none, or too large.
     """
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise ValueError("it is too large")
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json_file(path, LARGEST_CONFIG)
         if not isinstance(settings, dict):
             raise ValueError("it is no object")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({str(error)[:100]})") from None
     return settings
 
@@ -250,7 +248,7 @@ def check_index(folder: Path) -> None:
         UserError: if it does.
     """
     for path in folder.rglob("*.index.json"):
-        files = read_json(path).get("weight_map")
+        files = read_object(path).get("weight_map")
         for file in set(map(str, files.values())) if isinstance(files, dict) else set():
             if Path(file).name != file:
                 raise UserError(
