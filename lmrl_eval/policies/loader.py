@@ -18,6 +18,8 @@ from lmrl_data.parsing import read_json_file
 from lmrl_eval.policies.download import checkpoint_folder
 
 LARGEST_CONFIG = 1 << 22  # bytes of a JSON file that describes a checkpoint
+LARGEST_HEADER = 1 << 24  # bytes of the names and shapes in a file of weights
+LARGEST_NUMBERS = {"vocab_size": 1 << 24, "hidden_size": 1 << 20, "intermediate_size": 1 << 22}  # of a configuration
 LARGEST_TEMPLATE = 1 << 18  # bytes of a chat template
 MODULE_NAME = re.compile(r"[\w.-]*", re.ASCII)
 # Fields of an adapter's configuration that peft reads as regular expressions if they look like one; the last two are
@@ -181,6 +183,8 @@ def check_config(path: str, **kwargs: Any) -> None:
     from transformers import PreTrainedConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    if Path(path).is_dir():
+        check_files(Path(path))
     if (Path(path) / "config.json").is_file():
         read_object(Path(path) / "config.json")
     try:
@@ -190,6 +194,9 @@ def check_config(path: str, **kwargs: Any) -> None:
             return
         raise
     for name, value in entries(settings):
+        largest = LARGEST_NUMBERS.get(name, 1 << 16 if name.startswith("num_") else None)
+        if largest is not None and isinstance(value, int) and abs(value) > largest:
+            raise UserError(f"{path} is refused: its {name} is {str(value)[:40]}, more than any model's")
         if name.endswith("implementation") and "/" in str(value):
             raise UserError(f"{path} is refused: its {name} {str(value)[:80]!r} is code of a repository")
     if settings.get("auto_map") and settings.get("model_type") not in CONFIG_MAPPING:
@@ -197,6 +204,23 @@ def check_config(path: str, **kwargs: Any) -> None:
         raise UserError(
             f"{path} is refused: transformers has no model {kind!r}, and code of a checkpoint is never run"
         )
+
+
+def check_files(folder: Path) -> None:
+    """Refuses a checkpoint with pipes, devices and the like among its files, and weights of countless parts.
+
+    Raises:
+        UserError: if it has one: a pipe is waited for, and a device has no end.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            if path.suffix == ".safetensors":
+                with path.open("rb") as file:
+                    header = int.from_bytes(file.read(8), "little")
+                if header > LARGEST_HEADER:
+                    raise UserError(f"{path} is refused: its header has {header:,} bytes, more than any model's")
+        elif path.exists() and not path.is_dir():
+            raise UserError(f"{path} is refused: it is no ordinary file")
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:

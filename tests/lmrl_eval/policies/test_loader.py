@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from cases import check_cases
 from lmrl_data import UserError, get_task
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies import load_policy
-from lmrl_eval.policies.loader import check_template, is_harmless, weights_digest
+from lmrl_eval.policies.loader import check_config, check_template, is_harmless, weights_digest
 from lmrl_recipes.training.offline import load_language_model
 
 PROBE = "from pathlib import Path\nPath({path!r}).touch()\n"
@@ -206,3 +207,41 @@ def test_a_template_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UserError, match="needs more than 4 GB of memory"):
             check_template(template, "mallory/large")
     assert tried == [template.encode()]
+
+
+def pipe(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+
+
+def device(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("/dev/zero")
+
+
+HOSTILE_FILES: list[tuple[Callable[[Path], None], str]] = [
+    (lambda folder: pipe(folder, "model.safetensors"), "no ordinary file"),
+    (lambda folder: pipe(folder, "generation_config.json"), "no ordinary file"),
+    (lambda folder: device(folder, "tokenizer.json"), "no ordinary file"),
+    (lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 7 + b"\0") and None, "its header has"),
+    (lambda folder: change(folder / "config.json", num_hidden_layers=10**6), "its num_hidden_layers is 1000000"),
+    (lambda folder: change(folder / "config.json", vocab_size=2**40), "its vocab_size is 1099511627776"),
+    (lambda folder: change(folder / "config.json", text_config={"hidden_size": -(2**30)}), "its hidden_size is -1073"),
+    (lambda folder: (folder / "config.json").write_text("[" * 100_000) and None, "nested too deeply"),
+    (lambda folder: (folder / "config.json").write_text(" " * (5 << 20)) and None, "more than 4,194,304 bytes"),
+]
+
+
+def test_no_file_of_a_checkpoint_is_waited_for_or_fills_the_memory(tmp_path: Path) -> None:
+    numbers = iter(range(100))
+
+    def check(attack: Callable[[Path], None], line: str) -> None:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        attack(folder)
+        with pytest.raises(UserError) as caught:
+            check_config(str(folder))
+        assert line in str(caught.value), str(caught.value)
+
+    check_cases(HOSTILE_FILES, check)
