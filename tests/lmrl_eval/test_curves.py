@@ -233,7 +233,7 @@ def test_the_command_draws_prints_and_says_what_it_left_out(
         ("{", "run/trainer_state.json is damaged (Expecting property name"),
         ("[]", "run/trainer_state.json is damaged (it has no log_history)"),
         ('{"log_history": 3}', "run/trainer_state.json is damaged (it has no log_history)"),
-        ("[" * 100_000, "run/trainer_state.json is damaged (maximum recursion depth"),
+        ("[" * 100_000, "run/trainer_state.json is damaged (it is nested too deeply"),
         ('{"log_history": [{"step": 1, "foo": 2}]}', "nothing to draw: the runs log only foo"),
     ],
 )

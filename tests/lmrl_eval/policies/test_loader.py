@@ -106,7 +106,7 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (nested_kernel, "is code of a repository"),
     (lost_weights, "has no weights for model.layers.0.mlp"),
     (weights_elsewhere, "names the file '../outside.safetensors'"),
-    (long_config, "config.json is damaged (it is too large)"),
+    (long_config, "config.json is damaged (it has more than 4,194,304 bytes)"),
     (adapter_of_code, "is never run"),
     (spinning_adapter, "is a regular expression"),
     (spinning_rank, "is a regular expression"),
