@@ -83,8 +83,10 @@ def value_model_class(trunk: type) -> Any:
                 self.v(states).squeeze(-1) if "v" in heads else None,
             )
 
-    # transformers writes the class's name into config.json and looks it up when it loads the model.
+    # transformers writes the class's name into config.json and looks it up when it loads the model. By name and module
+    # it knows how a checkpoint stores weights, e.g. those of experts; a class of another module keeps random ones.
     ValueModel.__name__ = ValueModel.__qualname__ = trunk.__name__
+    ValueModel.__module__ = trunk.__module__
     return ValueModel
 
 
@@ -103,17 +105,28 @@ def new_value_model(checkpoint: str, heads: tuple[str, ...], bias: float = 0.0, 
         checkpoint (`str`): the language model, usually the behavior-cloned one.
         heads (`tuple[str, ...]`): some of `"q1"`, `"q2"`, `"v"`.
         bias (`float`, *optional*, defaults to `0.0`): the initial value of every state and action.
+
+    Raises:
+        UserError: if the model has no trunk that could carry heads, or the checkpoint lacks weights of it.
     """
     config = load_config(checkpoint, **{name: kwargs[name] for name in ("revision",) if name in kwargs})
     config.value_heads = list(heads)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # transformers would warn at length that the checkpoint has no heads
     try:
-        model = _value_class(config).from_pretrained(
-            checkpoint, config=config, trust_remote_code=False, use_safetensors=True, **kwargs
+        model, loading = _value_class(config).from_pretrained(
+            checkpoint,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **kwargs,
         )
     finally:
         logging.set_verbosity(verbosity)
+    new = tuple(f"{name}." for name in (*heads, "pooler"))  # BERT's pooler, which no language model has, is not run
+    if missing := [name for name in loading["missing_keys"] if not name.startswith(new)]:
+        raise UserError(f"{checkpoint} is no trunk for value heads: it has no weights for {min(missing)}")
     for name in heads:
         getattr(model, name).reset(bias)
     return model

@@ -16,7 +16,7 @@ from torch import nn
 from lmrl_data import UserError
 from lmrl_eval.policies.attention import DEFAULT_CONTEXT, KEPT, check_plays, context_length, kept_length
 from lmrl_eval.policies.language_model import LanguageModelPolicy
-from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model
+from lmrl_eval.policies.value_guided import Q_HEADS, ValueGuidedModel, load_value_model, new_value_model
 from lmrl_recipes.training.rollout import RolloutPolicy
 
 pytestmark = pytest.mark.slow
@@ -65,6 +65,32 @@ def test_every_architecture_writes_as_generate_or_is_refused() -> None:
 @pytest.mark.release
 def test_values_on_every_architecture_write_as_generate_or_are_refused() -> None:
     check_cases([(name, expected, guided) for name, _, expected in CASES], check_type)
+
+
+def check_trunk(model_type: str) -> None:
+    """Checks that a value model begins with the weights of its behavior model, and is loaded as it was saved."""
+    behavior = tiny_model(model_type)
+    with tempfile.TemporaryDirectory() as folder:
+        behavior.save_pretrained(folder)
+        values = new_value_model(folder, Q_HEADS)
+        values.save_pretrained(f"{folder}/values")
+        loaded = load_value_model(f"{folder}/values")
+    trunk = behavior.model if model_type.startswith("llama4") else behavior.base_model
+    trunks, models = ({**dict(m.named_parameters()), **dict(m.named_buffers())} for m in (trunk, values))
+    for name in set(trunks) & set(models):
+        tensor = trunks[name]
+        torch.testing.assert_close(models[name], tensor, check_dtype=False, msg=f"{name} differs")
+    for name, tensor in {**dict(loaded.named_parameters()), **dict(loaded.named_buffers())}.items():
+        torch.testing.assert_close(tensor, models[name], check_dtype=False, msg=f"{name} is lost")
+
+
+def test_value_models_of_experts_and_parts_begin_with_the_trunk_of_their_behavior_model() -> None:
+    check_cases(["mixtral", "gemma3", "falcon_h1"], check_trunk)
+
+
+@pytest.mark.release
+def test_every_value_model_begins_with_the_trunk_of_its_behavior_model() -> None:
+    check_cases([name for name, _, expected in CASES if expected != "refused"], check_trunk)
 
 
 @pytest.mark.release
