@@ -423,7 +423,7 @@ def test_a_wrong_setting_is_one_line() -> None:
             ({"options": {"lay": 1}}, "unknown reset option of maze 'lay'"),
             ({"options": "layout=umaze"}, "options cannot be 'layout=umaze'; write for example -T options='{"),
             ({"answers": "xml"}, "unknown form of answers 'xml'"),
-            ({"episodes": 1}, "at least 2 episodes"),
+            ({"episodes": 0}, "1 to 200,000 episodes"),
             ({"episodes": "many"}, "episodes cannot be 'many'"),
             ({"episodes": True}, "episodes cannot be 'True'"),
             ({"seed": -1}, "a seed is a number"),

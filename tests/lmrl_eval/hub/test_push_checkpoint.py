@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from itertools import product
@@ -102,6 +103,7 @@ def test_a_private_value_guided_policy_plays_from_the_hub_as_it_plays_here(
     here = describe_checkpoint(str(trained), load_policy(str(trained), TASK, "fully_observed"))
     assert told is not None
     assert here is not None
+    assert re.fullmatch(r"[0-9a-f]{40}", told.pop("revision"))
     assert {**told, "source": ""} == {**here, "source": ""}
     assert (told["algorithm"], told["dataset"], told["dataset_revision"]) == ("ilql", "lmrl/maze", "v1.0.0")
     model: Any = policy
