@@ -371,8 +371,6 @@ class ChatClient:
         except _RequestError as error:
             error.form = error.final and self._change_form(question, body, str(error))
             raise
-        except httpx2.TimeoutException:
-            raise _RequestError("its answer did not come in time") from None
         except (httpx2.HTTPError, OSError) as error:
             raise _RequestError(f"the connection fails ({type(error).__name__})") from None
         try:
@@ -398,7 +396,7 @@ class ChatClient:
         """What `_post` returns, within one deadline for the whole request: an endpoint can send headers for ever."""
         try:
             return within(self.timeout + GRACE, lambda: self._post(body))
-        except TimeoutError:
+        except (TimeoutError, httpx2.TimeoutException):
             raise _RequestError("its answer did not come in time") from None
 
     def _post(self, body: dict[str, Any]) -> bytes:
@@ -411,7 +409,7 @@ class ChatClient:
                     raise _RequestError("its answer is endless", final=True)
                 # The client's timeout is for each read: a slow trickle would never reach it.
                 if time.monotonic() > deadline:
-                    raise _RequestError("its answer did not come in time")
+                    raise TimeoutError
             if response.status_code != 200:
                 raise _refusal(response, bytes(answer), self.endpoint.key)
         return bytes(answer)

@@ -264,13 +264,8 @@ def _most_messages(task: str) -> int:
 
 def _read_episodes(path: Path, most_messages: int) -> list[Episode]:
     """The episodes of a Parquet file with the dataset's columns."""
-    from pyarrow.parquet import ParquetFile
-
-    _check_episodes(path, most_messages)
     episodes = []
-    with ParquetFile(path, arrow_extensions_enabled=False) as file:
-        rows = file.read().to_pylist()
-    for row in rows:
+    for row in _checked_table(path, most_messages).to_pylist():
         # `info` is stored as JSON text, which only `datasets` decodes.
         row["info"] = json.loads(row["info"])
         if not isinstance(row["info"], dict):
@@ -282,11 +277,14 @@ def _read_episodes(path: Path, most_messages: int) -> list[Episode]:
     return episodes
 
 
-def _check_episodes(path: Path, most_messages: int) -> None:
-    """Raises a `ValueError` if a file has other columns, gaps, or more content than any evaluation.
+def _checked_table(path: Path, most_messages: int) -> Any:
+    """The table in a Parquet file of episodes.
 
     Every number in a Parquet file can be forged, so what is read is counted once more, and the memory of the reading
     is limited.
+
+    Raises:
+        ValueError: if it has other columns, gaps, or more content than any evaluation.
     """
     from pyarrow.parquet import ParquetFile
 
@@ -315,7 +313,9 @@ def _check_episodes(path: Path, most_messages: int) -> None:
             )
     # Read as dictionaries, equal texts take no more memory than in the file, however often each occurs.
     with memory_limit(MAX_MEMORY), ParquetFile(path, arrow_extensions_enabled=False, read_dictionary=paths) as file:
-        _check_table(file.read(use_threads=False), most_messages)
+        table = file.read(use_threads=False)
+        _check_table(table, most_messages)
+    return table
 
 
 def _check_footer(path: Path) -> None:

@@ -174,6 +174,7 @@ def _load_checkpoint(
         raise UserError(f"the temperature is not negative, got {temperature}")
     if max_new_tokens < 1:
         raise UserError(f"an action has at least 1 token, got max_new_tokens={max_new_tokens}")
+    sampling: dict[str, Any] = {"seed": seed, "temperature": temperature, "max_new_tokens": max_new_tokens}
     with _loading(spec):
         if (folder / "value_model").is_dir():
             if thinking or called is not None:
@@ -181,15 +182,7 @@ def _load_checkpoint(
                 raise UserError(f"{spec} has values, which know nothing but actions; leave out {setting}")
             from lmrl_eval.policies.value_guided import load_value_guided
 
-            policy = load_value_guided(
-                str(folder),
-                beta=beta,
-                name=name,
-                seed=seed,
-                temperature=temperature,
-                max_new_tokens=max_new_tokens,
-                device=device,
-            )
+            policy = load_value_guided(str(folder), beta=beta, name=name, device=device, **sampling)
             # One checkpoint is as many policies as there are betas.
             policy.name = f"{name} (beta={policy.model.beta:g})"
             _check_frame(spec, folder, policy)
@@ -200,12 +193,7 @@ def _load_checkpoint(
         from lmrl_eval.policies.loader import load_checkpoint, load_tokenizer
 
         model, tokenizer = load_checkpoint(folder).to(device), load_tokenizer(folder)
-        settings: dict[str, Any] = {
-            "seed": seed,
-            "temperature": temperature,
-            "max_new_tokens": max_new_tokens,
-            "thinking": thinking,
-        }
+        settings = {**sampling, "thinking": thinking}
         if called is None:
             policy = LanguageModelPolicy(model, tokenizer, name=name, **settings)
         else:
