@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lmrl_data.tasks.car_dealer.catalog import Car, catalogue
 from lmrl_data.tasks.car_dealer.profile import CONCESSIONS, Profile, worth
-from lmrl_data.tasks.car_dealer.reading.line import SellerAct
+from lmrl_data.tasks.car_dealer.reading.line import SellerLine
 
 TOLERANCE = {
     "abusive": 5.0, "angry": 5.0, "insulting": 5.5, "polite": 7.0, "respectful": 7.0, "rude": 5.5, "sarcastic": 6.0,
@@ -73,7 +73,7 @@ class Buyer:
 
     # --- a turn
 
-    def hear(self, act: SellerAct, text: str, valid: bool) -> Move:
+    def hear(self, act: SellerLine, text: str, valid: bool) -> Move:
         """The buyer's move after a seller's line."""
         self.turn += 1
         offered, asked = self.offer, self.pending
@@ -96,7 +96,7 @@ class Buyer:
             return self._accept(self.offer, "last offer")
         return self._reject("patience" if self.offer is None else "price")
 
-    def _note_car(self, act: SellerAct) -> bool:
+    def _note_car(self, act: SellerLine) -> bool:
         """Whether the line brings another car."""
         before = self.car
         speaks = act.price is not None or act.list_price is not None or "present" in act.acts
@@ -121,7 +121,7 @@ class Buyer:
             self.confirmed, self.missing = set(), set()
         return True
 
-    def _meant(self, act: SellerAct) -> Car:
+    def _meant(self, act: SellerLine) -> Car:
         cars = [catalogue()[number] for number in act.cars]
         if act.year:
             cars = [car for car in cars if car.year == act.year] or cars
@@ -131,14 +131,14 @@ class Buyer:
         price = act.list_price or act.price
         return min(cars, key=lambda car: abs(car.price - price)) if price else cars[0]
 
-    def _suppose(self, brand: str, kind: str, act: SellerAct) -> None:
+    def _suppose(self, brand: str, kind: str, act: SellerLine) -> None:
         """Assumes the car of a brand and type whose list price is nearest; the seller named no model."""
         price = act.list_price or act.price or self.profile.budget
         cars = [car for car in catalogue() if car.brand == brand and kind in car.types]
         if cars:
             self.car, self.loose = min(cars, key=lambda car: abs(car.price - price)), True
 
-    def _note_features(self, act: SellerAct) -> int:
+    def _note_features(self, act: SellerLine) -> int:
         """Notes the features a line claims; returns how many of them the car cannot have."""
         self.promised.update(act.features)
         pending = self.pending
@@ -156,7 +156,7 @@ class Buyer:
         self.promised = set()
         return len(lies)
 
-    def _note_price(self, act: SellerAct) -> int:
+    def _note_price(self, act: SellerLine) -> int:
         """Notes the price of a line; returns 1 for a list price that no such car has."""
         if self.car is None:
             return 0
@@ -178,7 +178,7 @@ class Buyer:
             self.offer = price
         return fraud
 
-    def _concede(self, act: SellerAct, substance: bool, lower: bool, asked: Move | None) -> None:
+    def _concede(self, act: SellerLine, substance: bool, lower: bool, asked: Move | None) -> None:
         strategy, steps = self.profile.strategy, 0.25
         if substance:
             steps = 0.8
@@ -199,7 +199,7 @@ class Buyer:
             steps *= 0.5
         self.progress += steps / (0.58 * self.profile.patience)
 
-    def _annoy(self, act: SellerAct, text: str, valid: bool, raised: bool, asked: Move | None) -> None:
+    def _annoy(self, act: SellerLine, text: str, valid: bool, raised: bool, asked: Move | None) -> None:
         profile, more = self.profile, 0.0
         same = text in self.seller_texts
         self.seller_texts.add(text)
@@ -224,7 +224,7 @@ class Buyer:
             more += 0.3 * (self.questions > 2 and bool(act.asks)) + 0.6 * ("smalltalk" in act.acts)
         self.annoyance += more
 
-    def _decide(self, act: SellerAct, valid: bool, distrust: bool, news: bool) -> Move:
+    def _decide(self, act: SellerLine, valid: bool, distrust: bool, news: bool) -> Move:
         profile, last = self.profile, self.pending
         if self.car is not None and self.turn >= 2:
             plain = not (act.features or act.missing or act.asks - {"close"} or "present" in act.acts)
@@ -264,7 +264,7 @@ class Buyer:
             rule = "walk_away"
         return Move(rule, self.offer, decision="reject", reason=reason)
 
-    def _answer(self, act: SellerAct) -> Move | None:
+    def _answer(self, act: SellerLine) -> Move | None:
         """The answer to a question about what the buyer wants, if the line asks one."""
         profile = self.profile
         topics = [topic for topic in ("budget", "type", "brand", "features", "open") if topic in act.asks]
@@ -298,7 +298,7 @@ class Buyer:
             return Move("open")
         return Move(f"answer_{topic}")
 
-    def _look(self, act: SellerAct) -> Move | None:
+    def _look(self, act: SellerLine) -> Move | None:
         """The move about the car that is presented: a wrong car, or features to ask for."""
         car, profile = self.car, self.profile
         if car is None:
@@ -321,7 +321,7 @@ class Buyer:
             return Move("request_feature", feature=lost[0])
         return None
 
-    def _haggle(self, act: SellerAct) -> Move | None:
+    def _haggle(self, act: SellerLine) -> Move | None:
         """The move about the price."""
         if self.car is None:
             return None
@@ -347,7 +347,7 @@ class Buyer:
             return Move("request_discount", asked)
         return Move("too_expensive", asked) if chance < 0.9 else Move("no_deal_yet")
 
-    def _go_on(self, act: SellerAct) -> Move:
+    def _go_on(self, act: SellerLine) -> Move:
         """The move if there is nothing to decide."""
         if self.profile.strategy == "impatient" and self.turn > 4:
             return Move("hurry_up")

@@ -22,21 +22,70 @@ MIN_PRICE = 1_000
 MAX_PRICE = 10_000_000
 
 
-class SellerAct(NamedTuple):
+class NamedCar(NamedTuple):
+    """A car that a seller names.
+
+    Args:
+        cars (`tuple[int, ...]`): the numbers in the catalogue that the name may mean; empty if there is no such car.
+        brand, type (`str`, *optional*): as named, or as those of the model.
+        condition (`str`, *optional*): `new` or `used`, where the line says so.
+        year (`int`, *optional*): of the car.
+        model (`bool`): whether a model is named, and not only a brand or a type.
+    """
+
+    cars: tuple[int, ...] = ()
+    brand: str | None = None
+    type: str | None = None
+    condition: str | None = None
+    year: int | None = None
+    model: bool = False
+
+
+class CarSaid(NamedTuple):
+    """What a line says about one car; `car` is `None` for the one that is spoken of already."""
+
+    car: NamedCar | None
+    price: int | None = None
+    list_price: int | None = None
+    features: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Question(NamedTuple):
+    """A question to the buyer.
+
+    Args:
+        about (`str`): open, type, brand, features, budget, either, would_do, would_pay, price_ok, anything_else, why,
+            trade_in, finance, test_drive, when, name, smalltalk or other.
+        options (`tuple[str, ...]`): what it gives to choose from.
+        car (`NamedCar`, *optional*): the one that would have to do.
+        amount (`int`, *optional*): the price that it asks about.
+    """
+
+    about: str
+    options: tuple[str, ...] = ()
+    car: NamedCar | None = None
+    amount: int | None = None
+
+
+class SellerLine(NamedTuple):
     """What a seller's line says and does.
 
     Args:
         act (`str`): the most important of `acts`.
         acts (`frozenset[str]`): greet, ask, present, offer, discount, feature, answer, trade_in, pressure, firm,
-            refuse, goodbye, smalltalk; empty if it is none.
-        price (`int`, *optional*): the price it asks for the car.
-        list_price (`int`, *optional*), discount (`int`, *optional*), percent (`float`, *optional*): as it names them.
-        features, missing (`tuple[str, ...]`): the features it says the car has, and those it says the car lacks.
-        cars (`tuple[int, ...]`): the numbers in the catalogue of the cars that the last model name may mean.
-        brand, type (`str`, *optional*): the last ones named.
-        year (`int`, *optional*): of the car.
-        asks (`frozenset[str]`): what it asks about: type, brand, features, budget, open, close.
-        agrees, yes, no (`bool`): whether it accepts the buyer's words; whether it begins with a yes or a no.
+            refuse, agree, wish, defer, thank, insult, goodbye, smalltalk; empty if it is none.
+        price (`int`, *optional*): what the car costs if the buyer says okay.
+        list_price (`int`, *optional*), discount (`int`, *optional*), percent (`float`, *optional*): of the same car.
+        features, missing (`tuple[str, ...]`): those it says the same car has, and those it says the car lacks.
+        car (`NamedCar`, *optional*): the same car; `None` if it is the one that is spoken of already.
+        said (`tuple[CarSaid, ...]`): what it says about each car, in the order of the line.
+        gone (`tuple[NamedCar, ...]`): the cars that it says the dealer does not have.
+        unclear (`tuple[int, ...]`): amounts that may be its price, if it has none: the buyer asks.
+        repeats (`tuple[int, ...]`): amounts that it says are the buyer's.
+        questions (`tuple[Question, ...]`): what it asks.
+        agrees (`bool`): whether the seller sells at the buyer's bid.
+        yes, no (`bool`): whether it begins with a yes or a no.
         one (`bool`): whether it speaks of a car without naming it: I have just the one.
         words (`int`): its length in words.
     """
@@ -49,16 +98,41 @@ class SellerAct(NamedTuple):
     percent: float | None
     features: tuple[str, ...]
     missing: tuple[str, ...]
-    cars: tuple[int, ...]
-    brand: str | None
-    type: str | None
-    year: int | None
-    asks: frozenset[str]
+    car: NamedCar | None
+    said: tuple[CarSaid, ...]
+    gone: tuple[NamedCar, ...]
+    unclear: tuple[int, ...]
+    repeats: tuple[int, ...]
+    questions: tuple[Question, ...]
     agrees: bool
     yes: bool
     no: bool
     one: bool
     words: int
+
+    @property
+    def cars(self) -> tuple[int, ...]:
+        return self.car.cars if self.car else ()
+
+    @property
+    def brand(self) -> str | None:
+        return self.car.brand if self.car else None
+
+    @property
+    def type(self) -> str | None:
+        return self.car.type if self.car else None
+
+    @property
+    def year(self) -> int | None:
+        return self.car.year if self.car else None
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """The topics of its questions, in six classes and `other`."""
+        return frozenset(_TOPIC_OF.get(question.about, "other") for question in self.questions)
+
+
+_TOPIC_OF = {name: name for name in ("type", "brand", "features", "budget", "open")} | {"price_ok": "close"}
 
 
 # --- tokens
@@ -209,8 +283,8 @@ def _understand(sentence: str) -> Meaning:
 
 
 @lru_cache(maxsize=10_000)
-def read(text: str) -> SellerAct:
-    """What a seller's line says and does."""
+def read(text: str, bid: int | None = None) -> SellerLine:
+    """What a seller's line says and does, after the buyer's last `bid`, if there is one."""
     meanings = [understand(sentence) for sentence in _ENDS.split(simplified(text))]
     amounts: list[Amount] = []
     features: list[str] = []
@@ -281,9 +355,15 @@ def read(text: str) -> SellerAct:
         if act in acts:
             main = act
             break
-    return SellerAct(
-        main, frozenset(acts), price, list_price, discount, percent, tuple(features), tuple(missing), cars, brand,
-        kind, year, frozenset(asks), agrees, bool(yes), bool(no), one, length,
+    car = NamedCar(cars, brand, kind, None, year, bool(cars)) if cars or brand or kind or year else None
+    if agrees:
+        acts.add("agree")
+    said = (CarSaid(car, price, list_price, tuple(features), tuple(missing)),)
+    questions = tuple(Question("price_ok" if topic == "close" else topic) for topic in sorted(asks))
+    repeats = tuple(int(amount.value) for amount in amounts if amount.kind == "theirs")
+    return SellerLine(
+        main, frozenset(acts), price, list_price, discount, percent, tuple(features), tuple(missing), car, said, (),
+        (), repeats, questions, agrees, bool(yes), bool(no), one, length,
     )  # fmt: skip
 
 
@@ -323,7 +403,7 @@ def _whole(price: float | None) -> int | None:
     return int(price + 0.5) if price is not None and MIN_PRICE <= price <= MAX_PRICE else None
 
 
-def is_readable(act: SellerAct, text: str) -> bool:
+def is_readable(act: SellerLine, text: str) -> bool:
     """Whether a line is language: it does something, or has three words and consists mostly of letters."""
     if act.acts:
         return True

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money
-from lmrl_data.tasks.car_dealer.reading.line import MAX_PRICE, MIN_PRICE, SellerAct, hear, is_readable, read
+from lmrl_data.tasks.car_dealer.reading.line import MAX_PRICE, MIN_PRICE, SellerLine, hear, is_readable, read
 
 
 def labelled(path: Path) -> list[dict[str, str]]:
@@ -31,7 +31,7 @@ def test_lines_are_read_as_labelled() -> None:
     check_cases(read_cases("car_dealer/lines.tsv"), check)
 
 
-def as_labelled(act: SellerAct, row: dict[str, str]) -> bool:
+def as_labelled(act: SellerLine, row: dict[str, str]) -> bool:
     price, list_price, discount = row["price"], row["list_price"], row["discount"].strip()
     if discount.endswith("%"):
         reduced = act.percent == float(discount.rstrip("% "))
