@@ -108,8 +108,10 @@ class Knowledge:
         for name in _items(row["yes"]):
             yes |= 1 << self.number[name]
         for name in _items(row["sometimes"]):
-            # True of some such objects and false of others: decided once, so every game agrees.
-            if zlib.crc32(f"{name}/{row['attribute']}".encode()) & 1:
+            # True of some such objects and false of others: decided once for each category, so that every game agrees
+            # and objects of one category do not differ by chance.
+            category = self.things[self.number[name]].category
+            if zlib.crc32(f"{category}/{row['attribute']}".encode()) & 1:
                 yes |= 1 << self.number[name]
         return Attribute(row["attribute"], tuple(filter(None, row["question_forms"].split("|"))), yes)
 
