@@ -291,6 +291,7 @@ def publish(
     create_pr: bool = False,
     replaces: Sequence[str] = (),
     marker: str | None = None,
+    checksums: Mapping[str, str] | None = None,
     guard: Callable[[], None] = lambda: None,
 ) -> Published:
     """Makes the repository hold these files; other files in it stay.
@@ -310,15 +311,26 @@ def publish(
         replaces (`Sequence[str]`, *optional*): patterns of paths that are removed if they are not among `files`.
         marker (`str`, *optional*): a path by which a repository of ours is known: one that lacks it and holds other
             files is somebody's own, and left as it is.
+        checksums (`Mapping[str, str]`, *optional*): the SHA-256, in hexadecimal, that files of these paths must have.
         guard (`Callable`, *optional*): called before anything is sent, each time; raises if it must not be.
 
     Raises:
-        UserError: if the Hub refuses, cannot be reached in `TRIES` attempts at the same thing, or does not hold
-            afterwards what it was sent.
+        UserError: if a file has another checksum, the Hub refuses, cannot be reached in `TRIES` attempts at the same
+            thing, or does not hold afterwards what it was sent.
     """
     make = files if callable(files) else lambda: files
     push = _Push(
-        api, check_repo_id(repo_id), repo_type, make, message, private, create_pr, tuple(replaces), marker, guard
+        api,
+        check_repo_id(repo_id),
+        repo_type,
+        make,
+        message,
+        private,
+        create_pr,
+        tuple(replaces),
+        marker,
+        checksums or {},
+        guard,
     )
     with hub_errors(repo_id):
         persistently(push.attempt, seconds=None)
@@ -340,6 +352,7 @@ class _Push:
     create_pr: bool
     replaces: tuple[str, ...]
     marker: str | None
+    checksums: Mapping[str, str]
     guard: Callable[[], None]
     number: int | None = None  # of the pull request
     commit: str = ""
@@ -351,8 +364,9 @@ class _Push:
         """Looks at the repository, and sends what differs."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        self.guard()
         there = self._look()
+        # After the look: a commit that comes after both fails, because its parent is not what was looked at.
+        self.guard()
         files = self.make()
         self.n_files = len(files)
         stale = [
@@ -369,7 +383,11 @@ class _Push:
         added = (
             CommitOperationAdd(path, files[path]) for path in sorted(files, key=lambda path: (path in LAST, path))
         )
-        changed = [operation for operation in added if _differs(operation, there.get(operation.path_in_repo))]
+        changed = [
+            operation
+            for operation in map(self._whole, added)
+            if _differs(operation, there.get(operation.path_in_repo))
+        ]
         for start in range(0, max(len(changed), bool(stale)), COMMIT_FILES):
             part = changed[start : start + COMMIT_FILES]
             last = start + COMMIT_FILES >= len(changed)
@@ -377,6 +395,18 @@ class _Push:
             self._commit([*part, *(CommitOperationDelete(path) for path in stale if last)])
             self.sent |= {operation.path_in_repo: operation for operation in part}
         self.deleted |= set(stale)
+
+    def _whole(self, operation: "CommitOperationAdd") -> "CommitOperationAdd":
+        """The operation, if its file has the checksum that it should have.
+
+        Raises:
+            UserError: if not: it is damaged, or was replaced since somebody looked.
+        """
+        path = operation.path_in_repo
+        expected = self.checksums.get(path)
+        if expected is not None and expected != operation.upload_info.sha256.hex():
+            raise UserError(f"{path} is damaged, or was replaced while it was pushed to {self.repo_id}; push again")
+        return operation
 
     def check(self) -> None:
         """Reads the last commit back.
@@ -404,7 +434,6 @@ class _Push:
             self.api.create_repo(
                 self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
             )
-            self.marker = None  # whatever comes into it from now on, it is ours
             self.commit, there = tree(self.api, self.repo_id, self.repo_type, self._revision)
         return there
 

@@ -61,7 +61,7 @@ def push_dataset(
     from lmrl_data.dataset.contents import published_files
 
     files: dict[str, Path | bytes] = {**published_files(task, folder, repo_id, tag), **shards}
-    files[MANIFEST] = folder / MANIFEST
+    files[MANIFEST] = (folder / MANIFEST).read_bytes()
     published = publish(
         api,
         repo_id,
@@ -75,11 +75,12 @@ def push_dataset(
             *(f"{name}/*-?????-of-?????.parquet" for config in task.configs for name in dataset_configs(task, config)),
         ],
         marker=MANIFEST,
+        checksums={path: entry["sha256"] for path, entry in manifest["shards"].items()},
         guard=lambda: _check_version(api, repo_id, tag, Data.of(manifest)),
     )
     if published.pull_request is None:
         with hub_errors(repo_id):
-            persistently(lambda: _tag(api, repo_id, tag, published.commit))
+            persistently(lambda: _tag(api, repo_id, tag, published.commit, Data.of(manifest)))
     return published
 
 
@@ -110,9 +111,19 @@ def _tags(api: "HfApi", repo_id: str) -> dict[str, str]:
     return {ref.name: ref.target_commit for ref in refs.tags}
 
 
-def _tag(api: "HfApi", repo_id: str, tag: str, commit: str) -> None:
+def _tag(api: "HfApi", repo_id: str, tag: str, commit: str, ours: "Data") -> None:
+    """Tags a commit, or finds the tag there.
+
+    Raises:
+        UserError: if it names other data: two pushes with one tag went on at once, and the other one was faster.
+    """
     if tag not in _tags(api, repo_id):
         api.create_tag(repo_id, repo_type="dataset", tag=tag, revision=commit, exist_ok=True)
+    if _tags(api, repo_id).get(tag) != commit and _read_data(repo_id, tag) != ours:
+        raise UserError(
+            f"{repo_id} holds this data now, and somebody else has just tagged other data as {tag}: push again with "
+            "another --revision-tag"
+        )
 
 
 class Data(NamedTuple):

@@ -22,7 +22,7 @@ from lmrl_eval.publication import check_no_secret, public, public_numbers, publi
 from lmrl_eval.results import ACTIONS, EPISODES, SCORE, TIMING, read_results
 from lmrl_eval.score import Score, oracle_name, player_of
 from lmrl_eval.training_record import TRAINING, TrainingRecord
-from lmrl_eval.untrusted import EPISODES_PATH, TAG, digest, is_repo_id
+from lmrl_eval.untrusted import EPISODES_PATH, PINNED, TAG, digest, is_repo_id
 from lmrl_eval.verify import Verification, verify_results
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ def push_results(
 
     check_repo_id(model)
     folder = Path(folder)
+    before = _pinned_files(folder)
     results = read_results(folder)
     if results.score.interval is None:
         raise UserError(f"{folder} is not published: one episode has no interval; play at least 2")
@@ -278,7 +279,9 @@ def push_results(
     episodes_repo = check_repo_id(episodes_repo or f"{user if create_pr else owner}/{name}-lmrl-episodes")
 
     score = published_score(results.score, model)
-    files = {path: (folder / path).read_bytes() for path in (EPISODES, ACTIONS)}
+    files = _pinned_files(folder)
+    if files != before:
+        raise UserError(f"{folder} was replaced while it was read; run the same command again")
     files[TIMING] = json.dumps(public_numbers(results.timing), indent=2).encode() + b"\n"
     files[SCORE] = score.to_json().encode()
     for file in (SCORE, ACTIONS):
@@ -312,6 +315,11 @@ def push_results(
 
     published = publish(api, model, "model", model_files, message=title, create_pr=create_pr)
     return PushedResults(verification, episodes, published)
+
+
+def _pinned_files(folder: Path) -> dict[str, bytes]:
+    """The files of a results folder that its digest covers."""
+    return {name: (folder / name).read_bytes() for name in PINNED if (folder / name).is_file()}
 
 
 def _account(api: "HfApi", model: str) -> tuple[str, set[str], str]:
