@@ -6,21 +6,27 @@
     [rude,angry] Nonsense. {price}, tops.   tags in front of a line say who may say it; with a minus, who may not
     <pre> I could do {price}( today|).      <rule>, {slot}, (either|or|)
 
+A speaker who remembers its lines takes each line of a rule once before it takes one again. Rules of asides, as
+`== why! ==`, say nothing once all their lines were said.
+
 Case, spaces and a/an are put right after drawing, so that lines need not care what their parts turn out to be.
 """
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from lmrl_data.dialogue.article import with_article
 from lmrl_data.dialogue.asset import asset
 
-SLOTS = ("want", "car", "price", "feature", "features", "type", "brand", "budget", "list_price", "discount", "percent")
+SLOTS = (
+    "want", "car", "price", "feature", "features", "type", "brand", "budget", "list_price", "discount", "percent",
+    "answer", "choice",
+)  # fmt: skip
 NO_ARTICLE = ("heated seats", "leather seats", "third-row seating", "blind spot monitoring", "Apple CarPlay")
 
-_HEAD = re.compile(r"== (\w+)(?: \[([\w,-]+)\])? ==")
+_HEAD = re.compile(r"== (\w+)(!?)(?: \[([\w,-]+)\])? ==")
 _LINE = re.compile(r"(?:\[([\w,-]+)\] )?(.*)")
 _TOKEN = re.compile(r"(?:\b([Aa]) )?\{(\w+)\}|<(\w+)>|\(([^()]*)\)")
 _START = re.compile(r"(?:^|(?<!\.)[.!?] )[a-z]")
@@ -52,6 +58,8 @@ class Slot(NamedTuple):
 class Choice(NamedTuple):
     lines: tuple[tuple["str | Slot | Choice", ...], ...]
     words: tuple[str, ...] | None = None  # the lines, where they are all plain words and need no expanding
+    marks: tuple[int, ...] = ()  # of a rule: a number for each of its lines, the same for all speakers
+    aside: bool = False
 
 
 class Grammar:
@@ -59,13 +67,17 @@ class Grammar:
 
     def __init__(self, text: str) -> None:
         self.rules: dict[str, list[tuple[frozenset[str], frozenset[str], str]]] = {}  # who may say a line, who may not
+        self.asides: set[str] = set()
+        self._marks: dict[tuple[str, str], int] = {}
         self._speakers: dict[tuple[str, frozenset[str]], Choice] = {}
         rule = shared = ""
         lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
         for line in lines:
             if head := _HEAD.fullmatch(line):
-                rule, shared = head[1], head[2] or ""
+                rule, shared = head[1], head[3] or ""
                 self.rules.setdefault(rule, [])
+                if head[2]:
+                    self.asides.add(rule)
                 continue
             tags, body = _LINE.findall(line)[0]
             if re.search(r"[][<>{}()\0]|==", re.sub(r"<\w+>|\{\w+\}", "", re.sub(r"\(([^()]*)\)", r"\1", body))):
@@ -78,7 +90,12 @@ class Grammar:
                 raise KeyError(f"no rule or slot {unknown[0]!r}")
 
     def say(
-        self, rule: str, draw: Callable[[int], int], tags: frozenset[str] | set[str] = frozenset(), **slots: str
+        self,
+        rule: str,
+        draw: Callable[[int], int],
+        tags: frozenset[str] | set[str] = frozenset(),
+        spoken: set[int] | None = None,
+        **slots: str,
     ) -> str:
         """Draws a sentence.
 
@@ -86,13 +103,14 @@ class Grammar:
             rule (`str`): an act.
             draw (`Callable[[int], int]`): `draw(n)` is a whole number from 0 to n - 1; it is asked twice.
             tags (`frozenset[str]`, *optional*): who speaks: lines for others are left out.
+            spoken (`set[int]`, *optional*): the lines that were said before; those said now are added to it.
             slots (`str`): what stands in the slots, as it is, but for a capital where a sentence starts.
         """
         tags = frozenset(tags)
         choice = self._speakers.get((rule, tags)) or self._choice(rule, tags)
         pieces: list[str] = []
         values: list[str] = []
-        _expand(choice, draw(1 << _BITS) << _BITS | draw(1 << _BITS), slots, pieces, values)
+        _expand(choice, draw(1 << _BITS) << _BITS | draw(1 << _BITS), slots, pieces, values, spoken)
         text = _START.sub(lambda start: start[0].upper(), " ".join("".join(pieces).split()))
         front, *rest = text.split("\0")
         for value, after in zip(values, rest, strict=True):
@@ -106,7 +124,10 @@ class Grammar:
             lines = [line for only, never, line in self.rules[rule] if (not only or only & tags) and not never & tags]
             if not lines:
                 raise KeyError(f"{', '.join(sorted(tags)) or 'nobody'} has nothing to say by the rule {rule!r}")
-            self._speakers[rule, tags] = self._read(lines, tags)
+            marks = tuple(self._marks.setdefault((rule, line), len(self._marks)) for line in lines)
+            self._speakers[rule, tags] = self._read(lines, tags)._replace(
+                marks=marks if len(lines) > 1 or rule in self.asides else (), aside=rule in self.asides
+            )
         return self._speakers[rule, tags]
 
     def _read(self, lines: Iterable[str], tags: frozenset[str]) -> Choice:
@@ -133,9 +154,21 @@ def load(name: str) -> Grammar:
     return Grammar(asset("car_dealer", f"{name}.txt"))
 
 
-def _expand(choice: Choice, number: int, slots: dict[str, str], pieces: list[str], values: list[str]) -> int:
+def _expand(
+    choice: Choice, number: int, slots: Mapping[str, str], pieces: list[str], values: list[str], spoken: set[int] | None
+) -> int:
     """Adds a drawn line to `pieces` and what stands in its slots to `values`; returns what is left of the number."""
     number, index = divmod(number, len(choice[0]))
+    if spoken is not None and choice[2]:
+        marks = choice[2]
+        for _ in marks:
+            if marks[index] not in spoken:
+                break
+            index = (index + 1) % len(marks)
+        else:
+            if choice[3]:
+                return number
+        spoken.add(marks[index])
     for part in choice[0][index]:
         if type(part) is str:
             pieces.append(part)
@@ -144,9 +177,9 @@ def _expand(choice: Choice, number: int, slots: dict[str, str], pieces: list[str
             noun = noun_phrase(value) if part[1] else value
             pieces.append("\0")
             values.append(noun if noun == value else part[1] + noun[1:])
-        elif words := part[1]:
+        elif (words := part[1]) and not part[2]:
             number, index = divmod(number, len(words))
             pieces.append(words[index])
         else:
-            number = _expand(part, number, slots, pieces, values)  # type: ignore[arg-type]  # a `Choice`
+            number = _expand(part, number, slots, pieces, values, spoken)  # type: ignore[arg-type]  # a `Choice`
     return number

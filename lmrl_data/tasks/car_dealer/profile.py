@@ -116,9 +116,14 @@ def worth(profile: Profile, car: Car, features: Collection[str] | None = None) -
     picky = profile.strategy == "features"
     for name in profile.features:
         if name not in features:
-            fits -= 0.14 if picky else 0.03
-            if picky:  # what the car lacks lowers its price, and what nobody has confirmed does so more
-                off += 0.14 if name in car.features else 0.05
+            if not picky:
+                fits -= 0.03
+            elif name in car.features:  # nobody has confirmed it
+                fits -= 0.07
+                off += 0.07
+            else:
+                fits -= 0.14
+                off += 0.05
     return min(profile.reservation * fits, car.price * (1.0 - off))
 
 

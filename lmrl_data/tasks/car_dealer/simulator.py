@@ -16,15 +16,20 @@ from lmrl_data.dialogue.asset import asset
 from lmrl_data.dialogue.simulator import MAX_REPLY, REPLY_CHARSET, Answer, GroundedSimulator, Prompt, reply_line
 from lmrl_data.simulator import Oracle, Step, check_options
 from lmrl_data.tasks.car_dealer.buyer import Buyer, Move
-from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES, type_noun
-from lmrl_data.tasks.car_dealer.grammar import listing, load, money, noun_phrase
+from lmrl_data.tasks.car_dealer.buyer_memory import Wishes
+from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES
+from lmrl_data.tasks.car_dealer.grammar import load, money
 from lmrl_data.tasks.car_dealer.profile import Profile, draw_profile, fancy, revenue
 from lmrl_data.tasks.car_dealer.reading.line import hear, is_readable, read
 from lmrl_data.text import one_line, quoted
 
 FIRST = "Start"
 MAX_TURNS = 25
-TAGS = {name: frozenset([name]) for name in PERSONALITIES}
+GROUPS = {"kind": ("polite", "respectful"), "hostile": ("abusive", "angry", "insulting", "rude", "toxic")}
+TAGS = {
+    name: frozenset([name, *(group for group, names in GROUPS.items() if name in names)]) for name in PERSONALITIES
+}
+SHORT_TAGS = {name: tags | {"short"} for name, tags in TAGS.items()}  # for an answer with something said after it
 
 
 # --- the simulator
@@ -64,10 +69,11 @@ class CarDealerSimulator(GroundedSimulator):
         self.profile = draw_profile(self.random, options.get("buyer"))
         self.buyer = Buyer(self.profile, self.random)
         self.lines = []
+        self.spoken: set[int] = set()  # the lines of the grammar that the buyer has said
         return FIRST, {"buyer": {**self.profile._asdict(), "features": list(self.profile.features)}}
 
     def _consider(self, action: str) -> Answer:
-        self.act = read(action)
+        self.act = read(action, self.buyer.bid)
         self.valid = is_readable(self.act, action)
         self.move = self.buyer.hear(self.act, action[:500], self.valid)
         if self.move.decision is None and self.buyer.turn >= MAX_TURNS:
@@ -108,25 +114,13 @@ class CarDealerSimulator(GroundedSimulator):
         return int(self.random.random() * size)
 
     def _say(self, move: Move) -> str:
-        """The grammar's words for what the buyer does."""
-        slots, profile = {}, self.profile
-        if move.price is not None:
-            slots["price"] = money(move.price)
-        if move.feature is not None:
-            slots["feature"] = move.feature
-        if move.rule in ("open", "wrong_car"):
-            slots["want"] = want(profile, self.random if move.rule == "open" else None)
-        elif move.rule == "ask_price":
-            assert self.buyer.car is not None
-            slots["car"] = self.buyer.car.name
-        elif move.rule.startswith("answer_"):
-            slots |= {
-                "type": type_noun(profile.type),
-                "brand": profile.brand,
-                "features": listing(profile.features),
-                "budget": money(profile.budget),
-            }
-        return load("buyer").say(move.rule, self._draw, TAGS[profile.personality], **slots)
+        """The grammar's words for what the buyer does; it says no line of the grammar twice while there are others."""
+        grammar, personality = load("buyer"), self.profile.personality
+        text = grammar.say(move.rule, self._draw, TAGS[personality], self.spoken, **move.slots)
+        if move.first is None:
+            return text
+        first = grammar.say(move.first.rule, self._draw, SHORT_TAGS[personality], self.spoken, **move.first.slots)
+        return f"{first} {text}"
 
     # --- for a model that says it instead
 
@@ -137,7 +131,7 @@ class CarDealerSimulator(GroundedSimulator):
         text = asset("car_dealer", "oracle.txt").strip()
         for name, value in {
             "{personality}": self.profile.personality,
-            "{want}": want(self.profile, None, every=True),
+            "{want}": want(self.profile),
             "{budget}": money(self.profile.budget),
         }.items():
             text = text.replace(name, value)
@@ -148,30 +142,15 @@ class CarDealerSimulator(GroundedSimulator):
 
     def _directive(self) -> str:
         """What the buyer does now, for a model that is to say it."""
-        move, profile = self.move, self.profile
-        does = DIRECTIVES[move.rule]
-        if "{" not in does:
-            return does
-        if move.price is not None:
-            return does.replace("{price}", money(move.price))
-        return (
-            does.replace("{feature}", move.feature or "")
-            .replace("{want}", want(profile))
-            .replace("{features}", listing(profile.features))
-            .replace("{type}", type_noun(profile.type))
-            .replace("{brand}", profile.brand)
-            .replace("{budget}", money(profile.budget))
-            .replace("{car}", self.buyer.car.name if self.buyer.car else "car")
-        )
+        moves = [self.move.first, self.move] if self.move.first else [self.move]
+        return "; then ".join(DIRECTIVES[move.rule].format_map(move.slots) for move in moves)
 
     def _parse(self, text: str) -> str | None:
         line = reply_line(text, self.roles)
         if line is None:
             return None
-        rule = self.move.rule
-        amount = self.profile.budget if rule == "answer_budget" else self.move.price
-        named = hear(line).amounts
-        if any(value != amount for value in named) or (rule in ("counter", "answer_budget") and not named):
+        amounts, named = self.move.amounts, hear(line).amounts
+        if not {*named} <= {*amounts} or (amounts and not named):
             return None
         agrees, leaves = _AGREES.search(line.lower()), _LEAVES.search(line.lower())
         if self.move.decision == "accept":
@@ -201,41 +180,65 @@ _LEAVES = re.compile(
 )
 DIRECTIVES = {
     "accept": "accept, you buy it for {price}",
-    "already_told": "say that you have told that already",
+    "again": "say once more: {answer}",
     "answer_brand": "answer, you want a {brand}",
     "answer_budget": "answer, your budget is {budget}",
     "answer_budget_dodge": "do not tell your budget, name no amount",
     "answer_features": "answer, you want {features}",
+    "answer_finance": "answer, you pay in cash",
+    "answer_name": "say that you give your name once there is a deal",
+    "answer_test_drive": "say that you want to settle the price before you drive it",
     "answer_type": "answer, you want a {type}",
+    "answer_when": "answer, you need it soon if the price is right",
+    "any_will_do": "answer, that does not matter to you any more",
     "ask_feature": "ask whether it has: {feature}",
     "ask_mileage": "ask how many miles it has",
-    "ask_more": "ask what else there is",
+    "ask_more": "ask what the dealer has for you",
     "ask_price": "ask for the price of the {car}",
+    "cannot_say": "say that you cannot answer that, and come back to the car",
+    "choose": "answer, a {choice}",
     "counter": "reject, counter {price}",
-    "distrust": "say that you do not believe that",
+    "counter_last": "reject, say that {price} is your last word",
+    "distrust": "say that you do not believe that it has: {feature}",
+    "distrust_price": "say that you do not believe that list price, name no amount",
+    "far_apart": "say that {price} is far from what you would pay",
+    "hold": "reject, say that your offer stays {price}",
     "hurry_up": "say that you have little time",
     "impatient": "ask to come to the point",
+    "insist_feature": "say that you asked for: {feature}",
+    "is_price": "ask whether {price} is the price",
+    "lacks": "say that it is a pity that it lacks: {feature}",
+    "needed": "answer yes, you want: {feature}",
     "no_deal_yet": "reject, say that it is not enough yet",
     "no_trade_in": "say that you have no car to trade in",
+    "not_needed": "answer no, you can do without: {feature}",
+    "nothing_else": "answer that you need nothing else",
+    "only_price": "answer that only the price is missing, and you pay {price}",
     "open": "say that you are looking for {want}",
     "pressure_reply": "say that you will not be hurried",
+    "raised": "complain that it was {price} before",
+    "rather": "answer, then rather a {choice}",
+    "relax": "say that {want} would do, then",
+    "relax_feature": "say that it may be without: {feature}",
     "request_discount": "reject, ask for a discount on {price}",
-    "request_feature": "say that you want: {feature}",
     "smalltalk_reply": "answer briefly, and come back to the car",
-    "stall": "say that you are not sure yet",
     "too_expensive": "reject, {price} is too much",
     "unclear": "say that you did not understand",
+    "wait": "tell the seller to go and ask, you wait",
     "walk_away": "reject and leave",
     "walk_away_price": "reject and leave, it is too expensive",
     "walk_away_rude": "reject and leave, you were not treated well",
+    "wants": "say that you want {want}",
+    "which_car": "ask which car that is",
+    "why_feature": "answer, it lacks: {feature}",
+    "why_price": "answer, it costs too much",
+    "would_do_no": "answer no, you want {want}",
+    "would_do_yes": "answer yes, that would do",
     "wrong_car": "say that you want {want} instead",
+    "wrong_car_told": "say that you asked for {want}",
 }
 
 
-def want(profile: Profile, rng: random.Random | None = None, *, every: bool = False) -> str:
-    """What a buyer is looking for: the brand and type, and with chance some features."""
-    kind = {"luxury": f"luxury {profile.brand}", "electric": f"electric {profile.brand}"}
-    text = noun_phrase(kind.get(profile.type, f"{profile.brand} {profile.type}"))
-    count = len(profile.features) if every else int(rng.random() * 3) if rng is not None else 0
-    features = profile.features[:count]
-    return f"{text} with {listing(features)}" if features else text
+def want(profile: Profile) -> str:
+    """All that a buyer is looking for."""
+    return Wishes(profile).phrase(profile.features)
