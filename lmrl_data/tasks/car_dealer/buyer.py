@@ -126,7 +126,9 @@ class Buyer:
         """The most the buyer would pay now: its next bid, and what it is worth to it to be spared another turn."""
         cost = self.temper.cost * (1.5 if self.profile.strategy == "impatient" else 1.0)
         spared = cost * self.ceiling() * min(1.0, self.turn / self.profile.patience)
-        return max(min(self.ceiling(), max(self.aspiration(), self.next_bid()) + spared), min(self.bid or 0, self.limit()))
+        return max(
+            min(self.ceiling(), max(self.aspiration(), self.next_bid()) + spared), min(self.bid or 0, self.limit())
+        )
 
     # --- a turn
 
@@ -262,7 +264,9 @@ class Buyer:
         self.trust *= 0.9 ** len(news.lies) * 0.97**news.fraud
         if "pressure" in line.acts:
             more += 0.6 if profile.concession == "boulware" else 0.4
-        more += 0.4 * sum(self.answers.get(question.about, 0) > 0 for question in line.questions if question.about in FACTS)
+        more += 0.4 * sum(
+            self.answers.get(question.about, 0) > 0 for question in line.questions if question.about in FACTS
+        )
         if asked is not None and asked.rule in ("ask_price", "ask_feature", "ask_mileage"):
             more += 0.3 * (line.acts <= {"smalltalk", "greet", "pressure", "ask"})
             if asked.rule == "ask_feature" and profile.strategy == "features":
@@ -564,11 +568,18 @@ class Buyer:
             if name in wishes.dropped:
                 return Move("relax_feature", {"feature": name}, feature=name)
             if self.profile.strategy == "features" or self.random.random() < 0.6:
-                return Move("insist_feature" if told and wishes.exist(name) else "lacks", {"feature": name}, feature=name)
+                return Move(
+                    "insist_feature" if told and wishes.exist(name) else "lacks", {"feature": name}, feature=name
+                )
         unsure = self._unsure()
         if unsure and line.price in (None, self.offer) and self._keen():
             return self._ask_feature(unsure[0])
-        if car.year and not self.loose and "mileage" not in notes.asked and self.random.random() < 0.5 * self.temper.asks:
+        if (
+            car.year
+            and not self.loose
+            and "mileage" not in notes.asked
+            and self.random.random() < 0.5 * self.temper.asks
+        ):
             notes.asked.add("mileage")
             return Move("ask_mileage")
         return None

@@ -67,7 +67,9 @@ class Wishes:
         elif kind is None:
             text = noun_phrase(brand)
         else:
-            text = noun_phrase({"luxury": f"luxury {brand}", "electric": f"electric {brand}"}.get(kind, f"{brand} {kind}"))
+            text = noun_phrase(
+                {"luxury": f"luxury {brand}", "electric": f"electric {brand}"}.get(kind, f"{brand} {kind}")
+            )
         return f"{text} with {listing(features)}" if features else text
 
     def exist(self, feature: str | None = None) -> bool:
@@ -112,11 +114,13 @@ def meant_car(named: NamedCar, current: Car | None, price: int | None, wishes: W
         return named.condition is None or (named.condition == "used") == bool(car.year)
 
     brand, kind = named.brand, named.type
-    if current is not None and not named.model and same_age(current):
-        if brand in (None, current.brand) and (kind is None or kind in current.types):
-            return current, False
+    fits = current is not None and brand in (None, current.brand) and (kind is None or kind in current.types)
+    if current is not None and fits and not named.model and same_age(current):
+        return current, False
     if current is not None and brand is None and kind is None:
-        cars = [car for car in catalogue() if (car.brand, car.model) == (current.brand, current.model) and same_age(car)]
+        cars = [
+            car for car in catalogue() if (car.brand, car.model) == (current.brand, current.model) and same_age(car)
+        ]
     else:
         profile = wishes.profile
         cells = [(brand or profile.brand, kind or profile.type), (brand, kind)]

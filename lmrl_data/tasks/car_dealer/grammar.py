@@ -155,7 +155,12 @@ def load(name: str) -> Grammar:
 
 
 def _expand(
-    choice: Choice, number: int, slots: Mapping[str, str], pieces: list[str], values: list[str], spoken: set[int] | None
+    choice: Choice,
+    number: int,
+    slots: Mapping[str, str],
+    pieces: list[str],
+    values: list[str],
+    spoken: set[int] | None,
 ) -> int:
     """Adds a drawn line to `pieces` and what stands in its slots to `values`; returns what is left of the number."""
     number, index = divmod(number, len(choice[0]))

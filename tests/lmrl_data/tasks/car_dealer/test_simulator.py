@@ -11,6 +11,7 @@ from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.options import parse_options
 from lmrl_data.policy import Conversation
 from lmrl_data.tasks.car_dealer.buyer import Buyer
+from lmrl_data.tasks.car_dealer.buyer_memory import Wishes
 from lmrl_data.tasks.car_dealer.catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import load
 from lmrl_data.tasks.car_dealer.profile import (
@@ -24,7 +25,7 @@ from lmrl_data.tasks.car_dealer.profile import (
 )
 from lmrl_data.tasks.car_dealer.reading.line import read
 from lmrl_data.tasks.car_dealer.seller_memory import listen
-from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, CarDealerSimulator, want
+from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, SHORT_TAGS, TAGS, CarDealerSimulator, want
 
 pytestmark = pytest.mark.slow
 
@@ -130,17 +131,17 @@ def test_a_car_is_worth_less_where_it_is_not_what_is_wanted_and_never_more_than_
     assert worth(frugal, cars["cheap"]) == pytest.approx(0.9 * cars["cheap"].price)
 
 
-def test_what_a_buyer_would_pay_rises_from_the_target_to_what_the_car_is_worth() -> None:
+def test_what_a_buyer_hopes_to_pay_rises_from_the_target_to_what_the_car_is_worth() -> None:
     profile = draw_profile(random.Random(0), BUYER)
     for concession, half in (("linear", 0.5), ("boulware", 0.5**1.4), ("conceder", 0.5**0.6)):
         buyer = Buyer(profile._replace(concession=concession), random.Random(0))
         buyer.car = car("Toyota Sequoia")
-        low, high = buyer.acceptable(), buyer.ceiling()
+        low, high = buyer.aspiration(), buyer.ceiling()
         assert low == pytest.approx(0.8 * high)  # target over reservation
         buyer.progress = 0.5
-        assert buyer.acceptable() == pytest.approx(low + half * (high - low))
+        assert buyer.aspiration() == pytest.approx(low + half * (high - low))
         buyer.progress = 3
-        assert buyer.acceptable() == high
+        assert buyer.aspiration() == high
 
 
 def test_the_best_price_is_that_of_the_car_worth_most() -> None:
@@ -218,19 +219,24 @@ def test_every_move_has_words_for_every_personality_and_a_directive() -> None:
     rng = random.Random(0)
     slots = dict.fromkeys(("price", "budget"), "$20,000") | {
         "want": "a Toyota SUV", "car": "Toyota RAV4", "feature": "sunroof", "features": "a sunroof", "type": "SUV",
-        "brand": "Toyota",
+        "brand": "Toyota", "answer": "a Toyota", "choice": "truck",
     }  # fmt: skip
-    for rule in DIRECTIVES:
+    for rule, directive in DIRECTIVES.items():
+        assert "{" not in directive.format_map(slots)
         for personality in PERSONALITIES:
-            assert load("buyer").say(rule, rng.randrange, frozenset([personality]), **slots)
+            for tags in (TAGS[personality], SHORT_TAGS[personality]):
+                assert load("buyer").say(rule, rng.randrange, tags, **slots)
 
 
 def test_what_a_buyer_wants_reads_as_english() -> None:
     profile = draw_profile(random.Random(0), BUYER)
-    assert want(profile) == "a Toyota SUV"
-    assert want(profile, every=True) == "a Toyota SUV with a backup camera and heated seats"
-    assert want(profile._replace(type="luxury", brand="Audi")) == "a luxury Audi"
-    assert want(profile._replace(type="electric", brand="Ford")) == "an electric Ford"
+    assert Wishes(profile).phrase() == "a Toyota SUV"
+    assert want(profile) == "a Toyota SUV with a backup camera and heated seats"
+    assert Wishes(profile._replace(type="luxury", brand="Audi")).phrase() == "a luxury Audi"
+    assert Wishes(profile._replace(type="electric", brand="Ford")).phrase() == "an electric Ford"
+    wishes = Wishes(profile)
+    wishes.dropped.add("brand")
+    assert wishes.phrase() == "an SUV"
 
 
 def test_a_bid_names_its_price() -> None:
