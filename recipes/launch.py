@@ -28,6 +28,7 @@ LAUNCHED = {
 }
 PLAIN = {
     "tiny_model": "makes a small model and its tokenizer from a dataset",
+    "reader": "trains what reads the sentences of the dialogue tasks",
     "quickstart": "builds, trains and scores a task, and prints the table",
 }
 COMMANDS = LAUNCHED | PLAIN

@@ -51,7 +51,7 @@ def test_questions_about_cities_ask_for_facts_that_the_task_tests() -> None:
     named = Counter(row["fact"] for row in rows if row["topic"] != row["fact"])
     assert set(named) <= set(properties())
     assert len(named) == 190
-    assert set(named.values()) == {8}  # two voices, four registers
+    assert set(named.values()) == {16}  # four voices, four registers
     assert {row["answer"] for row in rows} == {"yes", "no"}
 
 
