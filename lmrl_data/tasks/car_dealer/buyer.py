@@ -159,7 +159,7 @@ class Buyer:
             price = part.price if part.price is not None else part.list_price
             about = price is not None or bool(part.features or part.missing) or "present" in line.acts
             if about and ("refuse" not in line.acts or price is not None):
-                self._turn_to(part.car, price, line)
+                self._turn_to(part.car, price, line, part.features)
             if self.car is None:
                 continue
             notes = self.notes
@@ -188,7 +188,9 @@ class Buyer:
             tuple(lacks), gone,
         )  # fmt: skip
 
-    def _turn_to(self, named: NamedCar | None, price: int | None, line: SellerLine) -> None:
+    def _turn_to(
+        self, named: NamedCar | None, price: int | None, line: SellerLine, claimed: tuple[str, ...] = ()
+    ) -> None:
         """Makes the car that a line speaks of the car that is spoken of."""
         if named is None or named == NamedCar():
             if self.car is not None and not (self.loose and price):
@@ -198,7 +200,7 @@ class Buyer:
             kind = self.profile.type if self.car is None else None
             named = NamedCar(brand=self.car.brand if self.car else self.profile.brand, type=kind)
         current = None if self.loose and price and not named.model else self.car
-        car, loose = meant_car(named, current, price, self.wishes)
+        car, loose = meant_car(named, current, price, self.wishes, claimed)
         if car is None or car is self.car:
             return
         if self.loose and self.car is not None and self.car.brand == car.brand:  # the guess was another one

@@ -1,5 +1,6 @@
 """What a buyer remembers of a talk: what it has said, and what was said about each car."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from lmrl_data.tasks.car_dealer.catalog import Car, catalogue, type_noun
@@ -93,7 +94,9 @@ class Wishes:
         return None
 
 
-def meant_car(named: NamedCar, current: Car | None, price: int | None, wishes: Wishes) -> tuple[Car | None, bool]:
+def meant_car(
+    named: NamedCar, current: Car | None, price: int | None, wishes: Wishes, claimed: Collection[str] = ()
+) -> tuple[Car | None, bool]:
     """The car of the catalogue that a seller means, and whether that is a guess, as no model was named.
 
     Args:
@@ -101,11 +104,13 @@ def meant_car(named: NamedCar, current: Car | None, price: int | None, wishes: W
         current (`Car`, *optional*): the car that is spoken of.
         price (`int`, *optional*): what the seller says it costs.
         wishes (`Wishes`): what the buyer wants; it takes an unnamed car for one of these.
+        claimed (`Collection[str]`, *optional*): the features it is said to have; of several years one that has them.
     """
     if named.cars:
         cars = [catalogue()[number] for number in named.cars]
         if current in cars:
             return current, False
+        cars = [car for car in cars if car.features.issuperset(claimed)] or cars
         return (min(cars, key=lambda car: abs(car.price - price)) if price else cars[0]), False
 
     def same_age(car: Car) -> bool:

@@ -1,7 +1,10 @@
 """Car Dealer: what a sale is worth, how buyers bargain, what a model may word, and how the sellers differ."""
 
+import itertools
 import random
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 from cases import check_cases
@@ -10,10 +13,10 @@ from lmrl_data import Episode, Turn, UserError, get_task, rollout
 from lmrl_data.dialogue.simulator import REPLY_CHARSET
 from lmrl_data.options import parse_options
 from lmrl_data.policy import Conversation
-from lmrl_data.tasks.car_dealer.buyer import Buyer
+from lmrl_data.tasks.car_dealer.buyer import BIDS, Buyer, Move
 from lmrl_data.tasks.car_dealer.buyer_memory import Wishes
 from lmrl_data.tasks.car_dealer.catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, catalogue
-from lmrl_data.tasks.car_dealer.grammar import load
+from lmrl_data.tasks.car_dealer.grammar import listing, load, money
 from lmrl_data.tasks.car_dealer.profile import (
     STRATEGIES,
     best_price,
@@ -23,13 +26,25 @@ from lmrl_data.tasks.car_dealer.profile import (
     revenue,
     worth,
 )
-from lmrl_data.tasks.car_dealer.reading.line import read
+from lmrl_data.tasks.car_dealer.reading.line import NamedCar, Question, read
 from lmrl_data.tasks.car_dealer.seller_memory import listen
 from lmrl_data.tasks.car_dealer.simulator import DIRECTIVES, SHORT_TAGS, TAGS, CarDealerSimulator, want
 
 pytestmark = pytest.mark.slow
 
 TASK = get_task("car_dealer")
+
+
+class Turned(NamedTuple):
+    """A turn of a talk, with the car that is spoken of and the buyer's bid for it."""
+
+    line: str
+    move: Move
+    reply: str
+    car: str | None
+    bid: int | None
+
+
 BUYER: dict[str, Any] = {
     "personality": "polite", "brand": "Toyota", "type": "SUV", "features": ["backup camera", "heated seats"],
     "budget": 50_000, "strategy": "discounts", "concession": "linear", "reservation": 50_000, "target": 40_000,
@@ -202,6 +217,206 @@ def test_an_offer_without_a_name_is_for_the_kind_of_car_that_is_spoken_of() -> N
     assert made.buyer.car.brand == "Toyota"
     assert "SUV" in made.buyer.car.types
     assert made.buyer.offer == 40_000
+
+
+# --- how a buyer bargains, and what it remembers
+
+
+def talks(sellers: tuple[str, ...], count: int) -> Iterator[tuple[CarDealerSimulator, list[Turned]]]:
+    """Whole talks of scripted sellers; each turn with the seller's line, the buyer's move and its reply."""
+    for name in sellers:
+        policy = TASK.policy(name, "revenue")
+        for seed in range(7_000, 7_000 + count):
+            made = TASK.simulator(config="revenue")
+            text, _ = made.reset(seed=seed)
+            turns: list[Turn] = [Turn("user", text)]
+            seen: list[Turned] = []
+            over = False
+            while not over:
+                line = policy.act([Conversation(seed, None, list(turns))])[0]
+                reply, _, over, _, _ = made.step(line)
+                turns += [Turn("assistant", line), Turn("user", reply)]
+                car = made.buyer.car
+                seen.append(Turned(line, made.move, reply, car.name if car else None, made.buyer.bid))
+            yield made, seen
+
+
+def moves_of(turn: Turned) -> list[Move]:
+    return [turn.move.first, turn.move] if turn.move.first else [turn.move]
+
+
+def fitting_cars(buyer: dict[str, Any]) -> list[Any]:
+    """New cars with all that a buyer wants, of models that are sold new only."""
+    return [
+        car
+        for car in catalogue()
+        if car.brand == buyer["brand"] and buyer["type"] in car.types and car.features.issuperset(buyer["features"])
+        and sum(other.model == car.model for other in catalogue()) == 1 and car.price <= buyer["budget"]
+    ]  # fmt: skip
+
+
+def test_a_bargain_with_every_wish_is_taken_within_two_turns() -> None:
+    bargains = 0
+    for seed in range(250):
+        made = TASK.simulator()
+        _, info = made.reset(seed=seed)
+        cars = fitting_cars(info["buyer"])
+        if not cars:
+            continue
+        bargains += 1
+        car = max(cars, key=lambda car: car.price)
+        made.step("Hello, what are you looking for?")
+        features = listing(info["buyer"]["features"])
+        for text in (f"The new {car.name} with {features} is yours for {money(car.price // 2)}.", "Shall we do it?"):
+            _, _, over, _, info = made.step(text)
+            if over:
+                break
+        assert over, (seed, car.name)
+        assert info["outcome"]["price"] == car.price // 2
+    assert bargains > 40
+
+
+def test_a_buyer_never_refuses_what_it_bid_itself() -> None:
+    sales = 0
+    for seed in range(120):
+        made = simulator(
+            seed=seed, **dict.fromkeys(("strategy",), STRATEGIES[seed % 3]), personality=PERSONALITIES[seed % 10]
+        )
+        made.step("Hello, what are you looking for?")
+        text = "I can let you have the Toyota Highlander for $46,000. It has a backup camera and heated seats."
+        for turn in range(20):
+            _, _, over, _, info = made.step(text)
+            if over:
+                break
+            if made.move.rule in BIDS and turn >= seed % 4:
+                bid = made.buyer.bid
+                wording = ("I say {}.", "Very well, {} it is.", "{}.", "Okay, {}, the Highlander is yours.", "Deal!")
+                _, reward, over, _, _ = made.step(wording[seed % 5].format(money(bid)))
+                assert over, (seed, bid, made.lines[-1])
+                assert reward == bid / 1000
+                sales += 1
+                break
+            text = "I stay at $46,000."
+    assert sales > 80
+
+
+def test_bids_for_a_car_never_fall_and_never_pass_what_the_car_is_worth() -> None:
+    for made, turns in talks(("generous", "random"), 25):
+        bids: dict[str, int] = {}
+        for turn in turns:
+            if turn.bid is not None and turn.car is not None:
+                assert turn.bid >= bids.get(turn.car, 0)
+                bids[turn.car] = turn.bid
+                assert turn.bid <= worth(made.profile, car(turn.car)) + 1
+                assert turn.bid <= made.profile.reservation
+
+
+def test_a_buyer_goes_on_from_its_bid_after_another_car_was_spoken_of() -> None:
+    made = simulator(strategy="impatient", personality="respectful", patience=25)
+    made.step("Hello!")
+    for _ in range(8):
+        made.step("The Toyota Highlander is $47,500.")
+        if made.buyer.bid:
+            break
+    bid = made.buyer.bid
+    assert bid
+    made.step("Or take the Ford Explorer for $44,000.")
+    made.step("Back to the Toyota Highlander, it is $47,400.")
+    assert made.buyer.bid >= bid
+
+
+def test_a_buyer_claims_to_have_said_only_what_it_said() -> None:
+    claims = 0
+    for made, turns in talks(("generous", "features", "random"), 25):
+        said = ""
+        for turn in turns:
+            for move in moves_of(turn):
+                claims += move.rule in ("insist_feature", "again", "wrong_car_told")
+                if move.rule == "insist_feature":
+                    assert (move.feature or "?").lower() in said
+                elif move.rule == "again":
+                    words = re.findall(r"[$\w-]+", move.slots["answer"].lower())
+                    assert all(word in said for word in words if word not in ("a", "an", "about", "and")), turn
+                elif move.rule == "wrong_car_told":
+                    assert made.profile.brand.lower() in said
+            said += turn.reply.lower() + " "
+    assert claims > 30
+
+
+def test_a_buyer_asks_each_thing_once_and_nothing_that_it_was_told() -> None:
+    for made, turns in talks(("generous", "features", "concise"), 20):
+        asked = set()
+        for turn in turns:
+            for move in moves_of(turn):
+                if move.rule == "ask_feature":
+                    assert (turn.car, move.feature) not in asked
+                    asked.add((turn.car, move.feature))
+        for notes in made.buyer.cars.values():
+            assert not notes.confirmed & notes.missing
+
+
+def test_a_wish_that_no_car_meets_is_given_up_once_it_is_told() -> None:
+    made = simulator(brand="Hyundai", type="convertible", features=["third-row seating"], strategy="features")
+    made.step("Hello, what are you looking for?")
+    made.step("This is the Mazda MX-5 Miata. It has no third-row seating.")
+    assert "third-row seating" in made.buyer.wishes.dropped
+    for _ in range(6):
+        made.step("The Mazda MX-5 Miata is $29,500.")
+        assert not any(move.feature == "third-row seating" for move in moves_of(Turned("", made.move, "", None, None)))
+
+
+@pytest.mark.parametrize(("asked", "kinds"), [
+    (Question("either", ("Mazda", "Toyota")), "choose"),
+    (Question("either", ("SUV", "sedan")), "choose"),
+    (Question("either", ("BMW", "Audi")), "rather"),
+    (Question("either", ("cash", "finance")), "answer_finance"),
+    (Question("features", ("heated seats",)), "needed"),
+    (Question("features", ("sunroof",)), "not_needed"),
+    (Question("would_do", car=NamedCar(type="SUV")), "would_do_yes"),
+    (Question("would_do", car=NamedCar(type="truck")), "would_do_no"),
+    (Question("anything_else"), "answer_features"),
+    (Question("budget"), "answer_budget answer_budget_dodge"),
+    (Question("would_pay"), "answer_budget answer_budget_dodge"),
+    (Question("trade_in"), "no_trade_in"),
+    (Question("brand"), "answer_brand"),
+])  # fmt: skip
+def test_a_question_gets_its_answer(asked: Question, kinds: str) -> None:
+    made = simulator()
+    line = read("Hm, well, so be it.")._replace(questions=(asked,))
+    made.buyer.turn = 1
+    assert made.buyer.hear(line, "?", True).rule in kinds.split()
+
+
+def test_a_plausible_amount_of_unclear_role_is_asked_back() -> None:
+    made = simulator()
+    made.step("Hello!")
+    made.step("This is the Toyota Highlander.")
+    move = made.buyer.hear(read("Forty-two, you know.")._replace(price=None, unclear=(42_000,)), "?", True)
+    assert (move.rule, move.price) == ("is_price", 42_000)
+    made.buyer.hear(read("Yes."), "Yes.", True)
+    assert made.buyer.offer == 42_000
+
+
+def test_no_aside_is_said_twice_in_a_talk() -> None:
+    grammar = load("buyer")
+    asides = {
+        sentence
+        for rule in grammar.asides
+        for _, _, line in grammar.rules[rule]
+        for text in every_text(line)
+        for sentence in [" ".join(text.split())]
+        if sentence.endswith((".", "!", "?"))
+    }
+    for _, turns in talks(("concise", "features"), 15):
+        said = [sentence for turn in turns for sentence in re.split(r"(?<=[.!?]) ", turn.reply)]
+        repeated = {sentence for sentence in said if sentence in asides and said.count(sentence) > 1}
+        assert not repeated
+
+
+def every_text(line: str) -> list[str]:
+    """All ways to read a line of the grammar that puts in no other rule."""
+    parts = [part.split("|") for part in re.split(r"\(([^()]*)\)", line)]
+    return ["".join(choice) for choice in itertools.product(*parts)]
 
 
 # --- what is said
