@@ -73,6 +73,7 @@ class Buyer:
         self.random = rng
         self.turn = 0
         self.wishes = Wishes(profile)
+        self.known: frozenset[str] = frozenset()  # the wishes that it had told before this turn
         self.car: Car | None = None
         self.loose = False  # the seller named only a brand or type; the price tells which car it means
         self.cars: dict[str, CarNotes] = {}  # by name
@@ -135,6 +136,7 @@ class Buyer:
     def hear(self, line: SellerLine, text: str, valid: bool) -> Move:
         """The buyer's move after a seller's line."""
         self.turn += 1
+        self.known = frozenset(self.wishes.told)
         news = self._note(line)
         self._concede(line, news)
         self._annoy(line, news, text, valid)
@@ -299,6 +301,8 @@ class Buyer:
         if not valid:
             return Move("unclear" if self.annoyance < bears / 2 else "impatient")
         answer = self._answer(line)
+        if self.turn == 1 and answer is not None:
+            return answer
         if answer is not None and line.price is None and not news.lies and not news.gone and not news.lacks:
             return answer
         move = self._react(line, news)
@@ -558,14 +562,14 @@ class Buyer:
             notes.asked.add("wrong")
             refused = sum("wrong" in other.asked for other in self.cars.values())
             if refused <= (2 if wishes.exist() else 1):
-                rule = "wrong_car_told" if {"brand", "type"} <= wishes.told else "wrong_car"
+                rule = "wrong_car_told" if {"brand", "type"} <= self.known else "wrong_car"
                 wishes.told |= {"brand", "type"}
                 return Move(rule, {"want": wishes.phrase()})
         lacks = [name for name in news.lacks if f"no {name}" not in notes.asked]
         if lacks:
             name = lacks[0]
             notes.asked.add(f"no {name}")
-            told = name in wishes.told
+            told = name in self.known
             wishes.told.add(name)
             if name in wishes.dropped:
                 return Move("relax_feature", {"feature": name}, feature=name)

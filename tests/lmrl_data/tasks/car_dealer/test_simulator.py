@@ -285,8 +285,7 @@ def test_a_buyer_never_refuses_what_it_bid_itself() -> None:
         made.step("Hello, what are you looking for?")
         text = "I can let you have the Toyota Highlander for $46,000. It has a backup camera and heated seats."
         for turn in range(20):
-            _, _, over, _, info = made.step(text)
-            if over:
+            if made.step(text)[2]:
                 break
             if made.move.rule in BIDS and turn >= seed % 4:
                 bid = made.buyer.bid
