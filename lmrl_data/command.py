@@ -40,6 +40,11 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         sys.exit(1)
     except OSError as error:
         fail(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else error.strerror or error)
+    except BaseException as error:
+        # How libraries in Rust fail, e.g. a tokenizer's regular expression that takes too long. It is no `Exception`.
+        if type(error).__name__ != "PanicException":
+            raise
+        fail(f"a library stopped: {error}")
 
 
 def make_app() -> "typer.Typer":

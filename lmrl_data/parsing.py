@@ -102,6 +102,18 @@ def read_json_file(path: Path, largest: int) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values of a nested JSON value."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
 def parse_card(content: bytes) -> tuple[dict[str, Any], str]:
     """The head of a card and the text below it.
 

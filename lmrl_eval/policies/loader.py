@@ -4,23 +4,20 @@ No code of a checkpoint runs, and weights are safetensors only. Every loader say
 transformers asks on the terminal whether to run a stranger's code.
 """
 
-import functools
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from lmrl_data.errors import UserError
-from lmrl_data.parsing import read_json_file
+from lmrl_data.parsing import entries, read_json_file
 from lmrl_eval.policies.download import checkpoint_folder
+from lmrl_eval.policies.trial import check_template, check_tokenizer
 
 LARGEST_CONFIG = 1 << 22  # bytes of a JSON file that describes a checkpoint
 LARGEST_HEADER = 1 << 24  # bytes of the names and shapes in a file of weights
 LARGEST_NUMBERS = {"vocab_size": 1 << 24, "hidden_size": 1 << 20, "intermediate_size": 1 << 22}  # of a configuration
-LARGEST_TEMPLATE = 1 << 18  # bytes of a chat template
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 MODULE_NAME = re.compile(r"[\w.-]*", re.ASCII)
 # Fields of an adapter's configuration that peft reads as regular expressions if they look like one; the last two are
 # mappings with such keys.
@@ -32,29 +29,6 @@ PATTERNS = (
     "rank_pattern",
     "alpha_pattern",
 )
-# A template of these parts alone takes a time proportional to the length of the conversation.
-HARMLESS = "Template Output TemplateData For If Name Getitem Getattr Const Add Concat Compare Operand And Or Not"
-# The child that tries a template: it renders short and long conversations within limits of time and memory.
-TRIAL_SECONDS = 10
-TRIAL_BYTES = 4 << 30
-TRIAL = f"""
-import sys
-try:
-    import resource
-    resource.setrlimit(resource.RLIMIT_AS, ({TRIAL_BYTES}, {TRIAL_BYTES}))
-except (ImportError, ValueError, OSError):
-    pass
-from transformers.utils.chat_template_utils import render_jinja_template
-template = sys.stdin.read()
-for turns in (2, 40):
-    roles = ["user", "assistant"] * turns
-    try:
-        render_jinja_template([[{{"role": role, "content": "move up"}} for role in roles]], chat_template=template)
-    except MemoryError:
-        sys.exit(3)
-    except Exception:
-        pass
-"""
 
 
 def load_config(path: str | Path, **kwargs: Any) -> Any:
@@ -74,18 +48,25 @@ def load_config(path: str | Path, **kwargs: Any) -> Any:
 
 
 def load_tokenizer(path: str | Path, **kwargs: Any) -> Any:
-    """The tokenizer of a checkpoint; its chat template was tried.
+    """The tokenizer of a checkpoint; its chat template and its rules were tried.
 
     Args:
         path (`str` or `Path`): a checkpoint folder or a model id of the Hub.
 
     Raises:
-        UserError: if its chat template takes too much time or memory.
+        UserError: if its chat template or its rules take too much time or memory.
         OSError, ValueError: if there is none.
     """
     from transformers import AutoTokenizer
+    from transformers.utils import cached_file
 
     check_config(str(path), **kwargs)
+    for name in TOKENIZER_FILES:
+        file = cached_file(path, name, _raise_exceptions_for_missing_entries=False, **kwargs)
+        if file is not None and name == "tokenizer.json":
+            check_tokenizer(Path(file), str(path))
+        elif file is not None:
+            read_object(Path(file))
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **kwargs)
     template = tokenizer.chat_template
     for text in template.values() if isinstance(template, dict) else [template or ""]:
@@ -223,18 +204,6 @@ def check_files(folder: Path) -> None:
             raise UserError(f"{path} is refused: it is no ordinary file")
 
 
-def entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """The names and values of a nested JSON value."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            yield from value.items()
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint.
 
@@ -278,44 +247,3 @@ def check_index(folder: Path) -> None:
                 raise UserError(
                     f"{folder} is refused: its {path.name} names the file {file[:80]!r}, which is outside it"
                 )
-
-
-def check_template(template: str, name: str) -> None:
-    """Refuses a chat template that takes too much time or memory.
-
-    A simple template is read; any other is tried in a child process.
-
-    Raises:
-        UserError: if it does, or is too long.
-    """
-    if len(template) > LARGEST_TEMPLATE:
-        raise UserError(f"{name} is refused: its chat template has more than {LARGEST_TEMPLATE >> 10} kB")
-    if not is_harmless(template) and (problem := _trial(template)):
-        raise UserError(f"{name} is refused: its chat template needs more than {problem}")
-
-
-# In memory only: a file with verdicts would be one more file to trust.
-@functools.cache
-def _trial(template: str) -> str | None:
-    """What a template needs too much of, as a child finds by rendering conversations with it."""
-    try:
-        child = subprocess.run(
-            [sys.executable, "-c", TRIAL], input=template.encode(), timeout=TRIAL_SECONDS, stderr=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired:
-        return f"{TRIAL_SECONDS} s for a short conversation"
-    return f"{TRIAL_BYTES >> 30} GB of memory" if child.returncode else None
-
-
-def is_harmless(template: str) -> bool:
-    """Whether a template is one loop over the messages that only joins texts."""
-    import jinja2
-
-    text = re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", template)
-    try:
-        tree = jinja2.Environment().parse(text)
-    except jinja2.TemplateSyntaxError:
-        return False
-    names = [type(node).__name__ for node in (tree, *tree.find_all(jinja2.nodes.Node))]
-    loops = list(tree.find_all(jinja2.nodes.For))
-    return set(names) <= set(HARMLESS.split()) and len(loops) <= 1 and not any(loop.recursive for loop in loops)

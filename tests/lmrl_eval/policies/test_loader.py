@@ -15,7 +15,8 @@ from cases import check_cases
 from lmrl_data import UserError, get_task
 from lmrl_eval.oracles import load_oracle
 from lmrl_eval.policies import load_policy
-from lmrl_eval.policies.loader import check_config, check_template, is_harmless, weights_digest
+from lmrl_eval.policies.loader import check_config, weights_digest
+from lmrl_eval.policies.trial import check_template, is_harmless
 from lmrl_recipes.training.offline import load_language_model
 
 PROBE = "from pathlib import Path\nPath({path!r}).touch()\n"
