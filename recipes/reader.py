@@ -32,8 +32,8 @@ from lmrl_data.dialogue.reader import MAX_PIECES, Layer, Pieces, Reader
 from lmrl_data.errors import UserError
 from lmrl_recipes.training.sentences import (
     HEADS,
-    HELD_OUT,
     SEVERAL,
+    TRAINING,
     Example,
     digest,
     examples,
@@ -236,7 +236,7 @@ def fit(
         weight_decay=0.01,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / steps)
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / max(steps, 1))
     )
     net.train()
     bar = tqdm(total=steps, desc="student" if teacher else "encoder", unit="step", mininterval=5)
@@ -357,7 +357,7 @@ def main(arguments: ReaderArguments, recipe: Settings) -> None:
     fit(student, rows, labels, arguments, arguments.student_epochs, teacher)
     facts = {"examples": digest(rows)}
     made = arrays(student, labels, facts)
-    tests = [row for row in examples() if row.voice in HELD_OUT and matches(row, arguments.only)]
+    tests = [row for row in examples() if row.voice not in TRAINING and matches(row, arguments.only)]
     folder = Path(arguments.output_dir)
 
     def write(path: Path) -> None:

@@ -17,14 +17,17 @@ def read(name: str) -> list[dict[str, str]]:
     return rows
 
 
-def test_every_voice_asks_for_the_first_attributes_in_every_register() -> None:
+def test_several_voices_ask_for_every_attribute_in_every_register() -> None:
     rows = read("twenty_questions/questions.tsv")
-    counts = Counter((row["voice"], row["attribute"], row["register"]) for row in rows)
-    assert {row["attribute"] for row in rows} <= set(knowledge().attributes)
     asked = Counter(row["attribute"] for row in rows)
-    first = [name for name, count in asked.items() if count >= len(REGISTERS) * len("ABCD")]
-    assert len(first) >= 580
-    assert min(counts[voice, name, register] for voice in "ABCD" for name in first for register in REGISTERS) == 1
+    registers = Counter((row["attribute"], row["register"]) for row in rows)
+    voices = Counter(name for name, _ in {(row["attribute"], row["voice"]) for row in rows})
+    names = set(knowledge().attributes)
+    assert set(asked) == names
+    assert min(asked.values()) >= 12
+    assert min(registers[name, register] for name in names for register in REGISTERS) >= 2
+    assert min(voices[name] for name in names) >= 4
+    assert len(read("twenty_questions/none.tsv")) >= 500
 
 
 def test_no_sentence_asks_for_two_attributes_or_for_one_and_none() -> None:
@@ -50,8 +53,8 @@ def test_questions_about_cities_ask_for_facts_that_the_task_tests() -> None:
     rows = read("guess_my_city/facts.tsv")
     named = Counter(row["fact"] for row in rows if row["topic"] != row["fact"])
     assert set(named) <= set(properties())
-    assert len(named) == 190
-    assert set(named.values()) == {16}  # four voices, four registers
+    assert len(named) >= 190
+    assert min(named.values()) >= 12
     assert {row["answer"] for row in rows} == {"yes", "no"}
 
 
