@@ -260,7 +260,8 @@ def _evaluate(
     checkpoint = describe_checkpoint(spec, policy, task, config)
     if checkpoint is not None and "trained_for" in checkpoint:
         trained_for = one_line(checkpoint["trained_for"], 100)
-        typer.echo(f"warning: {spec} was trained for {trained_for}, not for {task.id} {config}", err=True)
+        version = f", version {task.version}" if ", version " in trained_for else ""
+        typer.echo(f"warning: {spec} was trained for {trained_for}, not for {task.id} {config}{version}", err=True)
     partial = PartialResults(
         folder,
         {

@@ -1,5 +1,6 @@
 """Policies by name: `scripted:NAME`, `human`, `chat:MODEL@URL`, `MODULE:NAME`, a checkpoint folder or a model id."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,14 +136,18 @@ def describe_checkpoint(
 def _made_from(folder: Path, task: Task | None, config: str | None) -> dict[str, str]:
     """The facts of a `training.json` that a score repeats; none from a damaged one.
 
-    A checkpoint that was trained for another task or config than it plays says so as `trained_for`.
+    A checkpoint that was trained for another task, config or version than it plays says so as `trained_for`.
     """
     record = _training_record(folder)
     if record is None or record.kind != "policy":
         return {}
     facts = {"algorithm": record.algorithm, "dataset": record.dataset, "dataset_revision": record.dataset_revision}
-    if task is not None and (record.task, record.config) != (task.id, config):
-        facts["trained_for"] = f"{record.task} {record.config}"
+    # The dataset of a local build is named by the version of the rules that made it.
+    build = re.fullmatch(r"v(\d+\.\d+\.\d+)", record.dataset_revision or "")
+    version = build[1] if build else record.task_version
+    if task is not None and (record.task, record.config, version) != (task.id, config, task.version):
+        older = f", version {version}" if record.task == task.id and version != task.version else ""
+        facts["trained_for"] = f"{record.task} {record.config}{older}"
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -350,7 +350,7 @@ def test_a_sweep_over_beta_makes_a_folder_and_a_row_each(lmrl_eval: Run, checkpo
     assert score("results/maze-fully_observed-ilql-tiny_beta=8")["checkpoint"]["beta"] == 8.0
 
 
-def test_a_checkpoint_of_another_task_is_scored_with_a_warning_and_a_mark(
+def test_a_checkpoint_of_another_config_or_version_is_scored_with_a_warning_and_a_mark(
     lmrl_eval: Run, checkpoint: Path, tmp_path: Path
 ) -> None:
     import shutil
@@ -358,13 +358,18 @@ def test_a_checkpoint_of_another_task_is_scored_with_a_warning_and_a_mark(
     from lmrl_eval.training_record import TrainingRecord
 
     folder = shutil.copytree(checkpoint, tmp_path / "bc")
-    record = TrainingRecord("maze", "1.0.0", "fully_observed", "bc", None, "lmrl/maze")
-    (folder / "training.json").write_text(record.to_json())
     arguments = ("--policy", "bc", "--episodes", "2", "--max-new-tokens", "2", "--protocol", "quick")
-    for config, marked in (("fully_observed", False), ("partially_observed", True)):
-        code, out, errors = lmrl_eval("run", "--task", "maze", "--config", config, *arguments, "--out", config)
+    for name, version, revision, config, trained_for in (
+        ("same", "1.0.0", "v1.0.0", "fully_observed", None),
+        ("config", "1.0.0", None, "partially_observed", "maze fully_observed"),
+        ("version", "0.9.0", None, "fully_observed", "maze fully_observed, version 0.9.0"),
+        ("build", "1.0.0", "v0.9.0", "fully_observed", "maze fully_observed, version 0.9.0"),
+    ):
+        record = TrainingRecord("maze", version, "fully_observed", "bc", None, "lmrl/maze", revision)
+        (folder / "training.json").write_text(record.to_json())
+        code, out, errors = lmrl_eval("run", "--task", "maze", "--config", config, *arguments, "--out", name)
         assert code == 0, errors
-        warning = "warning: bc was trained for maze fully_observed, not for maze partially_observed\n"
-        assert (warning in errors) == marked
-        assert score(config)["checkpoint"].get("trained_for") == ("maze fully_observed" if marked else None)
-        assert ("trained for maze fully_observed" in out) == marked
+        played = f"maze {config}" + (", version 1.0.0" if "0.9.0" in str(trained_for) else "")
+        assert (f"warning: bc was trained for {trained_for}, not for {played}\n" in errors) == bool(trained_for)
+        assert score(name)["checkpoint"].get("trained_for") == trained_for
+        assert (f"trained for {trained_for}" in " ".join(out.split())) == bool(trained_for)
