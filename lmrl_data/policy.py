@@ -9,6 +9,8 @@ import numpy as np
 
 from lmrl_data.episode import Episode, Turn
 
+LONGEST_ACTION = 1_000  # characters; no task reads more of an action
+
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Conversation:

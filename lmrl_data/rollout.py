@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from lmrl_data.episode import Episode, Turn
-from lmrl_data.policy import Conversation, Policy
+from lmrl_data.policy import LONGEST_ACTION, Conversation, Policy
 from lmrl_data.simulator import DialogueSimulator, Oracle, Simulator, Step
 from lmrl_data.task import Task
 
@@ -220,7 +220,8 @@ def rollout(
 
 
 def _check(actions: Sequence[str], count: int, name: str) -> tuple[Sequence[str], Sequence[str]]:
-    """A policy's actions as simulators get them, and as they are recorded: without a final newline.
+    """A policy's actions, no longer than is read, as simulators get them, and as they are recorded: without a final
+    newline.
 
     Raises:
         ValueError: if they are not `count` texts.
@@ -232,6 +233,8 @@ def _check(actions: Sequence[str], count: int, name: str) -> tuple[Sequence[str]
         text = None
     if text is None or len(actions) != count:
         raise ValueError(f"{name} must return {count} texts, one per conversation")
+    if len(text) > LONGEST_ACTION:  # of all; mostly no single one is as long
+        actions = [action[:LONGEST_ACTION] for action in actions]
     if not text.isascii():
         # Half a surrogate pair is text to Python, but can neither be stored nor tokenized.
         actions = [action.encode("utf-8", "replace").decode("utf-8") for action in actions]

@@ -43,7 +43,8 @@ def one_line(text: object, limit: int | None = 80) -> str:
         >>> one_line("abcdef", 4)
         'abc…'
     """
-    line = printable(" ".join(str(text).split()))
+    text = str(text) if limit is None else str(text)[: 1_000 * limit]  # of megabytes, only white space would be missed
+    line = printable(" ".join(text.split()))
     return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
 
 

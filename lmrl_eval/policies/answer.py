@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lmrl_data.policy import LONGEST_ACTION
 from lmrl_data.tool import Tool
 
 if TYPE_CHECKING:
     from lmrl_eval.endpoint import Call
 
-LONGEST_TEXT, LONGEST_ACTION = 20_000, 1_000  # the most characters of an answer, and of an action
+LONGEST_TEXT = 20_000  # the most characters of an answer that are read
 FENCE = re.compile(r"(```|~~~)[\w+-]*")
 LABEL = re.compile(r"([*_]{0,2})(action|answer|command|guess|move|question)(\1\s*:|\s*:\s*\1)\s*", re.I)
 MARKS = (("```", "```"), ("`", "`"), ("**", "**"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"))
