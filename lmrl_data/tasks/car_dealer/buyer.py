@@ -247,17 +247,17 @@ class Buyer:
             steps = max(steps, 0.7)
         if line.features:
             wanted = any(name in self.profile.features for name in line.features)
-            steps = max(steps, {"discounts": 0.3, "features": 2.2 if wanted else 0.9, "impatient": 0.3}[strategy])
+            steps = max(steps, {"discounts": 0.3, "features": 1.8 if wanted else 0.8, "impatient": 0.3}[strategy])
         if lower:
-            steps = max(steps, {"discounts": 1.8, "features": 0.7, "impatient": 0.9}[strategy])
+            steps = max(steps, {"discounts": 1.5, "features": 0.7, "impatient": 0.8}[strategy])
         if strategy == "impatient":
             if line.words <= 15 and steps >= 0.5:
-                steps += 0.9
+                steps += 0.5
             elif line.words > 18:
                 steps *= 0.5
         if "firm" in line.acts and not lower:
             steps = max(steps, 0.5)
-        self.progress += steps / (0.6 * self.profile.patience)
+        self.progress += steps / (0.7 * self.profile.patience)
 
     def _annoy(self, line: SellerLine, news: News, text: str, valid: bool) -> None:
         profile, asked = self.profile, self.pending

@@ -63,15 +63,15 @@ class Style:
 
 STYLES = {
     "generous": Style(
-        "generous", (("type", 0.5), ("brand", 0.3), ("budget", 0.95)),
+        "generous", (("type", 0.7), ("brand", 0.5), ("budget", 0.95), ("features", 0.3)),
         (0.98, 1.0), (0.012, 0.03), 0.85, (0.75, 0.88), 0.0, 0.3, 0.2, 0.5,
     ),
     "features": Style(
-        "features", (("features", 0.95), ("type", 0.4), ("budget", 0.9)),
+        "features", (("features", 0.95), ("type", 0.6), ("brand", 0.4), ("budget", 0.95)),
         (1.0, 1.0), (0.01, 0.022), 0.65, (0.82, 0.91), 0.7, 1.0, 0.12, 0.2,
     ),
     "concise": Style(
-        "concise", (("budget", 0.85),),
+        "concise", (("budget", 0.95), ("features", 0.25), ("type", 0.4)),
         (0.95, 0.99), (0.015, 0.035), 0.8, (0.82, 0.92), 0.0, 0.2, 0.0, 0.9,
     ),
 }  # fmt: skip
@@ -281,7 +281,7 @@ class StyledSeller(SellerPolicy):
             if talk.balks >= 2 and talk.shown < 4 and talk.chance(0.5 if talk.budget is None else 0.1):
                 talk.balks, talk.budget = 0, int(0.65 * talk.price)
                 return self._show(talk, self._choose(talk))
-        if bid is not None and bid >= talk.floor and (bid >= 0.97 * talk.price or talk.chance(0.3)):
+        if bid is not None and bid >= talk.floor and (bid >= 0.97 * talk.price or talk.chance(0.15)):
             talk.price = bid
             return (
                 self._say(talk, "offer_short", price=money(bid)) if talk.chance(0.5) else self._say(talk, "answer_yes")

@@ -8,7 +8,7 @@ from lmrl_data.errors import UserError, unknown
 from lmrl_data.tasks.car_dealer.catalog import BRANDS, BUDGETS, FEATURES, PERSONALITIES, TYPES, Car, catalogue
 
 STRATEGIES = ("discounts", "features", "impatient")
-CONCESSIONS = {"boulware": 1.4, "linear": 1.0, "conceder": 0.6}  # the exponent of the curve
+CONCESSIONS = {"boulware": 1.6, "linear": 1.2, "conceder": 0.9}  # the exponent of the curve
 
 
 class Profile(NamedTuple):
@@ -51,8 +51,8 @@ def draw_profile(rng: random.Random, given: object = None) -> Profile:
     budget, strategy = fixed.get("budget", budget), fixed.get("strategy", strategy)
     least, most = {"discounts": (0.94, 1.02), "features": (1.0, 1.08), "impatient": (0.97, 1.05)}[strategy]
     reservation = fixed.get("reservation", 100 * int(budget * (least + (most - least) * stretch) / 100))
-    target = fixed.get("target", 100 * int(reservation * (0.74 + 0.14 * hope) / 100))
-    first, last = (18, 23) if strategy == "impatient" else (19, 25)
+    target = fixed.get("target", 100 * int(reservation * (0.72 + 0.12 * hope) / 100))
+    first, last = (17, 22) if strategy == "impatient" else (18, 24)
     profile = Profile(
         personality, brand, kind, features, budget, strategy, concession, reservation, min(target, reservation),
         round(0.04 + 0.06 * off, 3) if strategy == "discounts" else 0.0, first + int((last - first) * stay),
