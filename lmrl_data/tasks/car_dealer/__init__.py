@@ -11,7 +11,7 @@ from lmrl_data.tool import Tool
 
 TASK = Task(
     id="car_dealer",
-    version="1.0.0",
+    version="2.0.0",
     summary="Sell a car to a buyer whose wishes and limits show only in what is said; negotiation and persuasion.",
     configs=by_name(
         Config(

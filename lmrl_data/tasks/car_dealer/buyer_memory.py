@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cache
 
 from lmrl_data.tasks.car_dealer.catalog import Car, catalogue, type_noun
 from lmrl_data.tasks.car_dealer.grammar import listing, noun_phrase
@@ -75,7 +76,7 @@ class Wishes:
 
     def exist(self, feature: str | None = None) -> bool:
         """Whether any car has the brand and type that are wanted, and a feature."""
-        return any(self.fits(car) and (feature is None or feature in car.features) for car in catalogue())
+        return _exists(self.brand, self.type, feature)
 
     def give_up(self, gone: NamedCar) -> str | None:
         """Gives up what the dealer says it does not have: `brand` or `type`, or `None` if it is not wanted.
@@ -92,6 +93,16 @@ class Wishes:
             self.dropped.add("type")
             return "type"
         return None
+
+
+@cache
+def _exists(brand: str | None, kind: str | None, feature: str | None) -> bool:
+    return any(
+        brand in (None, car.brand)
+        and (kind is None or kind in car.types)
+        and (feature is None or feature in car.features)
+        for car in catalogue()
+    )
 
 
 def meant_car(

@@ -286,7 +286,7 @@ def test_every_line_is_grammatical_with_every_kind_of_name() -> None:
     def check(name: str, act: str) -> None:
         others = tuple((SAID | OTHERS).items()) if {*ACTS[name][act].split()} & OTHERS.keys() - {"car"} else PLAIN
         said = {*all_texts(name, act), *all_texts(name, act, others)}
-        for text in {sentence for text in said for sentence in re.split(r"(?<=[.!?]) ", text.lower())}:
+        for text in {sentence for whole in said for sentence in re.split(r"(?<=[.!?]) ", whole.lower())}:
             for fault, pattern in wrong.items():
                 assert not pattern.search(text), (fault, text)
 
