@@ -140,7 +140,7 @@ class Buyer:
         news = self._note(line)
         self._concede(line, news)
         self._annoy(line, news, text, valid)
-        move = self._decide(line, news, valid)
+        move = self._decide(line, news, text, valid)
         self.pending = move
         return move
 
@@ -261,7 +261,8 @@ class Buyer:
 
     def _annoy(self, line: SellerLine, news: News, text: str, valid: bool) -> None:
         profile, asked = self.profile, self.pending
-        more = 1.0 * (text in self.seller_texts) + 1.0 * (not valid)
+        miles = asked is not None and asked.rule == "ask_mileage" and any(map(str.isdigit, text))
+        more = 1.0 * (text in self.seller_texts) + 1.0 * (not valid and not miles)
         self.seller_texts.add(text)
         more += 1.2 * bool(news.former and self.offer and self.offer > news.former)
         more += 1.2 * len(news.lies) + 0.8 * news.fraud + 0.6 * ("insult" in line.acts)
@@ -285,7 +286,7 @@ class Buyer:
 
     # --- what the buyer does
 
-    def _decide(self, line: SellerLine, news: News, valid: bool) -> Move:
+    def _decide(self, line: SellerLine, news: News, text: str, valid: bool) -> Move:
         sale = self._buy(line, news)
         if sale is not None:
             return sale
@@ -298,7 +299,8 @@ class Buyer:
             return self._reject("goodbye")
         if self.stuck >= 3:
             return self._reject("price")
-        if not valid:
+        asked = self.pending.rule if self.pending else ""
+        if not valid and not (asked == "ask_mileage" and any(map(str.isdigit, text))):
             return Move("unclear" if self.annoyance < bears / 2 else "impatient")
         answer = self._answer(line)
         if self.turn == 1 and answer is not None:
