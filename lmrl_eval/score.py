@@ -221,13 +221,13 @@ def bootstrap_interval(
 
 def oracle_name(score: Score) -> str:
     """The model that spoke for the other side; empty for the simulator itself. Each oracle makes a game of its own."""
-    return "" if score.oracle is None else oracle_label(score.oracle)
+    return "" if score.oracle is None else oracle_label(score.oracle, None)
 
 
-def oracle_label(oracle: Mapping[str, Any]) -> str:
-    """The name of an oracle, with the beginning of its weights' digest."""
+def oracle_label(oracle: Mapping[str, Any], limit: int | None = 80) -> str:
+    """The name of an oracle, of at most so many characters, with the beginning of its weights' digest."""
     weights = oracle.get("weights_sha256")
-    name = one_line(str(oracle["spec"])) or "without a name"
+    name = one_line(str(oracle["spec"]), limit) or "without a name"
     return f"{name} ({one_line(weights[:8])})" if isinstance(weights, str) else name
 
 

@@ -111,6 +111,12 @@ def test_options_that_differ_late_are_different_games() -> None:
     assert len(tables([entry("m", options=each) for each in options])) == 2
 
 
+def test_oracles_whose_names_differ_late_are_different_games() -> None:
+    entries = [entry("m", status="oracle", oracle={"spec": "chat:" + "x" * 200 + end}) for end in "ab"]
+    assert len(tables(entries)) == 2
+    assert "x" * 100 not in leaderboard_markdown(entries)
+
+
 def test_an_oracle_without_a_name_is_an_oracle() -> None:
     for name in ("", " ", "\u200b"):
         oracle = entry("coaxed", 99, 99, "oracle", oracle={"spec": name})
