@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_MANIFEST = 16 << 20  # bytes
 TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
+NO_TAG = re.compile(r"main|head|[0-9a-f]{40}", re.IGNORECASE)
+MAX_TAGS = 100  # of which the data is compared
+
 
 def version_tag(task: Task) -> str:
     """The tag of a task's data, e.g. `v1.0.0`."""
@@ -51,8 +54,8 @@ def push_dataset(
     check_repo_id(repo_id)
     manifest, shards = _finished(task, folder)
     tag = version_tag(task) if revision_tag is None else revision_tag
-    # What git does not take as a tag; and `main` would be read as the branch.
-    if not TAG.fullmatch(tag) or ".." in tag or tag.endswith(".lock") or tag == "main":
+    # What git does not take as a tag, and what would be read as a branch or a commit.
+    if not TAG.fullmatch(tag) or ".." in tag or tag.endswith(".lock") or NO_TAG.fullmatch(tag):
         raise UserError(
             f"{tag[:80]!r} cannot be a tag; give letters, digits, '.', '_' and '-' as --revision-tag, "
             f"e.g. {version_tag(task)}-small"
@@ -172,7 +175,7 @@ def _check_version(api: "HfApi", repo_id: str, tag: str, ours: Data) -> None:
         main
         and main != ours
         and main.version == ours.version
-        and not any(_read_data(repo_id, name) == main for name in tags)
+        and not any(_read_data(repo_id, name) == main for name in list(tags)[:MAX_TAGS])
     ):
         raise UserError(
             f"{repo_id} holds other data of version {ours.version} that has no tag yet: tag or remove that, "

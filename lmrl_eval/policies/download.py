@@ -19,6 +19,7 @@ CHECKPOINT_FILES = re.compile(
     r"((value_model|additional_chat_templates)/)?[\w-][\w.-]*\.(json|safetensors|jinja|model|txt)", re.ASCII
 )
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+REVISION = re.compile(r"[\w-][\w./-]{0,200}", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # The client names a file in its cache by these headers and does not check them: an ETag `../../x` leads out of it.
 NAMING = ("etag", "x-linked-etag", "x-repo-commit")
@@ -29,8 +30,12 @@ MAX_TEXT_FILE = 1 << 28  # bytes of a file that holds no weights
 NAME = re.compile(r'(W/)?"?[\w-][\w.-]*"?', re.ASCII)
 
 
-def checkpoint_folder(spec: str) -> Path:
+def checkpoint_folder(spec: str, revision: str | None = None) -> Path:
     """The folder of a checkpoint, downloaded from the Hub if `spec` is a model id and no folder here.
+
+    Args:
+        spec (`str`): a folder or a model id.
+        revision (`str`, *optional*): a branch, a tag or a commit of the model on the Hub; `main` by default.
 
     Raises:
         UserError: if there is no checkpoint there.
@@ -39,7 +44,7 @@ def checkpoint_folder(spec: str) -> Path:
         raise UserError("an empty name is no checkpoint; give a checkpoint folder, or a model id of the Hub")
     folder = Path(spec).expanduser()
     if not folder.exists() and HUB_ID.fullmatch(spec):
-        folder = download_checkpoint(spec)
+        folder = download_checkpoint(spec, revision)
     if not folder.exists():
         raise UserError(f"{spec} does not exist; give a checkpoint folder, or a model id of the Hub")
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
@@ -49,8 +54,23 @@ def checkpoint_folder(spec: str) -> Path:
     return folder
 
 
-def download_checkpoint(repo_id: str) -> Path:
+def check_revision(revision: str) -> str:
+    """A name that git could give to a branch or a tag, or a commit; the client names a file of its cache by it.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if not REVISION.fullmatch(revision) or ".." in revision:
+        raise UserError(f"{revision[:80]!r} is no revision; give a branch, a tag or a commit")
+    return revision
+
+
+def download_checkpoint(repo_id: str, revision: str | None = None) -> Path:
     """The folder of a checkpoint in the client's cache, downloaded if it is not there. Offline, the cached files.
+
+    Args:
+        repo_id (`str`): the model.
+        revision (`str`, *optional*): a branch, a tag or a commit; `main` by default.
 
     Raises:
         UserError: if there is no such model, the token may not read it, or the server sends impossible names.
@@ -68,16 +88,17 @@ def download_checkpoint(repo_id: str) -> Path:
     api = HfApi(endpoint=constants.ENDPOINT)
     _check_answers()
     try:
-        revision = within(READ_SECONDS, lambda: api.resolve_revision(repo_id))
-        if not COMMIT.fullmatch(revision.resolved):
-            raise UserError(f"{repo_id}: the server names no commit ({revision.resolved[:80]!r}); nothing is loaded")
+        name = revision and check_revision(revision)
+        commit = within(READ_SECONDS, lambda: api.resolve_revision(repo_id, revision=name))
+        if not COMMIT.fullmatch(commit.resolved):
+            raise UserError(f"{repo_id}: the server names no commit ({commit.resolved[:80]!r}); nothing is loaded")
         try:
             entries = within(
                 READ_SECONDS,
-                lambda: list(islice(api.list_repo_tree(repo_id, revision=revision, recursive=True), MAX_LISTED)),
+                lambda: list(islice(api.list_repo_tree(repo_id, revision=commit, recursive=True), MAX_LISTED)),
             )
         except (OfflineModeIsEnabled, httpx2.TransportError):
-            return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+            return Path(snapshot_download(repo_id, revision=commit, local_files_only=True))
         sizes = {
             entry.path: entry.size
             for entry in entries
@@ -86,12 +107,12 @@ def download_checkpoint(repo_id: str) -> Path:
         names = list(sizes)
         if not names:
             raise UserError(f"{repo_id} is no checkpoint: it has none of the files of one")
-        check_sizes(repo_id, sizes, revision.resolved)
+        check_sizes(repo_id, sizes, commit.resolved)
         # One by one: `snapshot_download` would note the whole listing, and offline miss the files that are not wanted.
         files = [
             within(
                 READ_SECONDS + sizes[name] / SLOWEST,
-                partial(hf_hub_download, repo_id, name, revision=revision, endpoint=constants.ENDPOINT),
+                partial(hf_hub_download, repo_id, name, revision=commit, endpoint=constants.ENDPOINT),
             )
             for name in names
         ]

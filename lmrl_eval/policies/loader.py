@@ -17,6 +17,7 @@ from lmrl_eval.policies.trial import check_template, check_tokenizer
 LARGEST_CONFIG = 1 << 22  # bytes of a JSON file that describes a checkpoint
 LARGEST_HEADER = 1 << 24  # bytes of the names and shapes in a file of weights
 LARGEST_NUMBERS = {"vocab_size": 1 << 24, "hidden_size": 1 << 20, "intermediate_size": 1 << 22}  # of a configuration
+ADAPTERS = "adapter_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 MODULE_NAME = re.compile(r"[\w.-]*", re.ASCII)
 # Fields of an adapter's configuration that peft reads as regular expressions if they look like one; the last two are
@@ -81,13 +82,18 @@ def load_language_model(path: str | Path, **kwargs: Any) -> Any:
         path (`str` or `Path`): a checkpoint folder or a model id of the Hub.
 
     Raises:
-        UserError: if its configuration names code to be run, or weights are missing.
+        UserError: if its configuration names code to be run, weights are missing, or it holds adapters.
         OSError, ValueError: if there is none.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import cached_file
 
+    version = {name: kwargs[name] for name in ("revision",) if name in kwargs}
     check_index(Path(path))
-    check_config(str(path), **{name: kwargs[name] for name in ("revision",) if name in kwargs})
+    check_config(str(path), **version)
+    # transformers would load the base model that they name, whatever that is.
+    if cached_file(path, ADAPTERS, _raise_exceptions_for_missing_entries=False, **version) is not None:
+        raise UserError(f"{path} holds adapters beside a model; merge them into it, or take {ADAPTERS} away")
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         path, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **kwargs
     )
@@ -104,20 +110,25 @@ def load_checkpoint(folder: Path) -> Any:
         UserError: if it names code to be run, or lacks weights.
         OSError, ValueError: if it is damaged.
     """
-    if not (folder / "adapter_config.json").is_file():
+    if not (folder / ADAPTERS).is_file():
         return load_language_model(folder)
-    from peft import AutoPeftModelForCausalLM
+    from peft import PeftModelForCausalLM
 
-    settings = read_object(folder / "adapter_config.json")
+    check_files(folder)
+    settings = read_object(folder / ADAPTERS)
     check_patterns(settings, str(folder))
-    base = settings.get("base_model_name_or_path")
-    if not isinstance(base, str):
-        raise UserError(f"{folder} is damaged: its adapter_config.json names no base model")
-    base_folder = checkpoint_folder(base)
-    check_config(str(base_folder))
-    check_index(base_folder)
-    model = AutoPeftModelForCausalLM.from_pretrained(folder, trust_remote_code=False, use_safetensors=True)
-    return model.merge_and_unload()
+    base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
+    if not isinstance(base, str) or not isinstance(revision, str | None):
+        raise UserError(f"{folder} is damaged: its {ADAPTERS} names no base model")
+    # Not by its name: what was checked is what is loaded.
+    model = load_language_model(checkpoint_folder(base, revision))
+    if not (folder / "adapter_model.safetensors").is_file():  # peft would read a pickle
+        raise UserError(f"{folder} is damaged: it has no adapter_model.safetensors")
+    if (folder / "tokenizer_config.json").is_file():
+        size = len(load_tokenizer(folder))
+        if size > model.get_input_embeddings().weight.shape[0]:
+            model.resize_token_embeddings(size)
+    return PeftModelForCausalLM.from_pretrained(model, folder).merge_and_unload()
 
 
 # What was hashed of weights so far, by the files in their order. A value-guided checkpoint is hashed without its value
@@ -171,7 +182,7 @@ def check_config(path: str, **kwargs: Any) -> None:
     try:
         settings, _ = PreTrainedConfig.get_config_dict(path, **kwargs)
     except OSError:
-        if (Path(path) / "adapter_config.json").is_file():  # the base model has the configuration
+        if (Path(path) / ADAPTERS).is_file():  # the base model has the configuration
             return
         raise
     for name, value in entries(settings):

@@ -34,6 +34,7 @@ from lmrl_data.tasks import TASKS
 from lmrl_data.tokenization import TurnTokenizer, training_items
 from lmrl_eval.policies import loader
 from lmrl_eval.policies.attention import check_plays
+from lmrl_eval.policies.download import check_revision
 from lmrl_eval.policies.language_model import LanguageModelPolicy
 from lmrl_eval.policies.value_guided import ValueGuidedModel, new_value_model, save_value_model
 from lmrl_recipes.training.finish import data_of, finish, push_target, training_record
@@ -310,7 +311,7 @@ class ValueTrainer(_BaseTrainer):
 
 def model_settings(model_args: Any) -> dict[str, Any]:
     """How a recipe's `ModelConfig` wants a checkpoint to be loaded, as arguments of `from_pretrained`."""
-    settings = {"dtype": model_args.dtype or "float32", "revision": model_args.model_revision}
+    settings = {"dtype": model_args.dtype or "float32", "revision": check_revision(model_args.model_revision)}
     if model_args.attn_implementation is not None:
         settings["attn_implementation"] = model_args.attn_implementation
     return settings

@@ -33,7 +33,24 @@ def test_a_name_that_is_no_repo_id_is_said_again(name: str) -> None:
     assert str(error.value).endswith(repr(name))
 
 
-@pytest.mark.parametrize("tag", ["", "a b", "main", "x..y", "v1~", "refs/tags/v1", "-v1", "v1.lock", "x" * 65])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "",
+        "a b",
+        "main",
+        "x..y",
+        "v1~",
+        "refs/tags/v1",
+        "-v1",
+        "v1.lock",
+        "x" * 65,
+        "HEAD",
+        "0a" * 20,
+        "v1\n",
+        "\u202ev1",
+    ],
+)
 def test_a_tag_that_is_none_is_refused_before_anything_is_asked(
     tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,21 @@ def test_an_honest_server_is_believed(serve: Serve) -> None:
     assert (checkpoint_folder("alice/x") / "config.json").read_bytes() == CONFIG
 
 
+def test_a_revision_is_a_name_that_git_could_have(serve: Serve, tmp_path: Path) -> None:
+    serve()
+    for name in ("main", "v1.0", "refs/pr/3", "0a" * 20):
+        assert (checkpoint_folder("alice/x", name) / "config.json").read_bytes() == CONFIG
+
+    def check(name: str) -> None:
+        with pytest.raises(UserError, match="is no revision"):
+            checkpoint_folder("alice/x", name)
+        assert {path.name for path in tmp_path.iterdir()} == {"deep"}
+
+    check_cases(
+        ["../../evil", "/evil", "a/../../evil", "v1\n", "\u202ev1", "a b", "v" * 300, "..", "\0", "%2e%2e"], check
+    )
+
+
 def test_what_a_server_says_leads_nowhere_else(serve: Serve, tmp_path: Path) -> None:
     def check(said: dict[str, str], complaint: str) -> None:
         serve(**{name: value.format(outside=tmp_path / "evil") for name, value in said.items()})

@@ -92,6 +92,20 @@ def spinning_rank(folder: Path) -> None:
     adapter(folder, base_model_name_or_path=str(folder / "base"), target_modules=["q_proj"], rank_pattern=ranks)
 
 
+def adapter_of_no_revision(folder: Path) -> None:
+    adapter(folder, base_model_name_or_path="mallory/base", revision="../../../x", target_modules=["q_proj"])
+
+
+def adapters_of_adapters(folder: Path) -> None:
+    adapter(folder, base_model_name_or_path=str(folder / "base"), target_modules=["q_proj"])
+    shutil.copy(folder / "adapter_config.json", folder / "base")
+
+
+def pickled_adapter(folder: Path) -> None:
+    adapter(folder, base_model_name_or_path=str(folder / "base"), target_modules=["q_proj"])
+    (folder / "adapter_model.bin").write_bytes(b"a pickle")
+
+
 def value_code(folder: Path) -> None:
     (folder / "value_model").mkdir()
     shutil.copy(folder / "config.json", folder / "value_model")
@@ -111,6 +125,9 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (adapter_of_code, "is never run"),
     (spinning_adapter, "is a regular expression"),
     (spinning_rank, "is a regular expression"),
+    (adapter_of_no_revision, "'../../../x' is no revision"),
+    (adapters_of_adapters, "holds adapters beside a model"),
+    (pickled_adapter, "it has no adapter_model.safetensors"),
     (value_code, "is never run"),
 ]
 
