@@ -546,13 +546,13 @@ class Buyer:
                 return Move("relax", {"want": self.wishes.phrase()})
             return self._go_on(line)
         if line.unclear and line.price is None and "is_price" not in self.notes.asked:
-            price = line.unclear[0]
-            if 0.3 * self.car.price <= price <= 1.5 * self.car.price:
+            price, known = line.unclear[0], (self.offer, self.notes.listed, self.car.price)
+            if price not in known and 0.3 * self.car.price <= price <= 1.5 * self.car.price:
                 self.notes.asked.add("is_price")
                 return Move("is_price", {"price": money(price)}, price)
         if news.gone and self.wishes.fits(self.car) is False:
             return Move("relax", {"want": self.wishes.phrase()})
-        if "defer" in line.acts and line.price is None:
+        if "defer" in line.acts and line.price is None and self.bid is not None and not line.questions:
             return Move("wait")
         return self._look(line, news) or self._haggle(line, news)
 

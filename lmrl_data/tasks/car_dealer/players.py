@@ -262,6 +262,8 @@ class StyledSeller(SellerPolicy):
         assert car is not None
         if "mileage" in last.does:
             return self._mileage(talk)
+        if "confirm" in last.does:
+            return self._offer(talk, talk.price or car.price, short=1.0)
         name = last.features[0] if last.features else None
         if name is not None and name not in talk.denied and talk.chance(style.answers):
             if name in car.features:
@@ -350,6 +352,8 @@ class Reader(SellerPolicy):
         car = talk.car
         if "mileage" in last.does:
             return self._mileage(talk)
+        if "confirm" in last.does:
+            return self._offer(talk, talk.price or car.price, short=1.0)
         if last.features and last.features[0] in car.features and last.features[0] not in talk.claimed:
             return self._claim(talk, last.features[0])
         wanted = [name for name in talk.features if name in car.features and name not in talk.claimed]

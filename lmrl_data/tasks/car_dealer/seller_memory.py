@@ -14,8 +14,8 @@ class BuyerLine(NamedTuple):
     """What a buyer's line says.
 
     Args:
-        does (`frozenset[str]`): price, mileage, discount, expensive, hurry, trade, more, doubt, told, wrong, leaves,
-            chats: what it asks for or complains of.
+        does (`frozenset[str]`): price, confirm (is that your price?), mileage, expensive, hurry, more (cars), wrong
+            (car): what it asks for or complains of.
         amounts (`list[int]`): the amounts of money it names.
         brand, type (`str`, *optional*), features (`list[str]`): those it names.
     """
@@ -30,26 +30,19 @@ class BuyerLine(NamedTuple):
 _DOES = {
     name: re.compile(rf"\b(?:{words})")
     for name, words in {
-        "price": r"how much|price (?:of|for)|cost|name your|your offer|numbers?\b|asking for|set me back|"
-        r"price, please|offer, please",
-        "mileage": r"miles\b|mileage|odometer|driven much|it driven",
-        "discount": r"discount|rebate|lower|cheaper|best price|knock|take off|shave|wiggle|better (?:price|deal)|"
-        r"come down|room in|"
-        r"bring|drop|cut|reduc|less\b|flexible|specials|play in|firm|lowest|best you can|comes off|is yours",
-        "expensive": r"too (?:much|high|steep|expensive)|afford|budget|out of my reach|cannot|will not pay|"
-        r"who pays|above|beyond|over|"
-        r"robbery|apart",
-        "hurry": r"hurry|to the point|speech|faster|too long|much longer|my time|be brief|short|rush|"
-        r"last (?:chance|call)|no time|"
-        r"few words|fewer|wrap this|finish|talk about|bottom line",
-        "trade": r"trade",
-        "more": r"what else|options|something else|recommend|suggest|anything else|anything|choices|show me more",
-        "doubt": r"not true|doubt|believe|lie\b|prove|checked|stories|are you sure|otherwise|does not have|promis",
-        "told": r"already|told you|as i said|asked me that|repeat|before",
-        "wrong": r"not what i|wrong car|not that one|not this one|asked for|instead|is not an?\b|not that\b|"
-        r"rather see|does not match",
-        "leaves": r"goodbye|bye\b|leaving",
-        "chats": r"thank you, and|how are you|chat|small talk|small-talk|and you\b",
+        "price": r"how much (?:is|for|would|do)|the price (?:of|for)|name your price|make me an offer|"
+        r"what (?:does|would|will|do you (?:want|charge))\b.*(?:cost|for|back)|price, please|the price, ?\b",
+        "confirm": r"is # (?:your|the) price|# is your price|is that (?:it|the price|what you want)|is # what you",
+        "mileage": r"miles\b|mileage|odometer|driven",
+        "expensive": r"too (?:much|high|steep|expensive|rich)|afford|cannot pay|budget|out of my|beyond|blows|above what|"
+        r"nobody pays|for somebody else|robbery|robbed|far apart|miles apart|nowhere near|not even close",
+        "hurry": r"hurry|to the point|speech|faster|too long|all day|my time|short version|keep it short|speed|"
+        r"leaving soon|to go soon|to leave soon|not here to chat|fewer words|less talk|too many words|sales talk",
+        "more": r"what do you have|what can you (?:show|recommend)|my options|something cheaper|cheaper car|another one|"
+        r"one like it|show me (?:what|a car|something|some of|one)|a few options|would you (?:suggest|recommend)|"
+        r"got anything|anything like that|you choose|where you show me",
+        "wrong": r"not what i|wrong car|not (?:that|this) one|that one away|does not match|rather (?:see|have|buy)|"
+        r"instead|asked for an? [a-z0-9-]+ [a-z]|i said an? |not this\b",
     }.items()
 }
 
@@ -116,7 +109,7 @@ class Talk:
             amount = line.amounts[-1]
             if self.rule == "ask_budget" and amount in BUDGETS:
                 self.budget = amount
-            elif self.car is not None and amount != self.price:
+            elif self.car is not None and amount != self.price and "confirm" not in line.does:
                 self.bids.append(amount)
 
     def recall(self, text: str) -> None:
