@@ -34,12 +34,12 @@ _DOES = {
         r"what (?:does|would|will|do you (?:want|charge))\b.*(?:cost|for|back)|price, please|the price, ?\b",
         "confirm": r"is # (?:your|the) price|# is your price|is that (?:it|the price|what you want)|is # what you",
         "mileage": r"miles\b|mileage|odometer|driven",
-        "expensive": r"too (?:much|high|steep|expensive|rich)|afford|cannot pay|budget|out of my|beyond|blows|above what|"
-        r"nobody pays|for somebody else|robbery|robbed|far apart|miles apart|nowhere near|not even close",
+        "expensive": r"too (?:much|high|steep|expensive|rich)|afford|cannot pay|budget|out of my|beyond|blows|"
+        r"above what|nobody pays|for somebody else|robbery|robbed|far apart|miles apart|nowhere near|not even close",
         "hurry": r"hurry|to the point|speech|faster|too long|all day|my time|short version|keep it short|speed|"
         r"leaving soon|to go soon|to leave soon|not here to chat|fewer words|less talk|too many words|sales talk",
-        "more": r"what do you have|what can you (?:show|recommend)|my options|something cheaper|cheaper car|another one|"
-        r"one like it|show me (?:what|a car|something|some of|one)|a few options|would you (?:suggest|recommend)|"
+        "more": r"what do you have|what can you (?:show|recommend)|my options|something cheaper|cheaper car|"
+        r"another one|one like it|show me (?:what|a car|something|some of|one)|a few options|would you (?:suggest|recommend)|"
         r"got anything|anything like that|you choose|where you show me",
         "wrong": r"not what i|wrong car|not (?:that|this) one|that one away|does not match|rather (?:see|have|buy)|"
         r"instead|asked for an? [a-z0-9-]+ [a-z]|i said an? |not this\b",

@@ -148,7 +148,7 @@ def test_a_car_is_worth_less_where_it_is_not_what_is_wanted_and_never_more_than_
 
 def test_what_a_buyer_hopes_to_pay_rises_from_the_target_to_what_the_car_is_worth() -> None:
     profile = draw_profile(random.Random(0), BUYER)
-    for concession, half in (("linear", 0.5), ("boulware", 0.5**1.4), ("conceder", 0.5**0.6)):
+    for concession, half in (("boulware", 0.5**1.6), ("linear", 0.5**1.2), ("conceder", 0.5**0.9)):
         buyer = Buyer(profile._replace(concession=concession), random.Random(0))
         buyer.car = car("Toyota Sequoia")
         low, high = buyer.aspiration(), buyer.ceiling()
