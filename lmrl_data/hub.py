@@ -31,7 +31,8 @@ TRIES = 5  # attempts at the same thing before we give up
 COMMIT_FILES = 200  # more than these go into several commits, the card in the last
 LAST = ("manifest.json", "README.md")  # a repository without a card is not finished
 SILENCE = 60.0  # seconds without a byte
-READ_SECONDS = 600.0  # for everything that is read at a time; what is sent has no deadline
+READ_SECONDS = 600.0  # for everything that is read at a time, and for a commit without its bytes
+SLOWEST = 50_000.0  # bytes a second of what is sent or downloaded; below that it is given up
 MAX_BYTES = 1 << 30  # of a file that is read from someone's repository
 MAX_FILES = 1_000_000  # of a repository
 MAX_TEXT = 1 << 20  # of a card or a list of entries
@@ -155,7 +156,7 @@ def hub_errors(where: str) -> Iterator[None]:
         }.get(status, "run the same command again" if status >= 500 else "")
         raise UserError(f"{where}: the Hub answered {status}{_server_message(error)}; {todo}".rstrip("; ")) from None
     except TimeoutError as error:
-        raise UserError(f"{where}: the Hub does not answer: {error}") from None
+        raise UserError(f"{where}: the Hub does not answer: {error}; run the same command again") from None
     except httpx2.HTTPError as error:
         raise UserError(
             f"{where}: the Hub cannot be reached ({_safe(str(error) or type(error).__name__)}); "
@@ -192,7 +193,8 @@ def persistently(action: Callable[[], Answer], seconds: float | None = READ_SECO
 
     Args:
         action (`Callable`): what to do.
-        seconds (`float`, *optional*, defaults to `600`): the longest that one try may take; `None` for what is sent.
+        seconds (`float`, *optional*, defaults to `600`): the longest that one try may take; `None` if `action` has its
+            own deadlines.
 
     Raises:
         TimeoutError: if a try takes longer: a server that sends a byte now and then is not asked again.
@@ -424,15 +426,18 @@ class _Push:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         if self.create_pr and self.number is None:
-            self.number = self._open_pull_request()
+            self.number = within(READ_SECONDS, self._open_pull_request)
         try:
             self.commit, there = tree(self.api, self.repo_id, self.repo_type, self._revision)
         except RepositoryNotFoundError:
             if self.create_pr:
                 raise
             sdk = "static" if self.repo_type == "space" else None
-            self.api.create_repo(
-                self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
+            within(
+                READ_SECONDS,
+                lambda: self.api.create_repo(
+                    self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True, space_sdk=sdk
+                ),
             )
             self.commit, there = tree(self.api, self.repo_id, self.repo_type, self._revision)
         return there
@@ -442,16 +447,22 @@ class _Push:
         return "main" if self.number is None else f"refs/pr/{self.number}"
 
     def _commit(self, operations: "list[CommitOperationAdd | CommitOperationDelete]") -> None:
+        from huggingface_hub import CommitOperationAdd
+
         opens = self.create_pr and self.number is None
-        info = self.api.create_commit(
-            self.repo_id,
-            operations,
-            commit_message=self.message,
-            repo_type=self.repo_type,
-            revision=self._revision,
-            create_pr=opens,
-            # What was compared is what is replaced; a pull request need not be on top of the newest.
-            parent_commit=None if opens else self.commit,
+        sent = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
+        info = within(
+            READ_SECONDS + sum(operation.upload_info.size for operation in sent) / SLOWEST,
+            lambda: self.api.create_commit(
+                self.repo_id,
+                operations,
+                commit_message=self.message,
+                repo_type=self.repo_type,
+                revision=self._revision,
+                create_pr=opens,
+                # What was compared is what is replaced; a pull request need not be on top of the newest.
+                parent_commit=None if opens else self.commit,
+            ),
         )
         self.commit = info.oid
         if opens:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmrl_data.deadline import within
 from lmrl_data.errors import UserError
-from lmrl_data.hub import READ_SECONDS
+from lmrl_data.hub import READ_SECONDS, SLOWEST
 
 if TYPE_CHECKING:
     import httpx2
@@ -23,7 +23,6 @@ REVISION = re.compile(r"[\w-][\w./-]{0,200}", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # The client names a file in its cache by these headers and does not check them: an ETag `../../x` leads out of it.
 NAMING = ("etag", "x-linked-etag", "x-repo-commit")
-SLOWEST = 50_000.0  # bytes a second of a download; below that it is given up
 MAX_LISTED = 100_000  # entries of a listing
 MAX_FILES = 2_000  # of a checkpoint
 MAX_TEXT_FILE = 1 << 28  # bytes of a file that holds no weights

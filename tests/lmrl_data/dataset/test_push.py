@@ -261,6 +261,24 @@ def test_a_hub_that_does_not_hold_what_it_was_sent_is_reported(owner: Hub, monke
         client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a"}, message="x")
 
 
+def test_what_is_sent_has_a_deadline_by_its_size(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = []
+
+    def within(seconds: float, action: Callable[[], object]) -> object:
+        deadlines.append(seconds)
+        if seconds > client.READ_SECONDS:
+            raise TimeoutError(f"it took more than {seconds:.0f} s")
+        return action()
+
+    monkeypatch.setattr(client, "within", within)
+    with pytest.raises(
+        UserError, match="lmrl/x: the Hub does not answer: it took more than 620 s; run the same command"
+    ):
+        client.publish(HfApi(), "lmrl/x", "dataset", {"a": b"a" * 1_000_000}, message="x")
+    assert deadlines[-1] == client.READ_SECONDS + 20
+    assert len(deadlines) > 2  # looking and making the repository, too
+
+
 def test_a_pull_request_is_known_by_the_answer_that_made_it(owner: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     HfApi().create_repo("lmrl/x", repo_type="dataset")
     monkeypatch.setattr(HfApi, "get_repo_discussions", lambda *args, **settings: iter(()))  # lists lag behind
