@@ -182,9 +182,9 @@ def _expand(
             noun = noun_phrase(value) if part[1] else value
             pieces.append("\0")
             values.append(noun if noun == value else part[1] + noun[1:])
-        elif (words := part[1]) and not part[2]:
+        elif (words := part[1]) and not part[2]:  # type: ignore[misc]  # a `Choice`
             number, index = divmod(number, len(words))
             pieces.append(words[index])
         else:
-            number = _expand(part, number, slots, pieces, values, spoken)  # type: ignore[arg-type]  # a `Choice`
+            number = _expand(part, number, slots, pieces, values, spoken)  # type: ignore[arg-type]
     return number

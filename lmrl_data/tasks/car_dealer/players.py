@@ -120,7 +120,7 @@ class SellerPolicy(Policy):
         """A line out of place."""
         rules = STRAY if talk.car is not None else STRAY[:-1]
         name = talk.car.name if talk.car is not None else ""
-        return load("seller").say(rules[talk.draw(len(rules))], talk.draw, frozenset(["noisy"]), car=name)
+        return load("seller").say(rules[talk.draw(len(rules))], talk.draw, frozenset(["noisy"]), talk.spoken, car=name)
 
     def _next(self, talk: Talk) -> str:
         raise NotImplementedError
@@ -132,7 +132,7 @@ class SellerPolicy(Policy):
 
     def _say(self, talk: Talk, rule: str, **slots: str) -> str:
         talk.rule = rule
-        return load("seller").say(rule, talk.draw, self.tag, **slots)
+        return load("seller").say(rule, talk.draw, self.tag, talk.spoken, **slots)
 
     def _ask(self, talk: Talk, topic: str) -> str:
         talk.asked.append(topic)

@@ -39,7 +39,8 @@ _DOES = {
         "hurry": r"hurry|to the point|speech|faster|too long|all day|my time|short version|keep it short|speed|"
         r"leaving soon|to go soon|to leave soon|not here to chat|fewer words|less talk|too many words|sales talk",
         "more": r"what do you have|what can you (?:show|recommend)|my options|something cheaper|cheaper car|"
-        r"another one|one like it|show me (?:what|a car|something|some of|one)|a few options|would you (?:suggest|recommend)|"
+        r"another one|one like it|show me (?:what|a car|something|some of|one)|a few options|"
+        r"would you (?:suggest|recommend)|"
         r"got anything|anything like that|you choose|where you show me",
         "wrong": r"not what i|wrong car|not (?:that|this) one|that one away|does not match|rather (?:see|have|buy)|"
         r"instead|asked for an? [a-z0-9-]+ [a-z]|i said an? |not this\b",
@@ -85,6 +86,7 @@ class Talk:
     last: BuyerLine = NOTHING
     rule: str = ""  # of the grammar, by which it spoke last
     signs: dict[str, int] = field(default_factory=dict)
+    spoken: set[int] = field(default_factory=set)  # the lines of the grammar it has said
 
     def draw(self, size: int) -> int:
         return int(self.rng.random() * size)
