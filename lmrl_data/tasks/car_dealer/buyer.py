@@ -7,7 +7,7 @@ puts them into words.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -86,6 +86,7 @@ class Buyer:
         self.seller_texts: set[str] = set()
         self.questions = 0  # of the seller
         self.warned = 0  # the turn of its last word, 0 before it
+        self._worths: dict[tuple[int | bool, ...], float] = {}
         self.stuck = 0  # turns without a lower price, once it has said its last word
 
     # --- prices
@@ -103,13 +104,21 @@ class Buyer:
     def limit(self) -> float:
         """The most the car can be worth to the buyer, with all that it has."""
         assert self.car is not None
-        return worth(self.profile, self.car)
+        return self._worth(self.car.features)
+
+    def _worth(self, known: Collection[str]) -> float:
+        """What the car is worth with the features that are known; each case is computed once."""
+        assert self.car is not None
+        case = (id(self.car), *[name in known for name in self.profile.features])
+        if case not in self._worths:
+            self._worths[case] = worth(self.profile, self.car, known)
+        return self._worths[case]
 
     def ceiling(self) -> float:
         """The most the buyer would ever pay for the car, by what it knows of it."""
         assert self.car is not None
         known = self.notes.confirmed if self.profile.strategy == "features" else self.car.features
-        return self.trust * worth(self.profile, self.car, known)
+        return self.trust * self._worth(known)
 
     def aspiration(self) -> float:
         """What the buyer hopes to pay at this point of the talk."""
@@ -324,8 +333,8 @@ class Buyer:
             return self._accept(self.bid, "counter")
         if self.offer is None or news.lies or news.fraud or self.offer > min(self.acceptable(), self.limit()):
             return None
-        if self.offer > (self.bid or 0) and self.offer > self.start() and self._unsure() and self._keen():
-            return self._ask_feature(self._unsure()[0])
+        if self.offer > max(self.bid or 0, self.start()) and self._keen() and (unsure := self._unsure()):
+            return self._ask_feature(unsure[0])
         return self._accept(self.offer, "offer")
 
     def start(self) -> float:
@@ -579,8 +588,7 @@ class Buyer:
                 return Move(
                     "insist_feature" if told and wishes.exist(name) else "lacks", {"feature": name}, feature=name
                 )
-        unsure = self._unsure()
-        if unsure and line.price in (None, self.offer) and self._keen():
+        if line.price in (None, self.offer) and self._keen() and (unsure := self._unsure()):
             return self._ask_feature(unsure[0])
         if (
             car.year
