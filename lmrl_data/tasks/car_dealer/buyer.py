@@ -618,7 +618,8 @@ class Buyer:
             return Move("pressure_reply")
         if "scorned" not in self.notes.asked and (offer > 1.4 * self.ceiling() or chance < self.temper.scorns):
             self.notes.asked.add("scorned")
-            return Move("too_expensive", {"price": money(offer)}, offer)
+            rule = "over_budget" if offer > max(self.profile.budget, self.profile.reservation) else "too_expensive"
+            return Move(rule, {"price": money(offer)}, offer)
         if self.progress >= 1 and self.next_bid() >= 0.985 * self.ceiling() and not self.warned:
             self.warned = self.turn
             self.notes.bid = self.next_bid()

@@ -117,12 +117,16 @@ def meant_car(
         wishes (`Wishes`): what the buyer wants; it takes an unnamed car for one of these.
         claimed (`Collection[str]`, *optional*): the features it is said to have; of several years one that has them.
     """
+
+    def price_gap(car: Car, price: int | None) -> float:
+        return abs(car.price - price) / car.price if price else 0.0
+
     if named.cars:
         cars = [catalogue()[number] for number in named.cars]
         if current in cars:
             return current, False
-        cars = [car for car in cars if car.features.issuperset(claimed)] or cars
-        return (min(cars, key=lambda car: abs(car.price - price)) if price else cars[0]), False
+        claims = set(claimed)  # a claim that does not hold weighs as much as a price that is 15 % off
+        return min(cars, key=lambda car: price_gap(car, price) + 0.15 * len(claims - car.features)), False
 
     def same_age(car: Car) -> bool:
         if named.year is not None and car.year:

@@ -215,6 +215,7 @@ DIRECTIVES = {
     "nothing_else": "answer that you need nothing else",
     "only_price": "answer that only the price is missing, and you pay {price}",
     "open": "say that you are looking for {want}",
+    "over_budget": "reject, say that {price} is more than you have",
     "pressure_reply": "say that you will not be hurried",
     "raised": "complain that it was {price} before",
     "rather": "answer, then rather a {choice}",
