@@ -624,7 +624,8 @@ class Buyer:
             self.warned = self.turn
             self.notes.bid = self.next_bid()
             return Move("counter_last", {"price": money(self.bid or 0)}, self.bid)
-        if offer > 1.5 * self.ceiling() and chance < 0.5:
+        if offer > 1.5 * self.ceiling() and chance < 0.5 and "far" not in self.notes.asked:
+            self.notes.asked.add("far")
             return Move("far_apart", {"price": money(offer)}, offer)
         often = self.temper.bids * (0.75 if self.profile.strategy == "discounts" else 1.0)
         if self.random.random() < often:
