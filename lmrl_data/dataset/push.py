@@ -144,11 +144,15 @@ class Data(NamedTuple):
 
 def _read_data(repo_id: str, revision: str) -> Data | None:
     """The data that a revision holds; `None` if that is no dataset of ours."""
-    from huggingface_hub.errors import RemoteEntryNotFoundError
+    from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
 
     try:
-        return Data.of(json.loads(fetch(repo_id, "dataset", MANIFEST, revision, MAX_MANIFEST)))
-    except (RemoteEntryNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        content = fetch(repo_id, "dataset", MANIFEST, revision, MAX_MANIFEST)
+    except (RemoteEntryNotFoundError, RevisionNotFoundError):  # the tag may be gone by now
+        return None
+    try:
+        return Data.of(json.loads(content))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

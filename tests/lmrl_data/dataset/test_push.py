@@ -18,6 +18,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from lmrl_data import UserError, get_task
 from lmrl_data import hub as client
 from lmrl_data.cli import main
+from lmrl_data.dataset import push
 from lmrl_data.dataset.build import build_dataset
 from lmrl_data.dataset.push import push_dataset
 
@@ -317,6 +318,22 @@ def test_many_files_go_in_several_commits_with_the_card_in_the_last(
     push_dataset(MAZE, built, "lmrl/maze")
     assert set(owner.commits("dataset", "lmrl/maze")[:-1]) == {"maze v1.0.0"}
     assert datasets.load_dataset("lmrl/maze", "fully_observed", split="train").num_rows == 20
+
+
+def test_no_name_of_a_tag_that_the_hub_answers_matters(
+    owner: Hub, built: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(push, "_tag", lambda *arguments: None)
+        push_dataset(MAZE, built, "lmrl/maze")
+    names = ["\u202ev1", "<script>", "'; drop", "%2e%2e%2fmain", "../../x", "é" * 60, "refs/heads/x", "\x1b[2J\n"]
+    monkeypatch.setattr(push, "_tags", lambda api, repo_id: dict.fromkeys(names, "a" * 40))
+    monkeypatch.setattr(push, "MAX_TAGS", 6)
+    owner.log.clear()
+    with pytest.raises(UserError, match=r"other data of version \S+ that has no tag yet"):
+        push_dataset(MAZE, other, "lmrl/maze")
+    asked = sum("manifest.json" in request.path for request in owner.log)
+    assert 6 < asked < len(names) + 2  # that of main, too, and where its bytes are
 
 
 # --- the command
