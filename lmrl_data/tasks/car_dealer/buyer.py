@@ -166,11 +166,15 @@ class Buyer:
         lies: list[str] = []
         lacks: list[str] = []
         fraud = False
+        model = False  # whether a model was named: it is our Tesla SUV says nothing more of it
         for part in line.said:
             price = part.price if part.price is not None else part.list_price
             about = price is not None or bool(part.features or part.missing) or "present" in line.acts
             if about and ("refuse" not in line.acts or price is not None):
-                self._turn_to(part.car, price, line, part.features)
+                self._turn_to(
+                    part.car if part.car is None or part.car.model or not model else None, price, line, part.features
+                )
+            model |= part.car is not None and part.car.model
             if self.car is None:
                 continue
             notes = self.notes
@@ -182,11 +186,14 @@ class Buyer:
             lacks += [name for name in part.missing if name in self.wishes.features]
             if part.list_price is not None:
                 notes.listed = part.list_price
-                fraud |= not self.loose and not 0.75 * self.car.price <= part.list_price <= 1.25 * self.car.price
+                fraud |= not self.loose and not 0.6 * self.car.price <= part.list_price <= 1.5 * self.car.price
             if part.price is not None:
                 notes.offer = part.price
-        if line.car is not None and line.price is not None and line.said and line.said[-1].car != line.car:
+        if line.car is not None and line.car.model and line.price is not None and line.said[-1].car != line.car:
             self._turn_to(line.car, line.price, line)
+        for question in line.questions:  # Would you take it at $21,000?
+            if question.about in ("price_ok", "would_pay") and question.amount and line.price is None and self.car:
+                self.notes.offer = question.amount
         self._note_answer(line, lacks)
         self._note_discount(line)
         gone = next((name for name in map(self.wishes.give_up, line.gone) if name), None)
@@ -419,9 +426,13 @@ class Buyer:
     def _tell(self, question: Question) -> Move | None:
         """The answer to a question about what it wants."""
         told, about, profile = self.wishes.told, question.about, self.profile
-        if about == "features" and len(question.options) == 1:
+        if (
+            about == "features"
+            and len(question.options) == 1
+            and question.options[0] not in told - self.wishes.dropped
+        ):
             name = question.options[0]
-            if name not in profile.features:
+            if name not in self.wishes.features:
                 return Move("not_needed", {"feature": name})
             told.add(name)
             return Move("needed", {"feature": name}, feature=name)
@@ -474,7 +485,7 @@ class Buyer:
             if features and not wishes.exist(features[0]):
                 wishes.dropped.add(features[0])
             return Move("choose", {"choice": type_noun(profile.type)})
-        wanted = [name for name in features if name in profile.features]
+        wanted = [name for name in features if name in wishes.features]
         if wanted:
             wishes.told.add(wanted[0])
             return Move("needed", {"feature": wanted[0]}, feature=wanted[0])
@@ -519,7 +530,9 @@ class Buyer:
 
     def _would_pay(self, question: Question) -> Move | None:
         """What it would pay, asked for: its bid for the car, or what it can spend."""
-        return self._tell(Question("budget")) if self.car is None else self._bid()
+        if self.car is None or (self.offer is None and not {"budget", "dodged"} & self.wishes.told):
+            return self._tell(Question("budget"))
+        return self._bid()
 
     def _more_wishes(self) -> Move:
         left = [name for name in self.wishes.features if name not in self.wishes.told]
