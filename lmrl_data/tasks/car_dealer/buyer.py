@@ -192,7 +192,7 @@ class Buyer:
         if line.car is not None and line.car.model and line.price is not None and line.said[-1].car != line.car:
             self._turn_to(line.car, line.price, line)
         for question in line.questions:  # Would you take it at $21,000?
-            if question.about in ("price_ok", "would_pay") and question.amount and line.price is None and self.car:
+            if question.about == "price_ok" and question.amount and line.price is None and self.car:
                 self.notes.offer = question.amount
         self._note_answer(line, lacks)
         self._note_discount(line)
@@ -221,6 +221,9 @@ class Buyer:
         car, loose = meant_car(named, current, price, self.wishes, claimed)
         if car is None or car is self.car:
             return
+        same_brand = self.car is not None and named.brand in (None, self.car.brand)
+        if loose and not self.loose and same_brand and (price or 0) < 0.55 * car.price:
+            return  # too vague to mean another car
         if self.loose and self.car is not None and self.car.brand == car.brand:  # the guess was another one
             self.cars[car.name] = self.cars.pop(self.car.name)
         self.car, self.loose = car, loose
