@@ -392,9 +392,9 @@ def draws(name: str, act: str, number: int = 10_000) -> list[str]:
 
 # Shares of 10,000 texts that are different ones, all slots being the same, and of their word triples.
 VARIETY = [
-    ("buyer", "open", 0.85, 0.02), ("buyer", "counter", 0.9, 0.1), ("buyer", "too_expensive", 0.9, 0.1),
-    ("buyer", "request_discount", 0.9, 0.1), ("buyer", "ask_feature", 0.8, 0.06),
-    ("buyer", "accept", 0.88, 0.05), ("buyer", "walk_away", 0.9, 0.05), ("seller", "offer", 0.9, 0.045),
+    ("buyer", "open", 0.75, 0.02), ("buyer", "counter", 0.65, 0.05), ("buyer", "too_expensive", 0.5, 0.05),
+    ("buyer", "request_discount", 0.6, 0.05), ("buyer", "ask_feature", 0.4, 0.03),
+    ("buyer", "accept", 0.55, 0.03), ("buyer", "walk_away", 0.75, 0.04), ("seller", "offer", 0.9, 0.045),
     ("seller", "offer_discount", 0.95, 0.035), ("seller", "present", 0.95, 0.035), ("seller", "pitch", 0.9, 0.055),
     ("seller", "feature_claim", 0.8, 0.035), ("seller", "offer_short", 0.9, 0.055), ("seller", "greet", 0.8, 0.03),
 ]  # fmt: skip
