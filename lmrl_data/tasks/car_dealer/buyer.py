@@ -169,11 +169,11 @@ class Buyer:
         model = False  # whether a model was named: it is our Tesla SUV says nothing more of it
         for part in line.said:
             price = part.price if part.price is not None else part.list_price
-            about = price is not None or bool(part.features or part.missing) or "present" in line.acts
-            if about and ("refuse" not in line.acts or price is not None):
-                self._turn_to(
-                    part.car if part.car is None or part.car.model or not model else None, price, line, part.features
-                )
+            says = price is not None or bool(part.features or part.missing)
+            here = part.car not in line.gone and "refuse" not in line.acts and "present" in line.acts
+            if says or here:
+                named = part.car if part.car is None or part.car.model or not model else None
+                self._turn_to(named, price, line, part.features)
             model |= part.car is not None and part.car.model
             if self.car is None:
                 continue
@@ -480,6 +480,9 @@ class Buyer:
         if "new" in options or "used" in options:
             kind = "used" if profile.budget <= 30_000 and profile.strategy == "discounts" else "new"
             return Move("choose", {"choice": f"{kind} car"})
+        models = {name: car for name in options for car in catalogue() if car.model == name}
+        if models:  # of two models the one that is worth more
+            return Move("choose", {"choice": max(models, key=lambda name: worth(profile, models[name]))})
         if profile.brand in brands:
             wishes.told.add("brand")
             return Move("choose", {"choice": profile.brand})
@@ -646,9 +649,9 @@ class Buyer:
         often = self.temper.bids * (0.75 if self.profile.strategy == "discounts" else 1.0)
         if self.random.random() < often:
             return self._bid()
-        if self.random.random() < 0.55:
+        if self.random.random() < 0.55 or (news.former is None and self.bid is None):
             return Move("request_discount", {"price": money(offer)}, offer)
-        return Move("no_deal_yet")
+        return Move("no_deal_yet")  # the seller has moved, or knows the bid
 
     def _bid(self) -> Move:
         """Names what it would pay, or says that it stays at its bid."""
