@@ -30,6 +30,7 @@ LEFT_OUT = (
     "lmrl-data play",
     "lmrl-eval push results/maze/ilql --model someone/model",
     "lmrl-train ilql --config_file two_cpus",
+    "lmrl-train reader",
     "python recipes/quickstart.py",
     "uv run",
 )
