@@ -352,6 +352,7 @@ def main(arguments: ReaderArguments, recipe: Settings) -> None:
     teacher = Net(encoder, pieces, labels)
     teacher.begin_at_the_means(rows, labels)
     fit(teacher, rows, labels, arguments, arguments.epochs)
+    torch.manual_seed(arguments.seed)
     student = Net(first_layers(encoder, arguments.layers), pieces, labels)
     student.begin_at_the_means(rows, labels)
     fit(student, rows, labels, arguments, arguments.student_epochs, teacher)
