@@ -128,7 +128,7 @@ def load_checkpoint(folder: Path) -> Any:
         size = len(load_tokenizer(folder))
         if size > model.get_input_embeddings().weight.shape[0]:
             model.resize_token_embeddings(size)
-    return PeftModelForCausalLM.from_pretrained(model, folder).merge_and_unload()
+    return PeftModelForCausalLM.from_pretrained(model, folder, trust_remote_code=False).merge_and_unload()
 
 
 # What was hashed of weights so far, by the files in their order. A value-guided checkpoint is hashed without its value
