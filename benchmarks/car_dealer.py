@@ -1,21 +1,18 @@
 """Measures Car Dealer: how well it reads its sellers, whether its buyers can be cheated, and its speed.
 
     python benchmarks/car_dealer.py                                 one line of JSON with everything
-    python benchmarks/car_dealer.py --utterances FILE.tsv [--misses]   score the parser
+    python benchmarks/car_dealer.py --voices IQ [--misses]           how the labeled lines of voices are read
     python benchmarks/car_dealer.py --attacks FILE [--out RESULT]      play hostile lines against the buyers
 
-An utterance file, such as `tests/data/car_dealer/held_out.tsv`, has a header and the columns utterance, price,
-list_price, discount and acts; a discount is an amount or a percentage. An attack file, such as
+Nothing was learned from the voices I and Q. An attack file, such as
 `tests/data/car_dealer/attacks.txt`, has one text a line, in which `\\n` is a new line. Each text is said to many
 buyers, again and again, alone and after a fair offer. Times are CPU seconds of this process.
 """
 
 import argparse
-import csv
 import json
 import platform
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +26,7 @@ from lmrl_data.tasks.car_dealer.grammar import listing, load, money
 from lmrl_data.tasks.car_dealer.players import RULES
 from lmrl_data.tasks.car_dealer.profile import STRATEGIES, best_price, fancy, fancy_optimum
 from lmrl_data.tasks.car_dealer.reading.line import read
+from lmrl_recipes.clues import labeled_lines
 
 TASK = get_task("car_dealer")
 PRICED = ("offer", "offer_short", "offer_discount", "offer_percent", "meet_halfway", "firm")
@@ -50,49 +48,28 @@ ATTACKS = (
 # --- the parser
 
 
-def score_utterances(path: str, misses: bool) -> dict[str, Any]:
-    """How often the parser is right on a file of utterances."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    right: Counter[str] = Counter()
-    every: Counter[str] = Counter()
-    for row in rows:
-        act = read(row["utterance"].replace("\\n", "\n"))
-        price, listed = _number(row["price"]), _number(row["list_price"])
-        wanted = (row["discount"] or "").strip()
-        found = {
-            "price" if price is not None else "no_price": act.price == price,
-            "list_price" if listed is not None else "no_list_price": act.list_price == listed,
-            "discount" if wanted else "no_discount": _discount_is_right(act, wanted),
-        }
-        for name, good in found.items():
-            every[name] += 1
-            right[name] += good
-        if misses and not all(found.values()):
-            wrong = ", ".join(name for name, good in found.items() if not good)
-            print(f"{wrong}: {row['utterance']!r}")
-            print(f"    is {row['price']}, {row['list_price']}, {wanted}")
-            print(f"    read as {act.price}, {act.list_price}, {act.discount}, {act.percent}")
-    shares = {name: round(right[name] / every[name], 4) for name in sorted(every)}
+def understood(voices: str, misses: bool) -> dict[str, dict[str, str]]:
+    """How often the lines of each voice are read rightly."""
+    counts: dict[str, Counter[str]] = {voice: Counter() for voice in voices}
+    for line in labeled_lines():
+        if line.voice not in counts:
+            continue
+        act = read(line.text, line.bid)
+        agrees = "agree" in line.acts
+        kind = "agreements" if agrees else "prices" if line.price is not None else "no_price"
+        right = act.agrees if agrees else act.price == line.price and (not act.agrees or act.price == line.bid)
+        count = counts[line.voice]
+        count.update([kind] + [f"{kind} right"] * right + [f"{kind} asked"] * (bool(act.unclear) and not right))
+        count.update(["not_agreed"] * (not agrees) + ["not_agreed right"] * (not agrees and not act.agrees))
+        if misses and not right:
+            print(f"{line.voice}: {line.text!r}\n    is {line.price}, read as {act.price}, after {line.bid}")
     return {
-        "utterances": len(rows),
-        "prices_right": f"{right['price']} of {every['price']}",
-        "false_offers": f"{every['no_price'] - right['no_price']} of {every['no_price']}",
-        "right": shares,
-    }
-
-
-def _number(text: str | None) -> int | None:
-    digits = re.sub(r"[^0-9.]", "", text or "")
-    return int(float(digits)) if digits else None
-
-
-def _discount_is_right(act: Any, wanted: str) -> bool:
-    if not wanted:
-        return act.discount is None and act.percent is None
-    if wanted.endswith("%"):
-        return act.percent is not None and abs(act.percent - float(wanted.rstrip("% "))) < 1e-9
-    return act.discount == _number(wanted)
+        voice: {
+            kind: f"{count[f'{kind} right']} of {count[kind]}, {count[f'{kind} asked']} asked"
+            for kind in ("prices", "no_price", "agreements", "not_agreed") if count[kind]
+        }
+        for voice, count in counts.items()
+    }  # fmt: skip
 
 
 def grammar_lines(count: int, seed: int) -> Iterator[tuple[str, int | None]]:
@@ -243,13 +220,13 @@ def dataset(episodes: int = 3_000) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--utterances", metavar="FILE")
+    parser.add_argument("--voices", metavar="LETTERS")
     parser.add_argument("--misses", action="store_true")
     parser.add_argument("--attacks", metavar="FILE")
     parser.add_argument("--buyers", type=int, default=200)
     given = parser.parse_args()
-    if given.utterances:
-        print(json.dumps(score_utterances(given.utterances, given.misses)))
+    if given.voices:
+        print(json.dumps(understood(given.voices, given.misses)))
     elif given.attacks:
         lines = Path(given.attacks).read_text(encoding="utf-8").splitlines()
         print(json.dumps(attack([line.replace("\\n", "\n") for line in lines if line], given.buyers)))

@@ -9,6 +9,7 @@ from cases import DATA
 
 from lmrl_data import get_task
 from lmrl_data.tasks.car_dealer.reading.line import read
+from lmrl_recipes.clues import labeled_lines
 
 
 def rows(task: str) -> list[dict[str, str]]:
@@ -46,11 +47,10 @@ def test_guess_my_city_knows_what_most_fresh_questions_are_about() -> None:
 
 
 def test_car_dealer_reads_nearly_all_fresh_prices_and_takes_hardly_anything_else_for_one() -> None:
-    lines = rows("car_dealer")
-    offers = [row for row in lines if row["price"]]
+    lines = [line for line in labeled_lines() if line.voice == "Q"]
     assert len(lines) >= 200
-    assert share([read(row["utterance"]).price == int(row["price"]) for row in offers]) >= 0.95
-    assert share([read(row["utterance"]).price is not None for row in lines if not row["price"]]) <= 0.02
+    assert share([read(line.text).price == line.price for line in lines if line.price]) >= 0.94
+    assert share([read(line.text).price is not None for line in lines if not line.price]) <= 0.08
 
 
 def test_no_attack_on_the_buyer_gets_more_than_it_would_pay() -> None:

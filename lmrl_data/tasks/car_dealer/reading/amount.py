@@ -1,221 +1,212 @@
-"""Classes the numbers of a seller's line by the words around them: offer, list price, discount, mileage, and so on."""
+"""Tells what an amount of a seller's line is: its offer, a list price, its price of before, the buyer's, or another.
 
-import re
-from collections.abc import Sequence
-from functools import lru_cache
+Each clue around an amount, each word beside it and each fact about it votes for roles. Votes are learned from the
+sentences of `recipes/sentences/car_dealer` by `recipes/clues.py`; the role with the largest sum has the amount.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-from lmrl_data.tasks.car_dealer.reading import clue
+import numpy as np
+
+from lmrl_data.dialogue.asset import asset
+from lmrl_data.tasks.car_dealer.reading.clue import matches
 from lmrl_data.tasks.car_dealer.reading.number import Number
-from lmrl_data.tasks.car_dealer.reading.offer import is_shown
+
+ROLES = ("offer", "list", "past", "theirs", "discount", "other")
+LEAST = 3_000  # what a car may cost, if a number is to be its price
+MOST = {"money": 10_000_000, "plain": 200_000, "short": 200_000}
+_STOPS = frozenset(".,;:!?()-#&")
+_END = "<end>"
+_DENIALS = frozenset(
+    [
+        "no",
+        "not",
+        "never",
+        "can't",
+        "cannot",
+        "won't",
+        "wouldn't",
+        "couldn't",
+        "don't",
+        "doesn't",
+        "isn't",
+        "ain't",
+        "cant",
+        "wont",
+        "dont",
+        "nor",
+        "unable",
+    ]
+)
 
 
 class Amount(NamedTuple):
-    """A number and what it is: offer, firm, hedged, theirs (the buyer's), list, discount, percent, year or other."""
+    """An amount in dollars (or per cent), its role and how likely it is each of `ROLES`."""
 
     value: float
-    kind: str
+    form: str
+    sentence: int
+    place: int  # among the sentence's words
+    chances: tuple[float, ...]
+
+    @property
+    def role(self) -> str:
+        return ROLES[self.chances.index(max(self.chances))]
+
+    @property
+    def offered(self) -> float:
+        """How likely it is the price of the car."""
+        return self.chances[0]
 
 
-# Where the clause of a number begins: behind a comma, a bracket or a conjunction, and behind another number.
-BREAK = re.compile(
-    r"[,()/]| but | so (?=i |i'|we |we'|it|that|you|the|let)| - | and (?=i |i'|we |we'|it's|for you|"
-    r"then|now)| then | though | however "
-)
-AFTER_NUMBER = re.compile(r"[#N@%] (?!to$|and$|-$)(?=.)|^[#N@%]$")
-# The price on it, not the miles: I can do $20,000 on it.
-_ON_IT = re.compile(r"\b(?:do|go|take|offer|accept|give you) \| on it\b")
-# A list price that is asked in full: the full sticker of $40,000 is what we need, it is selling at MSRP, $40,000.
-_IN_FULL = re.compile(
-    r"\b(?:sell(?:s|ing)?|go(?:es|ing)?|priced|sold|yours) (?:at|for) (?:full )?(?:msrp|sticker|"
-    r"list)(?: price)? [,:-]$"
-)
-_NEEDED = re.compile(r"is what (?:i|we) (?:have|need|want|ask|must|get)\b|is what (?:i'm|we're) asking\b")
-_SENTENCE = frozenset(".!?;")
-FORMS = frozenset("#N@%~X")
+def dollars(number: Number) -> float:
+    """A number in dollars: 24.5 is 24,500, and 500 is 500."""
+    return number.value * 1_000 if number.form == "short" and 4 <= number.value < 200 else number.value
 
 
-def classed(words: Sequence[str], numbers: Sequence[Number]) -> list[Amount]:
-    """The kind of each number."""
-    amounts = []
-    index = first = 0
-    for place, word in enumerate(words):
-        if word in _SENTENCE:
-            first = place + 1
-        elif word in FORMS:
-            number = numbers[index]
-            index += 1
-            end = next((i for i in range(place, min(place + 7, len(words))) if words[i] in _SENTENCE), place + 7)
-            left, right = " ".join(words[max(first, place - 12) : place]), " ".join(words[place + 1 : end])
-            value = number.value
-            size = "tens" if 10 <= value < 200 else "tiny" if value < 2_500 else "small" if value < 6_000 else "large"
-            mark = words[end] if end < len(words) and words[end] in _SENTENCE else ""
-            kind = _kind(left, right or mark, number.form, size)
-            if number.form == "@" and kind in ("offer", "firm", "hedged"):
-                value *= 1_000
-            amounts.append(Amount(value, kind))
-            if kind == "list" and (_IN_FULL.search(" ".join(words[first:place])) or _NEEDED.match(right)):
-                amounts.append(Amount(value, "offer"))
-    return amounts
+def is_price(number: Number) -> bool:
+    """Whether a number may be the price of a car."""
+    return LEAST <= dollars(number) <= MOST.get(number.form, 0)
 
 
-@lru_cache(maxsize=10_000)
-def _kind(before: str, right: str, form: str, size: str) -> str:
-    """The kind of a number, by the words before it in its sentence and the first ones after it. The order decides."""
-    stripped = before.rstrip(" ,:-")
-    whole = BREAK.split(f" {stripped} ")[-1].strip()
-    left = AFTER_NUMBER.split(whole)[-1].strip()
-    if before.endswith((",", ", -")) and (
-        not clue.L_NAMED.search(left) or (clue.L_NAMED.fullmatch(left) and left != whole)
-    ):
-        left = ""  # the words before a comma say nothing of the number behind it, but for: the list price, $30,000
-    if before.endswith(":") and clue.L_REFUSE.search(left) and not clue.L_COLON.search(left):
-        left = ""  # let's not fight: $30,000
-    adjacent = before.endswith(stripped)
-    if form == "%":
-        if (
-            clue.TO.search(before)
-            or clue.R_NO_PERCENT.match(right)
-            or clue.L_FINANCE.search(left)
-            or clue.L_REFUSE.search(left)
-        ):
-            return "other"
-        return "percent" if clue.R_PERCENT.match(right) or clue.L_PERCENT.search(left) else "other"
-    refused = clue.L_REFUSE.search(left) and not clue.L_ONLY_YOU.search(left)
-    if clue.R_OFF.match(right):
-        return "other" if refused else "discount"
-    if clue.L_BY.search(left) and not refused and not clue.L_UP.search(left) and size in ("tens", "tiny", "small"):
-        return "discount"
-    if clue.L_EITHER.search(before):
-        return "theirs"
-    if form in "#N" and size != "tiny":
-        theirs = clue.L_THEIRS.search(left)
-        up = clue.L_COME_UP.search(left)
-        if up and (up[0].split()[1:2] == ["you"] or not theirs):
-            return "offer"
-        if (
-            not theirs
-            and (clue.R_HONOR.match(right) or (clue.R_USED.match(right) and clue.L_SELLING.search(left)))
-            and not refused
-        ):
-            return "offer"
-        if clue.L_OFFERED.search(left) and clue.R_ACCEPT.match(right):
-            return "offer"
-        if clue.L_TOOK.search(left) and clue.R_WOE.match(right):
-            return "other"
-        if clue.L_WILL.search(left) and clue.R_LATER.match(right) and not right.startswith("today"):
-            return "other"
-        if clue.L_LOWER.search(left) and (clue.L_FIRED.search(left) or clue.R_CANNOT.match(right)):
-            return "firm"
-        if clue.L_ANYTHING.search(left) and clue.R_WE_LOSE.match(right):
-            return "firm"
-    if clue.L_LOSS.search(left) or clue.R_LOSS.match(right):
-        return "other"
-    if clue.L_NOBODY.search(left) or clue.L_ASKED.search(left) or clue.R_DREAM.match(right):
-        return "other"
-    if form == "N" and clue.L_SERVICE.search(left):
-        return "other"
-    if form in "#N" and (clue.R_MINE.match(right) or clue.L_SOLD.search(whole)) and not clue.L_THEIRS.search(left):
-        return "offer"
-    if (
-        clue.L_PAST.search(left)
-        or clue.L_UP.search(left)
-        or clue.L_FIRED.search(left)
-        or clue.L_THEIR_CAR.search(left)
-    ):
-        return "offer" if form == "@" and clue.L_SOLD.search(whole) and size == "tens" else "other"
-    if form == "~":
-        return (
-            "discount"
-            if size != "large" and re.search(r"(?:knock|another|additional|save you|shave)$", left)
-            else "year"
-        )
-    if (
-        clue.R_RATE.match(right)
-        or (clue.R_UNIT.match(right) and not _ON_IT.search(f"{left} | {right}"))
-        or clue.R_DOWN.match(right)
-        or clue.R_TRADE.match(right)
-    ):
-        return "other"
-    if form == "@":
-        if (
-            refused
-            or clue.L_OTHERS.search(left)
-            or clue.L_THEIRS.search(left)
-            or clue.L_MARKET.search(left)
-            or clue.L_TRADE.search(left)
-        ):
-            return (
-                "firm"
-                if size == "tens" and clue.L_FLOOR.search(left) and clue.R_SMALL.match(right) and refused
-                else "other"
-            )
-        alone = not whole and right in (".", "!", "") and size == "tens"
-        if alone or (
-            size == "tens"
-            and (clue.R_STRONG.match(right) or (clue.L_SMALL.search(left) and clue.R_SMALL.match(right)))
-        ):
-            return "hedged" if clue.L_HEDGE.search(left) else "offer"
-        return (
-            "firm"
-            if clue.L_FLOOR.search(left) and clue.R_SMALL.match(right) and not clue.L_NO_FLOOR.search(left)
-            else "other"
-        )
-    if form == "N" and (
-        clue.L_SPEC.search(left) or (clue.L_MODEL.search(before.rstrip()) and size in ("tiny", "small"))
-    ):
-        return "other"
-    if (clue.L_BOSS.search(left) or clue.R_OKAY.match(right)) and not refused and not clue.L_THEIRS.search(left):
-        return "offer"
-    if clue.L_MARKET.search(left) or (size != "large" and clue.L_CHARGE.search(left)):
-        return "other"
-    if clue.JUST_TO.search(before) and not clue.SHIFT.search(before):
-        return "other"
-    if clue.L_WAS.search(left) or clue.L_GET_YOU.search(left) or clue.L_IF.search(before):
-        return "other"
-    if clue.L_SPREAD.search(left) or (
-        clue.R_RANGE.match(right) and not (left.endswith("from") and clue.L_MOVED.search(whole))
-    ):
-        return "other"
-    if clue.L_WAS_MINE.search(left) or clue.SPAN.search(before):
-        return "other"
-    if clue.R_FEE.match(right) and (
-        size != "large" or "credit" in right or not right.startswith(("tax", "title", "more"))
-    ):
-        return "other"
-    if clue.L_MATCH.search(left) and not refused:
-        return "offer"
-    if clue.R_LIST.match(right):
-        return "list"
-    if right.startswith("asking"):
-        return "other"
-    if clue.R_THEIRS.match(right):
-        return "theirs"
-    if clue.R_NOUN.match(right):
-        return "other"
-    if clue.L_FLOOR.search(left) and not clue.R_REFUSED.match(right):
-        if clue.L_NO_FLOOR.search(left):
-            return "other"
-        if size not in ("tens", "tiny") or not refused:
-            return "list" if re.search(r"(?:from|off)(?: [^ ]+)?$", left) and not refused else "firm"
-    if refused or clue.R_REFUSED.match(right):
-        return "other"
-    if clue.L_RATE.search(left) or clue.L_DOWN.search(left) or clue.L_MILES.search(left) or clue.L_TRADE.search(left):
-        return "other"
-    if clue.L_FINANCE.search(left) or clue.L_OTHERS.search(left):
-        return "other"
-    if clue.L_THEIRS.search(left):
-        return "theirs"
-    if clue.L_OFF.search(left) or clue.L_TAKE.search(before):
-        return "discount"
-    if clue.L_LIST.search(left) and (adjacent or not left.endswith("off")):
-        return "list"
-    if (adjacent and clue.L_RANGE.search(left)) or (size != "large" and clue.L_FEE.search(left)):
-        return "other"
-    if form == "N" and ((size != "large" and not left) or not clue.FOLLOWS.match(right)):
-        return "other" if right else "offer"
-    if size == "tiny" and whole and not clue.L_DEAL.search(left):
-        return "other"
-    if not is_shown(whole, AFTER_NUMBER.split(whole)[-1], before, right):
-        return "other"
-    return "hedged" if clue.L_HEDGE.search(left) else "offer"
+def is_part(number: Number) -> bool:
+    """Whether a number may be a discount."""
+    return number.form == "percent" or (number.form in ("money", "plain", "short") and 50 <= dollars(number) < LEAST)
+
+
+Words = Sequence[tuple[Sequence[str], Sequence[tuple[int, Number]]]]
+
+
+class Context(NamedTuple):
+    """What stands around an amount: the words before and after it, its sentence, and the facts about it."""
+
+    left: str
+    right: str
+    sentence: str
+    facts: tuple[str, ...]
+
+
+def contexts_of(sentences: Words, bid: int | None) -> list[Context]:
+    """The context of each amount of a line.
+
+    Args:
+        sentences (`Words`): the words of each sentence, in which numbers are marks, and its numbers by their place.
+        bid (`int`, *optional*): the buyer's last one.
+    """
+    places = [(index, *number) for index, (_, numbers) in enumerate(sentences) for number in numbers]
+    prices = [(index, place) for index, place, number in places if is_price(number)]
+    parts = [(index, place) for index, place, number in places if is_part(number)]
+    splits = any(clue.tells == "split" for words, _ in sentences for clue in matches("does", " ".join(words) + " "))
+    contexts = []
+    for index, (words, numbers) in enumerate(sentences):
+        if not numbers:
+            continue
+        shown = list(words)
+        for place, number in numbers:
+            if shown[place] == "#" and bid is not None and abs(dollars(number) - bid) < 1:
+                shown[place] = "&"
+        # The words of its neighbors tell little but for a short sentence or a question: $24,000? You must be joking.
+        before = sentences[index - 1][0][-5:] if index and len(words) <= 5 else ()
+        after = sentences[index + 1][0][:4] if index + 1 < len(sentences) and words[-1] in "?!" else ()
+        sentence = " ".join(shown) + " "
+        for place, number in numbers:
+            left = " ".join([*before, *shown[:place]][-14:]) + " "
+            right = " ".join([*shown[place + 1 :], *after][:11]) + f" {_END} "
+            facts = _facts(number, bid, shown, place, prices, index)
+            if is_price(number):
+                facts += ("a part before",) * any(part < (index, place) for part in parts)
+                facts += ("a part after",) * any(part > (index, place) for part in parts)
+                facts += ("split", f"split {facts[2]}") * splits
+            contexts.append(Context(left, right, sentence, facts))
+    return contexts
+
+
+def amounts_of(sentences: Words, bid: int | None) -> list[Amount]:
+    """The amounts of a line."""
+    numbers = [(index, *number) for index, (_, numbers) in enumerate(sentences) for number in numbers]
+    return [
+        Amount(dollars(number), number.form, index, place, _chances(*context))
+        for (index, place, number), context in zip(numbers, contexts_of(sentences, bid), strict=True)
+    ]
+
+
+def _facts(
+    number: Number, bid: int | None, words: Sequence[str], place: int, prices: Sequence[tuple[int, int]], index: int
+) -> tuple[str, ...]:
+    """What is known of an amount beside the words around it."""
+    if number.form in ("percent", "year", "other"):
+        return (number.form,)
+    value = dollars(number)
+    size = "tiny" if value < 1_000 else "small" if value < LEAST else "car" if is_price(number) else "huge"
+    if bid is None:
+        to_bid = "no_bid"
+    elif abs(value - bid) < 1:
+        to_bid = "bid"
+    else:
+        to_bid = "above" if bid < value <= 2 * bid else "below" if 0.8 * bid <= value < bid else "far"
+    facts = [size, f"{size} {number.form}", to_bid, f"{number.form} {to_bid}"]
+    if size == "car":
+        rank = "only" if len(prices) == 1 else "last" if prices[-1] == (index, place) else (
+            "first" if prices[0] == (index, place) else "middle")  # fmt: skip
+        facts += [rank, f"{rank} {to_bid}"]
+    if number.form == "short" and number.value != int(number.value):
+        facts.append("decimal")
+    begins = place == 0 or words[place - 1] in ".,;:!?-()"
+    ends = place + 1 >= len(words) or words[place + 1] in ".,;!?-)"
+    facts += ["begins"] * begins + ["ends"] * ends
+    if begins and ends:
+        facts += ["alone", f"alone {to_bid}"]
+        facts += [f"alone in its sentence {to_bid}"] * (len(words) <= 3)
+    if words[-1] == "?":
+        facts += ["asked", f"asked {to_bid}"]
+    return tuple(facts)
+
+
+def _beside(left: str, right: str) -> Iterator[str]:
+    """The words beside an amount, and those of its clause."""
+    before, after = left.split(), right.split()
+    for size in (1, 2, 3):
+        if len(before) >= size:
+            yield "left " + " ".join(before[-size:])
+        if len(after) >= size:
+            yield "right " + " ".join(after[:size])
+    for side, words in (("before", before[::-1]), ("after", after)):
+        clause = []
+        for word in words[:8]:
+            if word in _STOPS:
+                break
+            clause.append(word)
+        if side == "before":
+            clause.reverse()
+        denial = "not " if not _DENIALS.isdisjoint(clause) else ""
+        yield from (f"clause {side} {denial}{word}" for word in clause)
+        yield from (f"clause {side} {one} {two}" for one, two in pairwise(clause))
+
+
+def votes_of(left: str, right: str, sentence: str, facts: Sequence[str]) -> Iterator[str]:
+    """The names of all that votes on the role of an amount."""
+    yield "always"
+    yield from (f"fact {fact}" for fact in facts)
+    for side, text in (("before", left), ("after", right), ("anywhere", sentence)):
+        yield from (clue.name for clue in matches(side, text))
+    yield from _beside(left, right)
+
+
+@cache
+def _votes() -> tuple[dict[str, int], np.ndarray]:
+    """The row of each voter, and its votes in hundredths."""
+    rows = [line.split("\t") for line in asset("car_dealer", "votes.tsv").splitlines()[1:]]
+    return {row[0]: place for place, row in enumerate(rows)}, np.array([row[1:] for row in rows], np.int64)
+
+
+@lru_cache(maxsize=20_000)
+def _chances(left: str, right: str, sentence: str, facts: tuple[str, ...]) -> tuple[float, ...]:
+    rows, votes = _votes()
+    sums = votes[[rows[name] for name in set(votes_of(left, right, sentence, facts)) if name in rows]].sum(0).tolist()
+    exponents = [math.exp((total - max(sums)) / 100) for total in sums]
+    whole = sum(exponents)
+    return tuple(exponent / whole for exponent in exponents)

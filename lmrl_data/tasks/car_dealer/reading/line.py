@@ -1,25 +1,29 @@
-"""Reads a seller's line: the price it offers, the car it speaks of, and what it does.
+"""Reads a seller's line: the price it offers, the cars it speaks of, what it asks, and what it does.
 
 A line may name list prices, discounts, monthly rates, years and miles beside the offered price; the words around a
 number tell what it is. A text is untrusted: the reader looks at its first `LIMIT` characters only, and no text decides
 a sale.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from lmrl_data.tasks.car_dealer.catalog import BRAND_WORDS, TYPE_WORDS, find_models, model_starts
-from lmrl_data.tasks.car_dealer.reading.amount import Amount, classed
-from lmrl_data.tasks.car_dealer.reading.clue import GUESS
-from lmrl_data.tasks.car_dealer.reading.echo import is_echo
-from lmrl_data.tasks.car_dealer.reading.manner import Manners, features_of, manners_of, named_features
-from lmrl_data.tasks.car_dealer.reading.number import NUMBER_STARTS, Number, find_numbers
+from lmrl_data.tasks.car_dealer.catalog import catalogue
+from lmrl_data.tasks.car_dealer.reading import agreement
+from lmrl_data.tasks.car_dealer.reading.amount import LEAST, Amount, amounts_of, dollars, is_price
+from lmrl_data.tasks.car_dealer.reading.clue import matches
+from lmrl_data.tasks.car_dealer.reading.sentence import LIMIT, Mention, Sentence, clauses_of, sentences_of
 
-LIMIT = 500  # characters of a line that are read
 MIN_PRICE = 1_000
 MAX_PRICE = 10_000_000
+OFFERED = 0.4  # how likely an amount has to be the price to count as it
+AGREES = 0.4  # how likely a line has to agree to count as agreement
+LIKELY = 0.3  # to be the price of a car that stands beside it
+UNCLEAR = 0.2  # and to be asked about
+
+
+# --- what is read
 
 
 class NamedCar(NamedTuple):
@@ -133,283 +137,267 @@ class SellerLine(NamedTuple):
 
 
 _TOPIC_OF = {name: name for name in ("type", "brand", "features", "budget", "open")} | {"price_ok": "close"}
+# The first of these that a line does is its act.
+ORDER = (
+    "offer", "agree", "discount", "firm", "present", "trade_in", "feature", "pressure", "defer", "wish", "refuse",
+    "ask", "answer", "goodbye", "greet", "thank", "smalltalk", "insult",
+)  # fmt: skip
+_DOES = frozenset(ORDER) - {"offer", "agree", "discount", "present", "feature", "ask", "answer"}
 
 
-# --- tokens
-
-# A number with what belongs to it, a word, or a mark. Only ASCII digits are numbers.
-_TOKEN = re.compile(
-    r"(-\$|(?:us)?\$ ?-?|(?:usd?|eur)(?= ?[0-9]) ?)?"
-    r"([0-9]{1,3},[0-9]{1,2}(?= ?(?:k|grand|thousand)\b)|[0-9]{2},[0-9](?![0-9,])|"
-    r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?(?![0-9])"
-    r"|[0-9]{1,3}'[0-9]{3}(?![0-9])|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?(?![0-9])|"
-    r"[1-9][0-9]{1,2} [0-9]{3}(?![0-9,.]?[0-9])"
-    r"|[0-9]+(?:\.[0-9]+)?)"
-    r"( ?%| ?(?:k|grand|thousand|thou|large|million|mil)\b|[a-z]+)?"
-    r"|([a-z][a-z0-9]*(?:[-'][a-z0-9]+|\.[0-9]+)*)"
-    r"|([.,;:!?()/-])"
-)
-_MARKS = frozenset(".,;:!?()/-")
-_PLAIN = {0x2018: "'", 0x2019: "'", 0x2013: "-", 0x2014: "-", 0xA0: " ", 0x2212: "-"}
-_PLAIN |= {0x20AC: "$", 0xA3: "$"}  # a price is a number, whatever the currency
+# --- cars and features
 
 
-def simplified(text: str) -> str:
-    """The first characters of a text, in lower case and ASCII."""
-    text = text[:LIMIT].lower()
-    if not text.isascii():
-        text = text.translate(_PLAIN).encode("ascii", "replace").decode()
-    return text.replace("\n", " ")
-
-
-# Words as they are typed in haste.
-_SPELT = {word.replace("'", ""): word for word in (
-    "that's", "can't", "don't", "won't", "doesn't", "isn't", "didn't", "couldn't", "wouldn't", "let's", "you're",
-    "you'll", "you'd", "i'm", "i've", "what's", "how's", "there's", "they're", "he's",
-)} | {
-    "u": "you", "ur": "your", "ya": "you", "ill": "i'll", "id": "i'd", "gotta": "have to", "wanna": "want to",
-}  # fmt: skip
-
-
-class Sentence(NamedTuple):
-    """A sentence cut into words, and what it names."""
-
-    masked: str  # names of models and brands are one word, and numbers are marks
-    words: list[str]  # the same
-    numbers: list[Number]
-    brand: str | None  # the last
-    type: str | None
-    cars: tuple[int, ...]  # of the catalogue that the last model named may be
-    length: int  # in words
-
-
-# Where a sentence ends. Few lines are said twice, but many sentences are, so readings are cached by sentence.
-_ENDS = re.compile(r"(?<=[.!?;]) +")
-
-
-# One amount stands for all of five or six digits, so that sentences that differ only in prices share a cache entry.
-_PRICE = re.compile(r"\$([1-9][0-9]{1,2},[0-9]{3})(?![0-9])")
-_STAND_IN = "$99,999"
-_STOOD_IN = 99_999
-
-
-def _amounts_of(sentence: str, numbers: Sequence[Number | Amount]) -> list[float] | None:
-    """The amounts of a sentence, given the numbers of the one with stand-ins; `None` if they do not match up."""
-    values = [float(digits.replace(",", "")) for digits in _PRICE.findall(sentence)]
-    if sum([number[0] == _STOOD_IN for number in numbers]) != len(values):
-        return None
-    known = iter(values)
-    return [next(known) if number[0] == _STOOD_IN else number[0] for number in numbers]
-
-
-Part = TypeVar("Part")
-
-
-def _by_shape(sentence: str, read: Callable[[str], Part], field: str) -> Part:
-    """What `read` returns for a sentence; sentences that differ only in prices are read once.
-
-    Args:
-        sentence (`str`): with its own prices.
-        read (`Callable`): gives a named tuple.
-        field (`str`): the field of the named tuple that holds the sentence's numbers, in order.
-    """
-    if "$" in sentence:
-        shape = _PRICE.sub(_STAND_IN, sentence)
-        if shape != sentence:
-            part: Any = read(shape)
-            numbers = getattr(part, field)
-            values = _amounts_of(sentence, numbers)
-            if values is not None:
-                own = [number._replace(value=value) for value, number in zip(values, numbers, strict=True)]
-                return part._replace(**{field: own})
-    return read(sentence)
-
-
-@lru_cache(maxsize=20_000)
-def cut(sentence: str) -> Sentence:
-    """A sentence as words."""
-    return _by_shape(sentence, _cut, "numbers")
-
-
-@lru_cache(maxsize=20_000)
-def _cut(sentence: str) -> Sentence:
-    tokens = _TOKEN.findall(sentence)
-    keys = [
-        number + suffix.strip() if number else _SPELT.get(word, word) or mark
-        for _, number, suffix, word, mark in tokens
-    ]
-    length = len(keys) - sum([key in _MARKS for key in keys])
-    known = _known()
-    places = [place for place, key in enumerate(keys) if key in known or key[0] in "0123456789"]
-    if not places:
-        return Sentence(" ".join(keys), keys, [], None, None, (), length)
-    brands = [BRAND_WORDS[key] for key in keys if key in BRAND_WORDS]
-    types = [TYPE_WORDS[key] for key in keys if key in TYPE_WORDS]
-    models = find_models(keys, places, brands)
-    words, numbers = find_numbers(tokens, keys, places, {place: size for place, size, _ in models})
-    return Sentence(
-        " ".join(words), words, numbers, brands[-1] if brands else None, types[-1] if types else None,
-        models[-1][2] if models else (), length,
+def _named(sentence: Sentence, mention: Mention) -> NamedCar:
+    """The car of a mention, with the year and the condition that the words around it say."""
+    begin, end = next((b, e) for b, e in clauses_of(sentence.words) if b <= mention.place < e)
+    others = [other.place for other in sentence.mentions if other.place != mention.place]
+    begin = max([begin, mention.place - 4, *(place + 1 for place in others if place < mention.place)])
+    end = min([end, mention.place + 12, *(place - 3 for place in others if place > mention.place)])
+    around = " ".join(sentence.words[begin : max(end, mention.place)]) + " "
+    years = [int(number.value) for place, number in sentence.numbers if number.form == "year" and begin <= place < end]
+    used = {clue.tells for clue in matches("does", around)} & {"used", "new"}
+    miles = "miles " in around and any(
+        number.value > 1_000 and sentence.words[place + 1 : place + 2] == ("miles",)
+        for place, number in sentence.numbers if begin <= place < end
     )  # fmt: skip
+    year = years[0] if years else None
+    cars = mention.cars
+    condition = "used" if "used" in used or miles else "new" if "new" in used else None
+    if year and condition != "new" and any(catalogue()[car].year == year for car in cars):
+        condition, cars = "used", tuple(car for car in cars if catalogue()[car].year == year)
+    elif condition:
+        cars = tuple(car for car in cars if bool(catalogue()[car].year) == (condition == "used"))
+    return NamedCar(cars, mention.brand, mention.type, condition, year, bool(mention.cars))
 
 
-@cache
-def _known() -> frozenset[str]:
-    """The words at which a number or a name may begin."""
-    return NUMBER_STARTS | frozenset(BRAND_WORDS) | frozenset(TYPE_WORDS) | model_starts()
+def features_named(text: str) -> tuple[str, ...]:
+    """The features that a text in words names, claimed or not."""
+    places: dict[str, int] = {}
+    for clue in matches("feature", text):
+        match = clue.pattern.search(text)
+        places[clue.tells] = min(places.get(clue.tells, len(text)), match.start() if match else len(text))
+    return tuple(sorted(places, key=places.__getitem__))
 
 
-class Meaning(NamedTuple):
-    """What a sentence of a seller says and does, by itself."""
-
-    sentence: Sentence
-    amounts: list[Amount]
-    manners: Manners
-    features: tuple[str, ...]
-    missing: tuple[str, ...]
-
-
-@lru_cache(maxsize=20_000)
-def understand(sentence: str) -> Meaning:
-    """What a sentence of a seller says and does."""
-    return _by_shape(sentence, _understand, "amounts")
+def _claims(text: str, asks: bool) -> tuple[tuple[str, ...], bool]:
+    """The features that a clause says a car has, or lacks; and whether it has them."""
+    features = features_named(text)
+    does = {clue.tells for clue in matches("does", text)} if features else set()
+    if asks or ("wanted" in does and "has" not in does):
+        return (), True
+    return features, "not" not in does or "harmless" in does
 
 
-@lru_cache(maxsize=20_000)
-def _understand(sentence: str) -> Meaning:
-    part = cut(sentence)
-    amounts = classed(part.words, part.numbers) if part.numbers else []
-    return Meaning(part, amounts, manners_of(part.masked), *features_of(part.masked))
+# --- questions
+
+_ABOUT = (
+    "trade_in", "finance", "test_drive", "anything_else", "would_pay", "why", "budget", "features", "brand", "type",
+    "open", "price_ok", "when", "name", "smalltalk",
+)  # fmt: skip
+
+
+def _question(sentence: Sentence, amounts: Sequence[Amount]) -> Question:
+    """What a question asks."""
+    text = sentence.text
+    abouts = {clue.tells for clue in matches("asks", text)}
+    prices = [int(amount.value) for amount in amounts if amount.form in ("money", "plain", "short") and
+              MIN_PRICE <= amount.value <= MAX_PRICE]  # fmt: skip
+    features = features_named(text)
+    if " or " in text:
+        brands = [mention.brand for mention in sentence.mentions if mention.brand]
+        types = [mention.type for mention in sentence.mentions if mention.type]
+        names = [catalogue()[mention.cars[0]].model for mention in sentence.mentions if mention.cars]
+        conditions = [word for word in ("new", "used") if f" {word} " in f" {text}"]
+        for options in (names, brands, types, list(features), conditions, [f"${price:,}" for price in prices]):
+            if len(dict.fromkeys(options)) > 1:
+                return Question("either", tuple(dict.fromkeys(options)))
+    if prices and "budget" not in abouts:
+        return Question("price_ok", amount=prices[-1])
+    if sentence.mentions and "would_do" in abouts:
+        return Question("would_do", car=_named(sentence, sentence.mentions[-1]))
+    if features:
+        return Question("features", features)
+    return Question(next((about for about in _ABOUT if about in abouts), "other"))
+
+
+# --- a line
 
 
 @lru_cache(maxsize=10_000)
 def read(text: str, bid: int | None = None) -> SellerLine:
     """What a seller's line says and does, after the buyer's last `bid`, if there is one."""
-    meanings = [understand(sentence) for sentence in _ENDS.split(simplified(text))]
-    amounts: list[Amount] = []
-    features: list[str] = []
-    missing: list[str] = []
+    sentences = sentences_of(text)
+    amounts = amounts_of([(sentence.words, sentence.numbers) for sentence in sentences], bid)
     acts: set[str] = set()
-    asks: set[str] = set()
-    agrees = sure = statement = one = False
-    yes = no = None
-    cars: tuple[int, ...] = ()
-    named: tuple[str, ...] = ()
-    brand = kind = before = None
-    length = 0
-    for index, (part, part_amounts, manners, has, lacks) in enumerate(meanings):
-        after = meanings[index + 1].sentence.masked if index + 1 < len(meanings) else ""
-        if part_amounts and is_echo(part.masked, after, meanings[index - 1].sentence.masked if index else ""):
-            part_amounts = [amount._replace(kind="theirs") for amount in part_amounts]
-        if before is not None and before.asks:
-            if part_amounts and "budget" in before.asks and GUESS.fullmatch(part.masked):
-                part_amounts = [
-                    amount._replace(kind="theirs") for amount in part_amounts
-                ]  # What is your budget? About $30,000?
-            if named and (manners.yes or manners.no):  # Heated seats? Yes, it has them.
-                (features if manners.yes else missing).extend(named)
-        amounts += part_amounts
-        features += has
-        missing += lacks
-        acts |= manners.acts
-        asks |= manners.asks
-        agrees = agrees or manners.agrees
-        sure = sure or manners.sure
-        one = one or manners.one
-        statement = statement or not manners.asks
-        if yes is None and (manners.yes or manners.no):
-            yes, no = manners.yes, manners.no
-        cars = part.cars or cars
-        brand, kind = part.brand or brand, part.type or kind
-        length += part.length
-        before = manners
-        named = named_features(part.masked) if manners.asks and not (has or lacks) else ()
-    weak = meanings[0].manners.weak
-    if yes is None:
-        yes = sure or weak == "yes"
-        no = weak == "no" and not yes
-    agrees = (agrees or (weak == "okay" and not asks)) and not ("refuse" in acts or "trade_in" in acts)
-    price = list_price = discount = percent = year = None
-    if amounts:
-        price, list_price, discount, percent = _settle(amounts, agrees)
-        for value, is_a in amounts:
-            if is_a == "year":
-                year = int(value)
-            elif is_a == "firm":
-                acts.add("firm")
-        if price is not None:
-            acts.add("offer")
-        if discount is not None or percent is not None:
-            acts.add("discount")
-    if features or missing:
-        acts.add("feature")
-        features = [name for name in dict.fromkeys(features) if name not in missing]
-    if statement and (cars or brand or list_price is not None):
-        acts.add("present")
-    if asks:
-        acts.add("ask")
-    if yes or no or agrees:
-        acts.add("answer")
-    main = "none"
-    for act in ORDER:
-        if act in acts:
-            main = act
-            break
-    car = NamedCar(cars, brand, kind, None, year, bool(cars)) if cars or brand or kind or year else None
-    if agrees:
-        acts.add("agree")
-    said = (CarSaid(car, price, list_price, tuple(features), tuple(missing)),)
-    questions = tuple(Question("price_ok" if topic == "close" else topic) for topic in sorted(asks))
-    repeats = tuple(int(amount.value) for amount in amounts if amount.kind == "theirs")
+    questions: list[Question] = []
+    said: list[CarSaid] = []
+    gone: list[NamedCar] = []
+    one = False
+    yes: bool | None = None
+    asked_features: tuple[str, ...] = ()
+    for index, sentence in enumerate(sentences):
+        words = sentence.text
+        own = [amount for amount in amounts if amount.sentence == index]
+        does = {clue.tells for clue in matches("does", words)}
+        asks = sentence.words[-1:] == ("?",)
+        acts |= does & _DOES
+        one = one or "one" in does
+        says = True if "yes" in does else False if "no" in does and "no_no" not in does else None
+        if yes is None and not asks:
+            yes = says
+        if asked_features and says is not None:  # Heated seats? Yes, it has them.
+            _add(said, None, **{"features" if says else "missing": asked_features})
+        asked_features = ()
+        if asks:
+            questions.append(_question(sentence, own))
+            asked_features = features_named(words)
+        _tell_cars(sentence, own, asks, "gone" in does, said, gone)
+    price, list_price, discount, percent = _settle(amounts, said, sentences, bid)
+    others = [amount for amount in amounts if amount.form in ("money", "plain", "short") and amount.value >= MIN_PRICE]
+    agrees = price in (None, bid) and not any(
+        amount.value >= LEAST and amount.value != bid and amount.role != "other" for amount in others
+    ) and agreement.chance(*agreement_text(sentences, bid)) >= AGREES  # fmt: skip
+    if agrees and price is None and bid is not None:
+        price = bid
+    main = next((entry for entry in reversed(said) if entry.price == price is not None), said[-1] if said else None)
+    if main is None or (price is not None and main.price != price):
+        main = (main or CarSaid(None))._replace(price=price)
+    unclear = () if price is not None or agrees else tuple(
+        int(amount.value) for amount in sorted(others, key=lambda amount: -amount.offered)
+        if amount.offered >= UNCLEAR and amount.value != bid
+    )  # fmt: skip
+    acts |= {
+        name for name, holds in (
+            ("agree", agrees), ("offer", price is not None and not agrees), ("ask", bool(questions)),
+            ("discount", discount is not None or percent is not None), ("answer", yes is not None or agrees),
+            ("feature", any(entry.features or entry.missing for entry in said)),
+            ("present", any(entry.car or entry.list_price for entry in said)),
+        ) if holds
+    }  # fmt: skip
     return SellerLine(
-        main, frozenset(acts), price, list_price, discount, percent, tuple(features), tuple(missing), car, said, (),
-        (), repeats, questions, agrees, bool(yes), bool(no), one, length,
+        next((act for act in ORDER if act in acts), "none"), frozenset(acts), price, list_price, discount, percent,
+        main.features, main.missing, main.car, tuple(said), tuple(gone), unclear,
+        tuple(int(amount.value) for amount in others if amount.role == "theirs"), tuple(questions), agrees,
+        yes is True, yes is False, one, sum(sentence.length for sentence in sentences),
     )  # fmt: skip
 
 
-# The first of these that a line does is its act.
-ORDER = (
-    "offer", "discount", "firm", "present", "trade_in", "feature", "pressure", "refuse", "ask", "answer", "goodbye",
-    "greet", "smalltalk",
-)  # fmt: skip
+def agreement_text(sentences: Sequence[Sentence], bid: int | None) -> tuple[tuple[str, ...], bool]:
+    """The words of a line, in which the buyer's bid is `&`, and whether another amount may be a price."""
+    texts, others = [], False
+    for sentence in sentences:
+        words = list(sentence.words)
+        for place, number in sentence.numbers:
+            if bid is not None and abs(dollars(number) - bid) < 1:
+                words[place] = "&"
+            else:
+                others = others or is_price(number)
+        texts.append(" ".join(words) + " ")
+    return tuple(texts), others
 
 
-def _settle(amounts: Sequence[Amount], agrees: bool) -> tuple[int | None, int | None, int | None, float | None]:
+def _add(said: list[CarSaid], car: NamedCar | None, **facts: Any) -> None:
+    """Adds what is said about a car to the last entry, or to a new one if it is another car."""
+    if not said or (car is not None and said[-1].car not in (None, car)):
+        said.append(CarSaid(car))
+    elif said[-1].car is None:
+        said[-1] = said[-1]._replace(car=car)
+    for name, value in facts.items():
+        if isinstance(value, tuple):
+            value = tuple(dict.fromkeys([*getattr(said[-1], name), *value]))
+        said[-1] = said[-1]._replace(**{name: value})
+
+
+def _tell_cars(
+    sentence: Sentence, amounts: Sequence[Amount], asks: bool, denies: bool, said: list[CarSaid], gone: list[NamedCar]
+) -> None:
+    """Adds what a sentence says about each car: a price or a feature belongs to the car of its clause."""
+    priced = {amount.place: amount for amount in amounts if amount.role == "list" or amount.offered >= LIKELY}
+    mentions = {mention.place: mention for mention in sentence.mentions}
+    for begin, end in clauses_of(sentence.words):
+        car = None
+        for place in range(begin, end):
+            mention = mentions.get(place)
+            if mention is not None and (
+                priced or not asks or (mention.cars and not denies and " or " not in sentence.text)
+            ):
+                car = _named(sentence, mention)
+                if denies and not priced:
+                    gone.append(car)
+                else:
+                    _add(said, car)
+            amount = priced.get(place) or _beside(sentence, car, place, amounts)
+            if amount is not None and MIN_PRICE <= amount.value <= MAX_PRICE:
+                behind = next((mentions[at] for at in range(place, min(place + 6, end)) if at in mentions), None)
+                if behind is not None and sentence.words[place + 1] in ("for", "on", "buys", "gets"):
+                    car = _named(sentence, behind)
+                field = "list_price" if amount.role == "list" else "price"
+                _add(said, car, **{field: int(amount.value + 0.5)})
+        features, has = _claims(" ".join(sentence.words[begin:end]) + " ", asks)
+        if features:
+            _add(said, car, **{"features" if has else "missing": features})
+
+
+def _beside(sentence: Sentence, car: NamedCar | None, place: int, amounts: Sequence[Amount]) -> Amount | None:
+    """The amount at a place, if it stands right behind a car as its price does: the used A3 for $9,700."""
+    begin = next((at for at in range(place - 1, max(-1, place - 4), -1) if sentence.words[at] == "model"), None)
+    if car is None or begin is None or not _LINKS.issuperset(sentence.words[begin + 1 : place]):
+        return None
+    return next(
+        (amount for amount in amounts if amount.place == place and amount.value >= LEAST
+         and amount.form in ("money", "plain", "short") and amount.role not in ("discount", "past")), None
+    )  # fmt: skip
+
+
+_LINKS = frozenset(
+    ["for", "at", "is", "costs", ",", ":", "sedan", "suv", "truck", "convertible", "priced", "goes", "runs"]
+)
+
+
+def _settle(
+    amounts: Sequence[Amount], said: Sequence[CarSaid], sentences: Sequence[Sentence], bid: int | None
+) -> tuple[int | None, int | None, int | None, float | None]:
     """The price of a line, its list price, and its discount in dollars or per cent.
 
-    Of several offers the last counts, and a hedged one only where there is no other. A discount on a list price that
-    is named is an offer, too.
+    Of several offers the last counts; of two cars with a price each, none. A discount on a price that is named is an
+    offer, too, and so is half of the way between two bids.
     """
-    last: dict[str, float] = {}
-    price = None
-    for value, kind in amounts:
-        last[kind] = value
-        if kind in ("offer", "firm"):
-            price = value
-    list_price, discount, percent = last.get("list"), last.get("discount"), last.get("percent")
-    if price is None:
-        price = last.get("hedged")
-    if price is None and agrees:
-        price = last.get("theirs")
-    if price is None and list_price is not None:
-        if discount is not None and 0 < discount < list_price:
-            price = list_price - discount
-        elif percent is not None:
-            price = list_price * (1 - percent / 100)
-    return _whole(price), _whole(list_price), None if discount is None else int(discount + 0.5), percent
+    offers = [amount.value for amount in amounts if amount.offered >= OFFERED and amount.form != "percent" and
+              MIN_PRICE <= amount.value <= MAX_PRICE]  # fmt: skip
+    lists = [amount.value for amount in amounts if amount.role == "list" and amount.form != "percent"]
+    past = [amount.value for amount in amounts if amount.role == "past" and amount.form != "percent"]
+    discounts = [amount.value for amount in amounts if amount.role == "discount" and amount.form != "percent"]
+    percents = [amount.value for amount in amounts if amount.role == "discount" and amount.form == "percent"]
+    theirs = [amount.value for amount in amounts if amount.role == "theirs"] or ([bid] if bid else [])
+    price: float | None = offers[-1] if offers else None
+    if len({entry.car for entry in said if entry.price in offers}) > 1:
+        price = None
+    bases = past or lists
+    if not offers and bases:
+        does = {clue.tells for sentence in sentences for clue in matches("does", sentence.text)}
+        if "split" in does and theirs:
+            price = (bases[-1] + theirs[-1]) / 2
+        elif discounts or percents:
+            price = (bases[-1] - sum(discounts)) * (1 - sum(percents[-1:]) / 100)
+    discount = discounts[-1] if discounts else None
+    return (
+        _whole(price), _whole(lists[-1] if lists else None), None if discount is None else int(discount + 0.5),
+        percents[-1] if percents else None,
+    )  # fmt: skip
 
 
 def _whole(price: float | None) -> int | None:
     return int(price + 0.5) if price is not None and MIN_PRICE <= price <= MAX_PRICE else None
 
 
-def is_readable(act: SellerLine, text: str) -> bool:
+def is_readable(line: SellerLine, text: str) -> bool:
     """Whether a line is language: it does something, or has three words and consists mostly of letters."""
-    if act.acts:
+    if line.acts or line.unclear:
         return True
     text = text[:LIMIT]
     letters = sum(letter.isascii() and (letter.isalpha() or letter in " ,.?!'") for letter in text)
-    return act.words >= 3 and letters >= 0.8 * len(text)
+    return line.words >= 3 and letters >= 0.8 * len(text)
 
 
 class Heard(NamedTuple):
@@ -424,18 +412,13 @@ class Heard(NamedTuple):
 
 def hear(text: str) -> Heard:
     """The names and amounts in a line of either speaker."""
-    parts = [cut(sentence) for sentence in _ENDS.split(simplified(text))]
-    amounts: list[int] = []
-    features: list[str] = []
-    brand = kind = None
-    for part in parts:
-        if part.numbers:
-            amounts += [int(number.value) for number in part.numbers if is_money(number)]
-        features += named_features(part.masked)
-        brand, kind = brand or part.brand, kind or part.type
-    return Heard([part.masked for part in parts], amounts, brand, kind, features)
-
-
-def is_money(number: Number) -> bool:
-    """Whether a number is an amount a car may cost."""
-    return number.form in "#N" and number.value >= MIN_PRICE
+    sentences = sentences_of(text)
+    mentions = [mention for sentence in sentences for mention in sentence.mentions]
+    return Heard(
+        [sentence.text.rstrip() for sentence in sentences],
+        [int(number.value) for sentence in sentences for _, number in sentence.numbers
+         if number.form in ("money", "plain") and number.value >= MIN_PRICE],
+        next((mention.brand for mention in mentions if mention.brand), None),
+        next((mention.type for mention in mentions if mention.type), None),
+        [name for sentence in sentences for name in features_named(sentence.text)],
+    )  # fmt: skip

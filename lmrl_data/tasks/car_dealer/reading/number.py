@@ -1,214 +1,271 @@
-"""Finds the numbers of a seller's line, in digits or in words, and masks them."""
+"""Finds the amounts in a sentence, in digits or in words: $24,500, 24.5k, 24 and a half, twenty-four five."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lmrl_data.dialogue.numbers import ONES, TENS
-from lmrl_data.tasks.car_dealer.catalog import BRAND_WORDS
 
 
-# A number before it is classed, and the mark that stands for it in the masked text.
+class Token(NamedTuple):
+    """A word, a mark or a number of a text in lower case."""
+
+    currency: str
+    digits: str
+    suffix: str
+    word: str
+    mark: str
+
+    @property
+    def key(self) -> str:
+        return self.digits + self.suffix.strip() if self.digits else self.word or self.mark
+
+
 class Number(NamedTuple):
+    """A number and how it is written.
+
+    Args:
+        value (`float`): as written: 24.5 for 24 and a half.
+        form (`str`): `money`, `plain` (bare, from 1,000 on), `short` (bare, below 1,000), `percent`, `year` or
+            `other`.
+    """
+
     value: float
-    # '#' money, 'N' a bare number from 1,000 on, '@' a small bare number, '%', '~' a year, 'X' none of these. The text
-    # is in lower case: no word of it can look like one.
     form: str
 
 
-_TENS = {**TENS, "fourty": 40}
-_UNITS = ONES | _TENS
-_SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "thou": 1_000, "k": 1_000, "million": 1_000_000}
-_NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALES) | {f"{ten}-{one}" for ten in _TENS for one in list(ONES)[1:10]}
-# thirty-four-five, twelve-five; but ten-four is a word of its own
-_NUMBER_WORDS |= {f"{ten}-{one}-{last}" for ten in _TENS for one in list(ONES)[1:10] for last in list(ONES)[1:10]}
-_NUMBER_WORDS |= {f"{teen}-{one}" for teen in list(ONES)[11:] for one in list(ONES)[1:10]}
-NUMBER_STARTS = _NUMBER_WORDS | {"half"}
-_SUFFIXES = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "thou": 1_000, "large": 1_000, "m": 1_000_000}
-_SUFFIXES |= {"million": 1_000_000, "mil": 1_000_000}
-_AFTER = frozenset(
-    ["even", "flat", "cash", "and", "for", "today", "if", "with", "all", "then", "but", "or"]
-)  # a price like 34 five
-_MONEY = frozenset(("dollars", "dollar", "bucks", "usd", "eur", "euro", "euros"))
-_PERCENT = frozenset(("percent", "per-cent", "pct"))
+# Only ASCII digits are numbers.
+_TOKEN = re.compile(
+    r"(-\$|(?:us)?\$ ?-?|(?:usd?|eur)(?= ?[0-9]) ?)?('?[0-9]+(?:[,.'/][0-9]+)*)"
+    r"(%| ?(?:k|grand|thou(?:sand)?)\b|[a-z]+|\$)?"
+    r"|([a-z][a-z0-9]*(?:[-'][a-z0-9]+|\.[0-9]+)*)|([.,;:!?()/+-])"
+)
+_WORDS: dict[str, int] = ONES | TENS | {"fourty": 40}
+_COMPOUND = {ten + one: TENS[ten] + ONES[one] for ten in TENS for one in list(ONES)[1:10]}  # sixtyfour
+_THOUSAND = frozenset(["thousand", "thou", "grand", "k", "large"])
+_SUFFIXES = {"k": 1_000, "m": 1_000_000, "mil": 1_000_000, "million": 1_000_000} | dict.fromkeys(_THOUSAND, 1_000)
+_MONEY = frozenset(["dollars", "dollar", "bucks", "usd", "eur", "euro", "euros", "$"])
+_PERCENT = frozenset(["percent", "per-cent", "pct"])
+_FRACTIONS = {("and", "a", "half"): 0.5, ("and", "a", "quarter"): 0.25, ("and", "an", "half"): 0.5,
+              ("an", "a", "half"): 0.5, ("an", "a", "quarter"): 0.25, ("and", "three", "quarters"): 0.75,
+              ("1/2",): 0.5, ("1/4",): 0.25, ("3/4",): 0.75}  # fmt: skip
+# A lone figure before one of these is no part of an amount: 24 4 doors.
+_UNITS = frozenset(
+    [
+        "seats",
+        "seat",
+        "doors",
+        "door",
+        "year",
+        "years",
+        "months",
+        "month",
+        "days",
+        "weeks",
+        "cylinders",
+        "cyl",
+        "speed",
+        "miles",
+        "mile",
+    ]
+)
 
 
-def find_numbers(
-    tokens: Sequence[tuple[str, str, str, str, str]],
-    keys: Sequence[str],
-    places: Sequence[int],
-    names: Mapping[int, int],
-) -> tuple[list[str], list[Number]]:
-    """The words of a sentence with its numbers and names masked, and the numbers.
-
-    Args:
-        tokens (`Sequence[tuple]`): currency, digits, suffix, word and mark of each token.
-        keys (`Sequence[str]`): the tokens as words.
-        places (`Sequence[int]`): where a number or a name may begin.
-        names (`Mapping[int, int]`): where the names of models begin, and how many tokens they are.
-    """
-    words: list[str] = []
-    numbers: list[Number] = []
-    done = 0
-    for start in places:
-        if start < done:
-            continue
-        if start in names or keys[start] in BRAND_WORDS:
-            words += keys[done:start]
-            if words[-1:] != ["model"]:  # brand and model are one name
-                words.append("model")
-            done = start + names.get(start, 1)
-        elif tokens[start][1] or keys[start] in NUMBER_STARTS:
-            number, after = _number(tokens, keys, start)
-            if number is not None:
-                words += keys[done:start]
-                words.append(number.form)
-                numbers.append(number)
-                done = after
-    words += keys[done:]
-    return words, numbers
+def _misspelled() -> dict[str, str]:
+    """Number words with a letter left out or two exchanged."""
+    right = [word for word in [*_WORDS, "hundred", "thousand", "quarter"] if len(word) >= 6]
+    made = {}
+    for word in right:
+        for i in range(1, len(word)):
+            made[word[:i] + word[i + 1 :]] = word
+            made[word[: i - 1] + word[i] + word[i - 1] + word[i + 1 :]] = word
+    return {wrong: word for wrong, word in made.items() if wrong not in _WORDS and wrong != word}
 
 
-def _number(
-    tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], start: int
-) -> tuple[Number | None, int]:
-    """The number that begins at this place, if any, and the place behind it."""
-    size, key = len(tokens), keys[start]
-    currency, digits, suffix, _, _ = tokens[start]
-    place = start + 1
-    follower = keys[place] if place < size else ""
-    if digits:
-        value, form = _from_digits(currency, digits, suffix)
-        if form == "X":
-            return None, place
-        if form in "#N" and value >= 1_000 and value % 1_000 == 0 and suffix.strip() in ("thousand", "grand"):
-            rest, used = _from_words(keys, place) if follower in _NUMBER_WORDS else (_small(tokens, place), 1)
-            if rest is not None and 0 < rest < 1_000:
-                value, place = value + rest, place + used
-        elif form == "@" and 10 <= value < 200 and value == int(value) and 0 < _ones(tokens, keys, place) < 10:
-            after = keys[place + 1] if place + 1 < size else "."
-            if after in _AFTER or after in ".,!?":  # 34 five
-                value, form, place = value * 1_000 + 100 * _ones(tokens, keys, place), "#", place + 1
-    elif key == "half":
-        if follower not in ("off", "price"):
-            return None, place
-        value, form = 50.0, "%"
-    else:
-        spelled, used = _from_words(keys, start)
-        if spelled is None:
-            return None, place
-        value, place = spelled, start + used
-        form = "@" if value < 100 else "#" if value >= 1_000 else "N"
-    if digits and form == "@" and 10 <= value < 200 and value == int(value) and follower == "-":  # 27-five
-        last = ONES.get(keys[place + 1], 0) if place + 1 < size else 0
-        if 0 < last < 10:
-            value, form, place = value * 1_000 + 100 * last, "#", place + 2
-    if form == "@" and keys[place : place + 3] == ["and", "a", "half"]:
-        value, place = value + 0.5, place + 3
-        if place < size and keys[place] in _SUFFIXES:
-            value, form, place = value * 1_000, "#", place + 1
-    if place < size and keys[place] in _MONEY:
-        form, place = ("#" if value >= 10 else "X"), place + 1
-    elif place < size and keys[place] in _PERCENT:
-        form, place = "%", place + 1
-    if form == "@" and value < 4:
-        return None, start + 1  # one of the best
+_SPELT = _misspelled()
+_NUMBER_WORDS = frozenset(_WORDS) | frozenset(_COMPOUND) | {"hundred"}
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The tokens of a text in lower case; spelled numbers are one token a word, and spelled rightly."""
+    tokens = []
+    for parts in _TOKEN.findall(text):
+        word = _SPELT.get(parts[3], parts[3])
+        pieces = word.split("-")
+        if (
+            len(pieces) > 1
+            and word != "ten-four"
+            and all(piece in _NUMBER_WORDS or piece in _THOUSAND for piece in pieces)
+        ):
+            tokens += [Token("", "", "", piece, "") for piece in pieces]
+        else:
+            tokens.append(Token(parts[0], parts[1], parts[2], word, parts[4]))
+    return tokens
+
+
+def number_at(tokens: Sequence[Token], start: int) -> tuple[Number, int] | None:
+    """The number that begins at a place, and the place behind it; `None` if no number does."""
+    token = tokens[start]
+    if not token.digits and token.word not in _NUMBER_WORDS and token.word not in ("half", "a", "an"):
+        return None
+    if token.word in ("half", "a", "an"):
+        after = tokens[start + 1].word if start + 1 < len(tokens) else ""
+        if token.word == "half":
+            return (Number(50.0, "percent"), start + 1) if after in ("off", "price") else None
+        if after not in ("hundred", "thousand", "grand"):
+            return None
+    if token.digits:
+        value, form = _written(token)
+        place = start + 1
+        if form in ("other", "year", "percent"):
+            if place < len(tokens) and form == "year" and tokens[place].word in _MONEY:
+                return Number(value, "money"), place + 1
+            return Number(value, form), place
+        if value >= 1_000 and not token.suffix.strip():
+            place, form = (place + 1, "money") if _key(tokens, place) in _MONEY else (place, form)
+            return Number(value, form), place
+    if not token.digits or form == "short" or token.suffix.strip() in _THOUSAND:
+        spoken = _spoken(tokens, start)
+        if spoken is None:
+            return (Number(value, form), place) if token.digits else None
+        value, form, place = spoken
+    after = _key(tokens, place)
+    if after in _MONEY:
+        form, place = "money", place + 1
+    elif after in _PERCENT or (after == "per" and _key(tokens, place + 1) == "cent"):
+        return Number(value, "percent"), place + (1 if after in _PERCENT else 2)
+    if value < 4 and form == "short":
+        return None
     return Number(value, form), place
 
 
-def _ones(tokens: Sequence[tuple[str, str, str, str, str]], keys: Sequence[str], place: int) -> int:
-    """The number below 20 at this place in words, or below 10 in digits; otherwise 0."""
-    if place >= len(keys):
-        return 0
-    currency, digits, suffix, _, _ = tokens[place]
-    return int(digits) if len(digits) == 1 and not currency and not suffix else ONES.get(keys[place], 0)
+def _key(tokens: Sequence[Token], place: int) -> str:
+    return tokens[place].key if place < len(tokens) else ""
 
 
-_EUROPEAN = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{2})?")  # 27.500 and 27.500,00
-_TENTHS = re.compile(r"[0-9]{1,3},[0-9]{1,2}")  # 17,2k
-
-
-def _from_digits(currency: str, digits: str, suffix: str) -> Number:
-    suffix = suffix.strip()
-    if not suffix.startswith(("k", "l", "m", "h")) and _EUROPEAN.fullmatch(digits):
-        digits = digits.split(",")[0].replace(".", "")
-    elif _TENTHS.fullmatch(digits):
-        digits = digits.replace(",", ".")
-    plain = digits.replace(",", "").replace(" ", "").replace("'", "")
-    if len(plain) > 12 or "-" in currency:
-        return Number(0, "X")
-    value = float(plain)
+def _written(token: Token) -> tuple[float, str]:
+    """The value and the form of a number in digits."""
+    suffix = token.suffix.strip()
+    parts = re.split("[,.']", token.digits.lstrip("'"))
+    if "/" in token.digits or "-" in token.currency or sum(map(len, parts)) > 12:
+        return 0.0, "other"
+    if token.digits[0] == "'":
+        return (2000.0 + int(parts[0]), "year") if len(parts[0]) == 2 and not suffix else (0.0, "other")
+    thousands = len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1:]) and suffix not in _SUFFIXES
+    if len(parts) == 1 or thousands:
+        value = float("".join(parts))
+    elif all(len(part) == 3 for part in parts[1:-1]):
+        value = float("".join(parts[:-1]) + "." + parts[-1])
+    else:
+        return 0.0, "other"
     if suffix == "%":
-        return Number(value, "%")
-    if suffix in _SUFFIXES:
-        if suffix == "m" and not currency:
-            return Number(0, "X")
-        return Number(value * _SUFFIXES[suffix], "#")
-    if suffix in _MONEY:
-        return Number(value, "#")
-    if suffix:
-        return Number(0, "X")  # 2nd, 300hp, 330i
-    if currency:
-        return Number(value, "#" if value >= 100 or value == 0 else "@")
-    if "," not in digits and " " not in digits and 1950 <= value <= 2035 and value == int(value):
-        return Number(value, "~")
-    return Number(value, "N" if value >= 1_000 else "@")
+        return value, "percent"
+    if suffix in _SUFFIXES and (suffix != "m" or token.currency):
+        return value * _SUFFIXES[suffix], "money"
+    if suffix and suffix not in _MONEY:
+        return 0.0, "other"  # 2nd, 300hp, 330i
+    if token.currency or suffix:
+        return value, "money" if value >= 200 or value == 0 else "short"
+    if len(parts) == 1 and 1950 <= value <= 2035:
+        return value, "year"
+    return value, "plain" if value >= 1_000 else "short"
 
 
-def _small(tokens: Sequence[tuple[str, str, str, str, str]], place: int) -> float | None:
-    """The number below 1,000 at this place, as in '34 thousand 500'."""
-    if place >= len(tokens):
-        return None
-    currency, digits, suffix, _, _ = tokens[place]
-    return float(digits) if digits and not currency and not suffix and len(digits) == 3 and digits.isdigit() else None
-
-
-def _from_words(keys: Sequence[str], start: int) -> tuple[float | None, int]:
-    """The number spelled out from `start` on, and how many tokens it takes; 'thirty-four five' is 34,500."""
-    parts: list[str] = []
+def _atoms(tokens: Sequence[Token], start: int) -> list[tuple[float, str, int]]:
+    """The small numbers and scales from a place on: value, `digits`, `word`, `hundred` or `thousand`, place behind."""
+    atoms: list[tuple[float, str, int]] = []
     place = start
-    while place < len(keys) and place - start < 12:
-        key = keys[place]
-        if key in _NUMBER_WORDS:
-            parts += key.split("-")
-        elif key == "and" and parts and parts[-1] in _SCALES and keys[place + 1 : place + 2] and (
-            keys[place + 1] in _UNITS or keys[place + 1].split("-")[0] in _TENS
-        ):  # fmt: skip
-            pass
-        else:
-            break
-        place += 1
-    used = place - start
-    total, group, seen = 0.0, 0.0, False
-    groups: list[float] = []  # numbers that follow each other without a scale: thirty-four, five
-    for i, part in enumerate(parts):
-        if part in _SCALES and part != "hundred":
-            group = sum(groups) + group if not groups else groups[0] if len(groups) == 1 and not group else group
-            total += (group or 1) * _SCALES[part]
-            group, groups, seen = 0.0, [], True
-        elif part == "hundred":
-            group = (group or 1) * 100
-        else:
-            value = _UNITS[part]
-            fits = group == 0 or (group % 100 == 0) or (group % 10 == 0 and value < 10 and parts[i - 1] in _TENS)
-            if fits:
-                group += value
+    while place < len(tokens) and len(atoms) < 8:
+        token = tokens[place]
+        suffix = token.suffix.strip()
+        fraction = next(
+            (size for size in _FRACTIONS if atoms and tuple(t.key for t in tokens[place : place + len(size)]) == size),
+            None,
+        )
+        if fraction:
+            atoms.append((_FRACTIONS[fraction], "fraction", place + len(fraction)))
+        elif token.digits:
+            value, form = _written(Token("", token.digits, "", "", ""))
+            if (token.currency and place > start) or form != "short" or (suffix and suffix not in _THOUSAND):
+                break
+            if atoms and len(token.digits) == 3 and 10 <= atoms[-1][0] < 1_000 and atoms[-1][1] == "digits":  # 29 000
+                return [(atoms[-1][0] * 1_000 + value, "digits", place + 1)] if len(atoms) == 1 else atoms
+            if atoms and (value != int(value) or _key(tokens, place + 1) in _UNITS):
+                break
+            atoms.append((value, "digits", place + 1))
+            if suffix:
+                atoms.append((1_000, "thousand", place + 1))
+        elif token.word in _WORDS or token.word in _COMPOUND:
+            value = _WORDS.get(token.word) or _COMPOUND.get(token.word, 0)
+            if atoms and atoms[-1][1] == "word" and atoms[-1][0] in range(20, 100, 10) and 0 < value < 10:
+                atoms[-1] = (atoms[-1][0] + value, "word", place + 1)
             else:
-                groups.append(group)
-                group = value
-    if groups:
-        return _shorthand([*groups, group], total), used
-    if seen and 0 < group < 10 and total >= 10_000:
-        group *= 100  # thirty-four thousand five
-    return (total + group if parts else None), used
+                atoms.append((value, "word", place + 1))
+        elif token.word == "hundred":
+            atoms.append((100, "hundred", place + 1))
+        elif token.word in _THOUSAND and (atoms or token.word in ("thousand", "grand")):
+            atoms.append((1_000, "thousand", place + 1))
+        elif token.word == "point" and atoms and atoms[-1][1] in ("word", "digits") and place + 1 < len(tokens):
+            tenth = ONES.get(tokens[place + 1].word, 0)
+            if not 0 < tenth < 10:
+                break
+            atoms.append((tenth / 10, "fraction", place + 2))
+        elif not (
+            (place == start and token.word in ("a", "an"))
+            or (token.word == "and" and atoms and atoms[-1][1] in ("hundred", "thousand"))
+            or (token.mark == "," and atoms and atoms[-1][1] == "thousand" and _key(tokens, place + 2) == "hundred")
+        ):
+            break
+        place = atoms[-1][2] if atoms and atoms[-1][2] > place else place + 1
+    return atoms
 
 
-def _shorthand(groups: list[float], total: float) -> float | None:
-    """'thirty-four five' is 34,500, 'thirty-one nine ninety-nine' 31,999."""
-    if total or not 10 <= groups[0] < 200:
+def _spoken(tokens: Sequence[Token], start: int) -> tuple[float, str, int] | None:
+    """The value, form and end of a number made of words and small figures."""
+    groups: list[tuple[float, int]] = []  # numbers below a thousand, hundreds taken in
+    thousands: float | None = None
+    end = start + 1
+    last = ""
+    for value, kind, place in _atoms(tokens, start):
+        if kind == "hundred":
+            groups[-1:] = [((groups[-1][0] if groups else 1) * 100, place)]
+        elif kind == "thousand":
+            if thousands is not None or len(groups) > 1:
+                break
+            thousands, groups = (groups[0][0] if groups else 1) * 1_000, []
+        elif kind == "fraction":
+            if groups:
+                groups[-1] = (groups[-1][0] + value, place)
+        elif last == "hundred" and groups and value < 100 and groups[-1][0] % 100 == 0:
+            groups[-1] = (groups[-1][0] + value, place)
+        else:
+            fits = [group for group, _ in groups] + [value]
+            if groups and not _joins(thousands, fits):
+                break
+            groups.append((value, place))
+        end, last = place, kind
+    sizes = [group for group, _ in groups]
+    if thousands is not None:
+        if not sizes:
+            return thousands, "money", end
+        if sizes[0] >= 1_000:
+            return thousands, "money", end
+        rest = sizes[0] * 100 if len(sizes) == 1 and sizes[0] < 10 and thousands >= 10_000 else sizes[0]
+        return thousands + (sizes[0] * 100 + sizes[1] if len(sizes) == 2 else rest), "money", end
+    if not sizes:
         return None
-    if len(groups) == 2 and (0 < groups[1] < 10 or 100 <= groups[1] < 1_000):
-        return groups[0] * 1_000 + (groups[1] * 100 if groups[1] < 10 else groups[1])
-    if len(groups) == 3 and 0 < groups[1] < 10 <= groups[2] < 100:
-        return groups[0] * 1_000 + groups[1] * 100 + groups[2]
-    return None
+    if len(sizes) == 1:
+        return sizes[0], "short" if sizes[0] < 1_000 else "money", end
+    hundreds = sizes[1] * 100 if sizes[1] < 10 else sizes[1]
+    return sizes[0] * 1_000 + hundreds + (sizes[2] if len(sizes) == 3 else 0), "money", end
+
+
+def _joins(thousands: float | None, sizes: Sequence[float]) -> bool:
+    """Whether small numbers in a row are one amount: 42 six fifty, thirty-four five, 24 400."""
+    if thousands is not None:
+        return len(sizes) == 1 or (len(sizes) == 2 and 0 < sizes[0] < 10 <= sizes[1] < 100)
+    if not 10 <= sizes[0] < 200 or sizes[0] != int(sizes[0]):
+        return False
+    if len(sizes) == 2:
+        return 0 < sizes[1] < 10 or 100 <= sizes[1] < 1_000
+    return len(sizes) == 3 and 0 < sizes[1] < 10 <= sizes[2] < 100

@@ -390,7 +390,7 @@ def test_a_plausible_amount_of_unclear_role_is_asked_back() -> None:
     made = simulator()
     made.step("Hello!")
     made.step("This is the Toyota Highlander.")
-    move = made.buyer.hear(read("Forty-two, you know.")._replace(price=None, unclear=(42_000,)), "?", True)
+    move = made.buyer.hear(read("Forty-two, you know.")._replace(price=None, said=(), unclear=(42_000,)), "?", True)
     assert (move.rule, move.price) == ("is_price", 42_000)
     made.buyer.hear(read("Yes."), "Yes.", True)
     assert made.buyer.offer == 42_000
