@@ -315,9 +315,10 @@ def _tell_cars(
     """Adds what a sentence says about each car: a price or a feature belongs to the car of its clause."""
     priced = {amount.place: amount for amount in amounts if amount.role == "list" or amount.offered >= LIKELY}
     mentions = {mention.place: mention for mention in sentence.mentions}
+    places = sorted({amount.place for amount in amounts} | set(mentions))
     for begin, end in clauses_of(sentence.words):
         car = None
-        for place in range(begin, end):
+        for place in (place for place in places if begin <= place < end):
             mention = mentions.get(place)
             if mention is not None and (
                 priced or not asks or (mention.cars and not denies and " or " not in sentence.text)
