@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 
-from lmrl_data.tasks.guess_my_city.facts import cities, properties
+from lmrl_data.tasks.guess_my_city.facts import cities, facts
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_recipes.training.start import recipes_folder
 
@@ -52,7 +52,7 @@ def test_guesses_name_every_object_and_every_city_of_the_paper() -> None:
 def test_questions_about_cities_ask_for_facts_that_the_task_tests() -> None:
     rows = read("guess_my_city/facts.tsv")
     named = Counter(row["fact"] for row in rows if row["topic"] != row["fact"])
-    assert set(named) <= set(properties())
+    assert set(named) <= set(facts())
     assert len(named) >= 190
     assert min(named.values()) >= 12
     assert {row["answer"] for row in rows} == {"yes", "no"}

@@ -17,7 +17,7 @@ from lmrl_data.tool import Tool
 
 TASK = Task(
     id="guess_my_city",
-    version="1.0.0",
+    version="2.0.0",
     summary="Find out where somebody lives in twenty questions; open questions, answers in whole sentences.",
     # The paper's scale, -20, -18.8 and -8.56, belongs to its own oracle.
     configs=by_name(

@@ -1,23 +1,43 @@
 """The answers of Guess My City: sentences made from a city's facts, in several wordings that do not give it away.
 
-`answers.txt` holds the sentences. A sentence with a slot is written out once for each value of the slot; one that
-would name the city or its country is dropped.
+`answers.txt` holds the sentences, `facts.txt` one for each fact. A sentence with a slot is written out once for each
+value of the slot; one that would name the city or its country is dropped. An open question is answered with what many
+cities have in common first; what is true of few or of one city comes later, see `tiers`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 from lmrl_data.dialogue.asset import lines
-from lmrl_data.tasks.guess_my_city.facts import City, fold, has_word, holds, leaks, sought, to_ascii
+from lmrl_data.tasks.guess_my_city.facts import (
+    City,
+    Fact,
+    Test,
+    cities,
+    fact_of,
+    facts,
+    holds,
+    leaks,
+    parsed,
+    to_ascii,
+)
 from lmrl_data.tasks.guess_my_city.forms import Reading
 
-YES = ("Yes, ", "Yes, that's right: ", "Yes, indeed, ")
-NO = ("No, ", "No, not really: ", "No, I'm afraid not: ")
-UNSURE = ("I'm not sure, but ", "Hard to say; ", "I can't tell for certain, but ")
+YES = ("Yes, ", "Yes, indeed, ", "Yes, you are right, ")
+NO = ("No, ", "No, I'm afraid ", "No, sorry, ")
 FEWEST = 4  # wordings of an answer
+# The topics whose answer is one value. An answer may name it from 3 cities on that share it; the items of a list, as
+# dishes or sights, from 8 cities on. What is true of one city only is never among the first answers.
+ONE_VALUE = frozenset([
+    "continent", "region", "hemisphere", "tropics", "coast", "climate", "temperature", "snow", "population",
+    "elevation", "river", "capital", "language", "currency", "religion", "independence", "government", "airport",
+    "driving_side", "time_zone", "neighbours", "holiday", "flag",
+])  # fmt: skip
+MANY, FEW = {True: 3, False: 8}, {True: 2, False: 3}
 
 
 class Template(NamedTuple):
@@ -171,17 +191,10 @@ def _single_values(city: City) -> dict[str, list[Any]]:
 # --- sentences
 
 
-@cache
-def wordings(city: City, intent: str) -> tuple[str, ...]:
-    """Every sentence that answers an open question about a city, as it follows `Yes, `."""
-    clauses = list(dict.fromkeys(text for text, _ in _written(city, intent)))
-    if len(clauses) < FEWEST:
-        clauses += fixed("unknown")
-    return tuple(clauses)
-
-
-def _written(city: City, intent: str, spoken: Collection[str] = frozenset()) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The sentences with the values in them, without those whose values are all spoken already."""
+def _written(
+    city: City, intent: str, spoken: Collection[str] = frozenset()
+) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """The sentences, the slots and the values in them, without those whose values are all spoken already."""
     known = slots(city, intent)
     for test, text, names in templates()[intent]:
         if test is not None and not holds(test, city):
@@ -193,7 +206,70 @@ def _written(city: City, intent: str, spoken: Collection[str] = frozenset()) -> 
             for name, value in zip(names, values, strict=True):
                 filled = filled.replace(f"{{{name}}}", value, 1)
             if not leaks(city, filled, intent):
-                yield filled, values
+                yield filled, names, values
+
+
+@cache
+def topic_facts(intent: str) -> tuple[Fact, ...]:
+    """The named facts of a topic."""
+    return tuple(fact for fact in facts().values() if fact.topic == intent)
+
+
+def _true_facts(city: City, intent: str) -> list[Fact]:
+    return [fact for fact in topic_facts(intent) if fact.verdict(city) is True and not leaks(city, fact.say, intent)]
+
+
+@cache
+def _shared(config: str, intent: str) -> Counter[str]:
+    """How many cities share each value, each sentence without a value, and each fact of a topic."""
+    counts: Counter[str] = Counter()
+    for city in cities(config):
+        known = slots(city, intent)
+        found = {f"{slot}={value}" for slot, values in known.items() for value in values}
+        found.update(
+            text for test, text, names in templates()[intent] if not names and (test is None or holds(test, city))
+        )
+        found.update(fact.say for fact in _true_facts(city, intent))
+        counts.update(found)
+    return counts
+
+
+@cache
+def tiers(config: str, city: City, intent: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The sentences that answer an open question, by how many cities share what they say: many, few, or one or two.
+
+    An empty tier holds the sentences of the next one that tells less, or else of the one that tells least.
+    """
+    counts = _shared(config, intent)
+    one_value = intent in ONE_VALUE
+    named = [(counts[fact.say], frame.replace("{}", fact.say)) for fact in _true_facts(city, intent)
+             for frame in fixed("frame")]  # fmt: skip
+    written = [
+        (min(map(counts.__getitem__, map("{}={}".format, names, values) if values else (text,))), text)
+        for text, names, values in _written(city, intent)
+    ]
+    many, few = MANY[one_value], FEW[one_value]
+    # A value that enough cities share answers the question better than a fact about it.
+    telling = [text for count, text in written if count >= many]
+    general = [text for count, text in named if count >= many]
+    ranks = [
+        telling if one_value and telling else telling + general,
+        [text for count, text in written + named if few <= count < many],
+        [text for count, text in written if count < few],
+    ]
+    first = next((rank for rank in ranks if rank), [])
+    if len({*chain(*ranks)}) < FEWEST:
+        first += fixed("unknown")
+    general_tier = tuple(dict.fromkeys(ranks[0] or first))
+    middle_tier = tuple(dict.fromkeys(ranks[1])) or general_tier
+    return general_tier, middle_tier, tuple(dict.fromkeys(ranks[2])) or middle_tier
+
+
+@cache
+def wordings(city: City, intent: str) -> tuple[str, ...]:
+    """Every sentence that may answer an open question about a city, as it follows `Yes, `."""
+    config = "extended" if city.facts["extended"] else "standard"
+    return tuple(dict.fromkeys(text for tier in tiers(config, city, intent) for text in tier))
 
 
 def sentence(clause: str) -> str:
@@ -201,59 +277,85 @@ def sentence(clause: str) -> str:
     return clause[0].upper() + clause[1:]
 
 
-def _openings(city: City, reading: Reading) -> tuple[str, ...]:
-    """How a reply begins; nothing where it is not a yes or no."""
-    if reading.test is None:
-        return ("",)
-    verdict = holds(reading.test, city)
-    return UNSURE if verdict is None else YES if verdict else NO
+# --- yes or no
 
 
 @cache
-def _clauses(city: City, intent: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    """The wordings that name one of the words, if any do: a yes about football is followed by football."""
-    clauses = wordings(city, intent)
-    return tuple(text for text in clauses if any(has_word(f" {fold(text)} ", word) for word in words)) or clauses
+def _value_sentences() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What is said beside a yes or no about a value: by the test's field and the verdict."""
+    kept: dict[tuple[str, str], tuple[str, ...]] = {}
+    for line in fixed("value"):
+        key, _, text = line.partition(": ")
+        field, _, verdict = key.partition(" ")
+        kept[field, verdict] = (*kept.get((field, verdict), ()), text)
+    return kept
 
 
-def _sayings(city: City, reading: Reading) -> tuple[str, ...]:
+def support(city: City, test: str) -> tuple[str, ...]:
+    """The sentences that say exactly what makes a test true or false of a city; none if there is nothing to add."""
+    if fact := fact_of(test):
+        verdict = fact.verdict(city)
+        return () if verdict is None else (fact.say if verdict else fact.deny,)
+    if test.startswith("!"):
+        return support(city, test[1:])
+    parts = parsed(test)
+    if isinstance(parts, Test):
+        said = _value_sentences().get((parts.field + parts.operator, "yes" if holds(test, city) else "no"), ())
+        said = said or _value_sentences().get((parts.field, "yes" if holds(test, city) else "no"), ())
+        return tuple(text.replace("{continent}", city.facts["continent"]) for text in said)
+    if parts is not None and parts[0] == "|":
+        return next((support(city, part) for part in parts[1] if holds(part, city)), fixed("neither"))
+    return ()
+
+
+@cache
+def _verdict_replies(city: City, intent: str, test: str) -> tuple[str, ...]:
+    verdict = holds(test, city)
+    if verdict is None:
+        return fixed("unsure")
+    if verdict and test.startswith(("country=", "same_country=")):
+        return fixed("country_yes")
+    said = [text for text in support(city, test) if not leaks(city, text, intent)]
+    alone = fixed("yes" if verdict else "no")
+    # Beside four that say why, one that only says yes or no.
+    joined = [opening + text for text in said for opening in (YES if verdict else NO)]
+    return (*joined, *alone[: max(1, len(joined) // 3)]) if joined else alone
+
+
+def replies(config: str, city: City, reading: Reading, depth: int) -> tuple[str, ...]:
+    """Every reply that a question in scope may get after `depth` questions on its topic: the same in other words."""
     assert reading.intent is not None
-    confirmed = reading.test is not None and holds(reading.test, city) is True
-    return _clauses(city, reading.intent, sought(reading.test or "") if confirmed else ())
+    if reading.test is not None:
+        return _verdict_replies(city, reading.intent, reading.test)
+    if reading.polar:
+        return fixed("unsure")
+    return tiers(config, city, reading.intent)[min(depth, 2)]
 
 
-def _is_named_country(city: City, reading: Reading) -> bool:
-    """Whether a question names the city's country; any fact added to the yes would give the city away."""
-    test = reading.test or ""
-    return test.startswith(("country=", "same_country=")) and holds(test, city) is True
-
-
-def answer(city: City, reading: Reading, number: int) -> str:
+def answer(config: str, city: City, reading: Reading, number: int, depth: int = 0) -> str:
     """The reply to a question in scope; the number chooses the words."""
-    if _is_named_country(city, reading):
-        return pick(fixed("country_yes"), number)
-    clause = pick(_sayings(city, reading), number)
-    openings = _openings(city, reading)
-    opening = pick(openings, number // 64)
-    return opening + clause if opening else sentence(clause)
+    return sentence(pick(replies(config, city, reading, depth), number))
 
 
 def answers(city: City, reading: Reading) -> tuple[str, ...]:
-    """Every reply that a question in scope may get: the same facts in other words."""
-    if _is_named_country(city, reading):
-        return fixed("country_yes")
-    openings, clauses = _openings(city, reading), _sayings(city, reading)
-    return tuple(opening + clause if opening else sentence(clause) for opening in openings for clause in clauses)
+    """Every reply that a question in scope may get, however often its topic was asked about."""
+    config = "extended" if city.facts["extended"] else "standard"
+    texts = (text for depth in range(3) for text in replies(config, city, reading, depth))
+    return tuple(dict.fromkeys(map(sentence, texts)))
 
 
 @cache
 def phrases(city: City, intent: str) -> frozenset[str]:
-    """The phrases that an answer about an intent may contain for this city: slot values, or whole sentences."""
+    """The phrases that an answer about an intent may contain for this city: values, or whole sentences."""
     spoken: set[str] = set()
-    for filled, values in _written(city, intent, spoken):
+    for filled, _, values in _written(city, intent, spoken):
         spoken.update(values or (filled,))
     for slot in used_slots(intent) & _LISTS.keys():
         spoken.update(to_ascii(item) for item in city.facts[_LISTS[slot][0]])
+    for fact in topic_facts(intent):
+        verdict = fact.verdict(city)
+        if verdict is not None:
+            spoken.add(fact.say if verdict else fact.deny)
     return frozenset(spoken)
 
 

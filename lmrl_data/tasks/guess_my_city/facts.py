@@ -24,6 +24,8 @@ TEXT_FIELDS = (
     "transport", "known_for", "culture", "holiday", "religion", "government", "independence", "climate", "languages",
     "currency",
 )  # fmt: skip
+# The fields whose text is complete: what it does not name is not so.
+CLOSED = frozenset(["coast_name", "languages", "currency", "religion", "government", "holiday", "climate"])
 # Letters that Unicode does not decompose into a plain letter and an accent; apostrophes are dropped.
 _LETTERS = str.maketrans("łŁøØđĐıħæœßþð", "lLoOdDihaostd") | dict.fromkeys(map(ord, "'\u2019\u2018`\u02bb\u02bc"))
 
@@ -154,7 +156,7 @@ def place_index() -> dict[str, tuple[Place, ...]]:
     index: dict[str, list[Place]] = {}
     for kind, value, names in listed_places():
         for name in names:
-            index.setdefault(_saint(fold(name)), []).append(Place(kind, value))
+            _add(index, _saint(fold(name)), Place(kind, value))
     countries = {name: place.value for name, places in index.items() for place in places if place.kind == "country"}
     owners: dict[str, set[int]] = {}
     for city in all_cities():
@@ -191,7 +193,9 @@ def listed_places() -> Iterator[tuple[str, str, list[str]]]:
             continue
         value, _, names = (part.strip() for part in line.partition("="))
         listed = [name.strip() for name in (names or value).split(",")]
-        if kind == "country":
+        if kind == "state":
+            yield kind, names.strip(), [name.strip() for name in value.split(",")]
+        elif kind == "country":
             yield "country", fold(value), [value, *(name for name in listed if not name.startswith("+"))]
             yield "demonym", fold(value), [name[1:] for name in listed if name.startswith("+")]
         elif names:
@@ -309,18 +313,90 @@ def leaks(city: City, text: str, intent: str | None = None) -> bool:
     return _secret(city).search(folded) is not None or _secret_letters(city).search(text) is not None
 
 
-# --- tests
+# --- facts with a name
+
+
+class Fact(NamedTuple):
+    """A named fact of `facts.txt`.
+
+    Args:
+        name (`str`): what tests call it.
+        topic (`str`): the intent that it belongs to.
+        test (`str`, *optional*): the test that decides it; `None` where hand-written lists do.
+        listed (`dict[str, bool | None]`): the verdict for the folded names of cities and countries, and for
+            `""`, the paper's cities that no list names.
+        hint (`str`, *optional*): a test that makes it true where the lists leave it open.
+        say (`str`): the sentence that says it, as it follows `Yes, `.
+        deny (`str`): the sentence that denies it, as it follows `No, `.
+    """
+
+    name: str
+    topic: str
+    test: str | None
+    listed: dict[str, bool | None]
+    hint: str | None
+    say: str
+    deny: str
+
+    def verdict(self, city: City) -> bool | None:
+        """Whether the fact is true of a city; `None` if that is not known."""
+        if self.test is not None:
+            return holds(self.test, city)
+        for name in (fold(city.name), country_of(city.country)):
+            if name in self.listed:
+                verdict = self.listed[name]
+                break
+        else:
+            verdict = None if city.facts["extended"] else self.listed[""]
+        return True if verdict is None and self.hint is not None and holds(self.hint, city) else verdict
 
 
 @cache
-def properties() -> dict[str, str]:
-    """The named tests of `rules.txt`, each as the tests it is made of."""
-    named = {}
-    for line in lines("guess_my_city", "rules.txt"):
-        match = re.match(r"(\w+) = (.*?)(?: :: |$)", line)
-        if match:
-            named[match[1]] = match[2].strip()
+def facts() -> dict[str, Fact]:
+    """The named facts, by name."""
+    groups: dict[str, list[str]] = {}
+    named: dict[str, Fact] = {}
+    topic = ""
+    for line in lines("guess_my_city", "facts.txt"):
+        mark, _, text = line.partition(" ")
+        if mark == "%":
+            group, _, members = text.partition(" = ")
+            groups[group] = [name for member in members.split(", ") for name in groups.get(member, [member])]
+        elif mark == "@":
+            topic = text
+        elif mark in ("+", "-", "~"):
+            name = next(reversed(named))
+            named[name] = named[name]._replace(**{{"+": "say", "-": "deny", "~": "hint"}[mark]: text})
+        elif text.startswith("= "):
+            named[mark] = Fact(mark, topic, text[2:], {}, None, "", "")
+        else:
+            named[mark] = Fact(mark, topic, None, _verdicts(text.removeprefix(":"), groups), None, "", "")
     return named
+
+
+def _verdicts(text: str, groups: dict[str, list[str]]) -> dict[str, bool | None]:
+    """The verdicts of a line of lists; a country that is named itself counts before one of a group."""
+    single: dict[str, bool | None] = {}
+    grouped: dict[str, bool | None] = {}
+    verdicts: dict[str, bool | None] = {"": None if "!" in text and "*" not in text else False}
+    verdict: bool | None = True
+    for part in re.split(r" ?([?!]) ?", text):
+        if part in ("?", "!"):
+            verdict = None if part == "?" else False
+            continue
+        for name in (name for name in map(str.strip, part.split(",")) if name not in ("", "*")):
+            members = groups.get(name, [name])
+            for member in members:
+                (grouped if len(members) > 1 else single).setdefault(country_of(member), verdict)
+    return verdicts | grouped | single
+
+
+# --- tests
+
+
+def fact_of(test: str) -> Fact | None:
+    """The named fact that a test, denied or not, asks for."""
+    return facts().get(test.removeprefix("!"))
 
 
 class Test(NamedTuple):
@@ -332,15 +408,13 @@ class Test(NamedTuple):
 
 
 @lru_cache(65536)
-def _parsed(test: str) -> tuple[str, Sequence[str]] | Test | None:
+def parsed(test: str) -> tuple[str, Sequence[str]] | Test | None:
     """A test as `|`, `&` or `!` and the tests these join, or as one about a fact; `None`, if it is a field's name."""
     for joint in (" | ", " & "):
         if joint in test:
             return joint.strip(), test.split(joint)
     if test.startswith("!"):
         return "!", [test[1:]]
-    if test in properties():
-        return "|", [properties()[test]]
     match = re.fullmatch(r"([a-z_+]+)([=<>~^:])(.*)", test)
     return Test(*match.groups()) if match else None
 
@@ -352,17 +426,19 @@ def holds(test: str, city: City) -> bool | None:
         >>> holds("population>5000000 & !is_capital", find_city("standard", "Shanghai"))
         True
     """
-    parsed = _parsed(test)
-    if parsed is None:
+    if test in facts():
+        return facts()[test].verdict(city)
+    parts = parsed(test)
+    if parts is None:
         return _truth(test, city)
-    if len(parsed) == 2:
-        joint, parts = parsed
-        values = [holds(part, city) for part in parts]
+    if len(parts) == 2:
+        joint, joined = parts
+        values = [holds(part, city) for part in joined]
         if joint == "!":
             return None if values[0] is None else not values[0]
         decisive = joint == "|"
         return decisive if decisive in values else None if None in values else not decisive
-    field, operator, asked = parsed
+    field, operator, asked = parts
     if operator == "~":
         return _has_word(field.split("+"), asked.split(","), city)
     if field in _SPECIAL:
@@ -385,17 +461,6 @@ def holds(test: str, city: City) -> bool | None:
     if bound is None:
         return None
     return fact > bound if operator == ">" else fact < bound
-
-
-@lru_cache(65536)
-def sought(test: str) -> tuple[str, ...]:
-    """The words that a test looks for in a fact; none, if it is about something else or asks for their absence."""
-    parsed = _parsed(test)
-    if isinstance(parsed, Test):
-        return tuple(parsed.value.split(",")) if parsed.operator == "~" else ()
-    if parsed is None or parsed[0] == "!":
-        return ()
-    return tuple(word for part in parsed[1] for word in sought(part))
 
 
 def has_word(text: str, word: str) -> bool:
@@ -427,9 +492,10 @@ def _has_word(fields: Sequence[str], words: Sequence[str], city: City) -> bool |
     if fields == ["coast_name"] and (city.facts["coast_name"] or city.facts["coast_km"] > 60):
         texts.append(" inland ")  # no sea but its own, and none at all if it is far away
     texts = [text for text in texts if text.strip()]
-    if not texts:
-        return None
-    return any(has_word(text, word) for word in words for text in texts)
+    if any(has_word(text, word) for word in words for text in texts):
+        return True
+    # A dish that is not among a city's dishes may be eaten there all the same.
+    return False if texts and CLOSED.issuperset(fields) else None
 
 
 @cache
@@ -458,8 +524,15 @@ def _largest(country: str) -> int:
     return max((city.facts["population"], city.number) for city in all_cities() if city.country == country)[1]
 
 
+def _on_continent(city: City, value: str) -> bool:
+    return fold(city.facts["continent"]) == value or (
+        value in ("asia", "europe") and facts()["two_continents"].verdict(city) is True
+    )
+
+
 # Tests that are not about one fact.
 _SPECIAL = {
+    "continent": _on_continent,
     "country": _in_country,
     "near": lambda city, value: kilometres(city, _numbered(value)) < 500,
     "same_country": lambda city, value: city.country == _numbered(value).country,
@@ -467,6 +540,11 @@ _SPECIAL = {
     "north_of": lambda city, value: city.facts["lat"] > _numbered(value).facts["lat"],
     "east_of": lambda city, value: city.facts["lon"] > _numbered(value).facts["lon"],
     "area": lambda city, value: _in_area(city, value),
+    "main_language": lambda city, value: any(
+        has_word(f" {fold(city.facts['languages'][0])} ", word) for word in value.split(",")
+    ),
+    "latitude": lambda city, value: abs(city.facts["lat"]) < float(value),
+    "state": lambda city, value: None if city.facts["extended"] else city.name in value.split(", "),
     "rank": lambda city, value: _largest(city.country) == city.number,
 }
 

@@ -1,15 +1,11 @@
-"""The known questions of Guess My City, and a look-up of the one nearest to a text."""
+"""The known questions of Guess My City, by their words."""
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
 from lmrl_data.dialogue.asset import lines
-from lmrl_data.tasks.guess_my_city.facts import all_cities, country_names, fold, listed_places
+from lmrl_data.tasks.guess_my_city.facts import all_cities, country_names, fold, listed_places, spellings
 
 INTENTS = (
     "continent", "region", "hemisphere", "tropics", "coast", "climate", "temperature", "snow", "population",
@@ -44,6 +40,7 @@ class Reading(NamedTuple):
         polar (`bool`): whether the question can be answered with yes or no.
         numbers (`frozenset[int]`): the cities that a guess names; empty if they are never hidden.
         country (`str`, *optional*): the country that a guess names beside the city.
+        narrow (`bool`): whether an open question asks for one thing by its name, so that its answer may tell more.
     """
 
     act: str
@@ -52,6 +49,7 @@ class Reading(NamedTuple):
     polar: bool = False
     numbers: frozenset[int] = frozenset()
     country: str | None = None
+    narrow: bool = False
 
 
 @cache
@@ -77,7 +75,13 @@ def slot_values() -> dict[str, tuple[tuple[str, str], ...]]:
         kind: [(name, f"{field}~{value.replace('/', ',')}") for name, value in places[kind]]
         for kind, field in (("language", "languages"), ("currency", "currency"), ("religion", "religion"))
     }
-    countries = [(f"the {name}" if name.startswith(THE) else name, value) for name, value in places["country"]]
+    # Singapore is guessed, not asked for as a country.
+    names = {name for city in all_cities() for name in spellings(city)}
+    countries = [
+        (f"the {name}" if name.startswith(THE) else name, value)
+        for name, value in places["country"]
+        if fold(name) not in names
+    ]
     regions = sorted({city.facts["region"] for city in all_cities() if city.facts["region"]})
     continents = {fold(city.facts["continent"]) for city in all_cities()}
     areas = {value for _, value in places["area"]}
@@ -138,90 +142,39 @@ def questions() -> tuple[Form, ...]:
             continue
         for words, value in slot_values()[slot[1]]:
             test = (form.test or "").replace(slot[0], value)
+            if "main language" in form.text:
+                test = test.replace("languages~", "main_language=")
             written.append(Form(form.intent, test, form.text.replace(slot[0], words)))
     return tuple(written)
 
 
+# --- the same question in slightly other words
+
+_CONTRACTED = {
+    "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is", "im": "i am",
+    "youre": "you are", "theres": "there is", "thats": "that is", "ur": "your", "u": "you", "r": "are",
+    "ppl": "people", "wats": "what is", "wat": "what",
+}  # fmt: skip
+_OPENING = re.compile(
+    r"^(?:(?:tell me|so|well|ok|okay|now|hmm|hm|and|also|but|then|alright|great|nice|thanks|thank you|cool|"
+    r"interesting|i see|"
+    r"good|please|hi|hello|hey|next question|question|let me ask|one more question|another question|just curious|"
+    r"i wonder|im curious|i am curious|i would like to know|id like to know|i want to know|may i ask|can i ask|"
+    r"could i ask) )+"
+)
+# Other words for the city, as the known questions call it.
+_CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)(s?)\b")
+
+
+def simplified(text: str) -> str:
+    """The folded words of a text, without an opening, in the words of the known questions."""
+    text = re.sub(r"(?<=\d)\.(?=\d)", "p", text)
+    words = [_CONTRACTED.get(word, word) for word in re.sub(r"\bsaint\b", "st", fold(text)).split()]
+    return _CITY.sub(r"your city\1", _OPENING.sub("", " ".join(words)))
+
+
 @cache
 def known() -> dict[str, Form]:
-    """The known questions by their folded words."""
-    return {fold(form.text): form for form in questions()}
-
-
-# --- the nearest known question
-
-_SYNONYMS = {
-    "cuisine": "food", "meal": "food", "weather": "climate", "metropolis": "city", "town": "city", "hometown": "city",
-    "nation": "country", "residents": "people", "inhabitants": "people", "citizens": "people", "tourist": "visitor",
-    "well-known": "famous", "renowned": "famous", "located": "where", "situated": "where", "altitude": "elevation",
-    "ocean": "sea", "automobile": "car", "subway": "metro", "soccer": "football", "holiday": "festival",
-}  # fmt: skip
-NEAR_ENOUGH = 0.42  # cosine, chosen on our own development questions
-
-
-def stem(word: str) -> str:
-    if word.endswith("ies") and len(word) > 5:
-        return f"{word[:-3]}y"
-    return word.removesuffix("s") if len(word) > 4 and not word.endswith("ss") else word
-
-
-def _features(text: str) -> Iterator[tuple[str, float]]:
-    words = [stem(_SYNONYMS.get(word, word)) for word in fold(text).split()]
-    for word in words:
-        yield word, 1.0
-        padded = f"<{word}>"
-        for start in range(max(len(padded) - 3, 0)):
-            yield f"#{padded[start : start + 4]}", 0.35
-    for one, other in pairwise(words):
-        yield f"{one} {other}", 0.6
-
-
-def without_slot(text: str) -> str:
-    return _SLOT.sub("", text)
-
-
-class Lexical:
-    """The known questions as weighted words, pairs of words and parts of words."""
-
-    def __init__(self) -> None:
-        self.forms = forms()
-        counts = [Counter[str]() for _ in self.forms]
-        for count, form in zip(counts, self.forms, strict=True):
-            for feature, weight in _features(without_slot(form.text)):
-                count[feature] += weight  # type: ignore[assignment]
-        seen = Counter(feature for count in counts for feature in count)
-        self.rarity = {feature: math.log(len(counts) / number) + 0.3 for feature, number in seen.items()}
-        self.places: dict[str, list[tuple[int, float]]] = {}
-        for number, count in enumerate(counts):
-            for feature, weight in self._weighted(count).items():
-                self.places.setdefault(feature, []).append((number, weight))
-
-    def _weighted(self, count: Counter[str]) -> dict[str, float]:
-        unknown = math.log(len(self.forms))
-        weights = {feature: weight * self.rarity.get(feature, unknown) for feature, weight in count.items()}
-        length = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
-        return {feature: weight / length for feature, weight in weights.items()}
-
-    def scores(self, text: str) -> list[float]:
-        count: Counter[str] = Counter()
-        for feature, weight in _features(text):
-            count[feature] += weight  # type: ignore[assignment]
-        totals = [0.0] * len(self.forms)
-        for feature, weight in self._weighted(count).items():
-            for number, other in self.places.get(feature, ()):
-                totals[number] += weight * other
-        return totals
-
-
-@cache
-def lexical() -> Lexical:
-    return Lexical()
-
-
-def nearest(question: str, leading: str | None) -> Form | None:
-    """The known question that is nearest to a text's folded words, if it is near enough."""
-    totals = lexical().scores(question)
-    best = max(range(len(totals)), key=totals.__getitem__)
-    form = forms()[best]
-    # A question that the rules lean to as well may be a little further off.
-    return form if totals[best] >= (NEAR_ENOUGH - 0.12 if form.intent == leading else NEAR_ENOUGH) else None
+    """The known questions by their folded words, as they are written and simplified."""
+    forms = {simplified(form.text): form for form in questions()}
+    return forms | {fold(form.text): form for form in questions()}

@@ -15,7 +15,7 @@ from lmrl_data.policy import Conversation, Policy, Streams
 from lmrl_data.rollout import play_episode
 from lmrl_data.simulator import Simulator
 from lmrl_data.task import Behavior
-from lmrl_data.tasks.guess_my_city.answers import phrases, sentence, wordings
+from lmrl_data.tasks.guess_my_city.answers import phrases, sentence, tiers
 from lmrl_data.tasks.guess_my_city.facts import City, cities, holds
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, questions
 from lmrl_data.tasks.guess_my_city.questions import Reading, read
@@ -136,13 +136,13 @@ def suspects(known: Knowledge, conversation: Conversation) -> tuple[int, set[str
 
 
 # The best question while every city is possible. Finding it takes ten seconds; a test does.
-FIRST: dict[str, tuple[str, str | None]] = {"standard": ("landmarks", None), "extended": ("history", None)}
+FIRST: dict[str, tuple[str, str | None]] = {"standard": ("time_zone", None), "extended": ("region", None)}
 
 
 @cache
 def _outcomes(config: str, intent: str, city: City) -> tuple[int, ...]:
     """The cities that are left by each of a sample of a city's answers to an open question."""
-    clauses = wordings(city, intent)
+    clauses = tiers(config, city, intent)[0]
     step = max(len(clauses) // 4, 1)
     return tuple(knowledge(config).cities_fitting(intent, sentence(clause)) for clause in clauses[::step][:4])
 
@@ -351,9 +351,9 @@ def _question(known: Knowledge, chance: random.Random, habit: Habit, possible: i
     return min(tried, key=unsure)
 
 
-CURIOUS = Habit("curious", open_share=0.85, notice=0.092, patience=(17, 19))
-METHODICAL = Habit("methodical", open_share=0.25, notice=0.09, patience=(17, 19), look=3)
-HASTY = Habit("hasty", open_share=0.5, notice=0.074, patience=(15, 19), hurry=0.08)
+CURIOUS = Habit("curious", open_share=0.85, notice=0.2, patience=(16, 18))
+METHODICAL = Habit("methodical", open_share=0.25, notice=0.31, patience=(16, 18), look=3)
+HASTY = Habit("hasty", open_share=0.5, notice=0.24, patience=(14, 18), hurry=0.08)
 RANDOM = Habit("random", open_share=0.5, notice=0.0, patience=(20, 20), hurry=0.1)
 
 

@@ -1,114 +1,52 @@
 """Reads a question of Guess My City: its topic, and for a yes/no question the test of the facts.
 
-The reader tries, in this order: guesses and questions for the name; the questions of `questions.txt` word for word;
-names of places, languages and so on with the rules of `rules.txt`; the nearest known question. It never looks at the
-hidden city, so it reads each text once.
+The known questions are looked up word for word, guesses and questions for the name by their frames. Of any other
+sentence the learned reader says what it is about, which fact it asks for, and whether it denies it. What the question
+compares with the facts is logic: names of places, languages and so on, numbers, other cities, `or` and `outside`. A
+reading never depends on the hidden city, so each text is read once.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
 
-from lmrl_data.dialogue.asset import lines
 from lmrl_data.dialogue.numbers import ONES, SCALES, TENS
+from lmrl_data.dialogue.reader import reader
 from lmrl_data.tasks.guess_my_city.facts import (
     Mention,
     all_cities,
     country_names,
-    field_text,
+    facts,
     fold,
     holds,
     mentions,
     word_list,
 )
-from lmrl_data.tasks.guess_my_city.forms import INTENTS, Reading, known, nearest, stem
+from lmrl_data.tasks.guess_my_city.forms import INTENTS, Reading, known, simplified
 from lmrl_data.tasks.guess_my_city.guesses import asks_name, guess
 
 MAX_TEXT = 500  # characters; a longer text is no question
-
-
-# --- the rules
-
-
-class Rules(NamedTuple):
-    points: tuple[tuple[int, re.Pattern[str]], ...]
-    tests: tuple[tuple[str, re.Pattern[str]], ...]
-
-
-@cache
-def rules() -> dict[str, Rules]:
-    by_intent: dict[str, Rules] = {}
-    intent = ""
-    points: list[tuple[int, re.Pattern[str]]] = []
-    tests: list[tuple[str, re.Pattern[str]]] = []
-    for line in [*lines("guess_my_city", "rules.txt"), "@"]:
-        if line.startswith("@"):
-            if points:
-                by_intent[intent] = Rules(tuple(points), tuple(tests))
-            intent, points, tests = line[1:].strip(), [], []
-        elif line[0].isdigit():
-            number, _, pattern = line.partition(" ")
-            points.append((int(number), re.compile(pattern)))
-        else:
-            name, _, rest = line.partition(" = ")
-            _, mark, pattern = rest.partition(" :: ")
-            if mark:
-                tests.append((name, re.compile(pattern)))
-    return by_intent
-
-
-# The topic that a name of each kind speaks for, and with how many points.
-ENTITY_POINTS = {
-    "continent": ("continent", 6), "area": ("region", 5), "country": ("region", 5), "demonym": ("region", 5),
-    "city": ("region", 1), "town": ("region", 1), "language": ("language", 4), "currency": ("currency", 5),
-    "religion": ("religion", 6), "sea": ("coast", 9),
-}  # fmt: skip
-# Money whose name is also a plain word: it takes more than the word to be about money.
-_PLAIN_WORDS = frozenset(["real", "won", "sol", "pound", "pounds", "rand", "dong"])
-# Where a yes/no question's word is looked for.
-FIELDS = {
-    "climate": "climate", "terrain": "terrain+landmarks", "river": "river", "food": "food", "coast": "coast_name",
-    "landmarks": "landmarks+known_for", "history": "history", "government": "government",
-    "economy": "economy+known_for", "exports": "exports", "agriculture": "agriculture", "sport": "sport",
-    "transport": "transport", "known_for": "known_for+landmarks+culture+food+economy+sport", "holiday": "holiday",
-    "culture": "culture+known_for", "religion": "religion",
-}  # fmt: skip
-_NUMBER_FIELDS = {
-    "population": "population", "elevation": "elevation_m", "time_zone": "utc_offset", "neighbours": "borders",
-    "independence": "independence_year", "flag": "colours",
-}  # fmt: skip
-
-
-def points(text: str, mentioned: Sequence[Mention]) -> Counter[str]:
-    """The points of each intent."""
-    score: Counter[str] = Counter()
-    for intent, (patterns, _) in rules().items():
-        for worth, pattern in patterns:
-            if pattern.search(text):
-                score[intent] += worth
-    for mention in mentioned:
-        kinds = {place.kind for place in mention.places}
-        for kind in kinds:
-            intent, worth = ENTITY_POINTS.get(kind, ("", 0))
-            if not intent or (kind == "currency" and mention.name in _PLAIN_WORDS and not score["currency"]):
-                continue
-            if kind == "language" and kinds & {"country", "demonym"} and not score["language"]:
-                continue
-            score[intent] += worth
-    return score
+# The learned reader's least probability of what it is asked for; below it the question is not understood.
+SURE_TOPIC, SURE_FACT = 0.2, 0.15
 
 
 # --- numbers
 
 _TENS = {word: TENS[word] for word in ("thirty", "forty", "fifty")}
 _NUMBER_WORDS: dict[str, float] = {**_TENS, "a": 1, "half a": 0.5, **ONES, "twenty": 20}
-_SCALES = {**{word: float(scale) for word, scale in SCALES.items()}, "k": 1e3, "mio": 1e6, "m": 1e6}
+_SCALES = {**{word: float(scale) for word, scale in SCALES.items()}, "k": 1e3, "mio": 1e6, "mil": 1e6, "m": 1e6}
 _NUMBER = re.compile(
     r"\b(minus )?(\d{1,12}(?:p\d{1,4})?|half a|" + "|".join(_NUMBER_WORDS) + r") ?"
-    r"((?:hundred |thousand )?(?:hundred|thousand|million|billion|mio|k|m)\b)?"
+    r"((?:hundred |thousand )?(?:hundred|thousand|million|millon|milion|billion|mio|mil|k|m)\b)?"
 )
+_NUMBER_FIELDS = {
+    "population": "population", "elevation": "elevation_m", "time_zone": "utc_offset", "neighbours": "borders",
+    "independence": "independence_year", "flag": "colours", "tropics": "latitude",
+}  # fmt: skip
+_MORE = re.compile(
+    r"\b(more|over|above|larger|bigger|greater|exceed\w*|higher|least|after|older|ahead|beyond|taller|upwards)\b"
+)
+_LESS = re.compile(r"\b(less|fewer|under|below|smaller|lower|most|before|behind|younger|within|beneath)\b")
 
 
 def _numbers(text: str, lengths: bool) -> list[float]:
@@ -119,7 +57,7 @@ def _numbers(text: str, lengths: bool) -> list[float]:
         if digits == "a" and not scale:
             continue
         number = float(digits.replace("p", ".")) if digits[0].isdigit() else _NUMBER_WORDS[digits]
-        for word in (scale or "").split():
+        for word in (scale or "").replace("millon", "million").replace("milion", "million").split():
             if word == "m" and lengths:
                 continue
             number *= _SCALES[word]
@@ -127,17 +65,22 @@ def _numbers(text: str, lengths: bool) -> list[float]:
     return numbers
 
 
-_MORE = re.compile(
-    r"\b(more|over|above|larger|bigger|greater|exceed\w*|higher|least|after|older|ahead|beyond|taller|upwards)\b"
-)
-_LESS = re.compile(r"\b(less|fewer|under|below|smaller|lower|most|before|behind|younger|within)\b")
-
-
-def _number_test(intent: str, text: str) -> str | None:
-    field, numbers = _NUMBER_FIELDS.get(intent), _numbers(text, intent == "elevation")
-    if field is None or not numbers or (field == "population" and max(numbers) < 1_000):
+def _number_test(topic: str, text: str) -> str | None:
+    field, numbers = _NUMBER_FIELDS.get(topic), _numbers(text, topic == "elevation")
+    if field is None or not numbers:
         return None
-    if field == "utc_offset" and ("behind" in text or "minus" in text):
+    if field == "latitude":
+        return f"latitude={numbers[0]:g}" if "degree" in text and numbers[0] < 90 else None
+    if field == "population":
+        between = len(numbers) > 1 and "between" in text
+        numbers = numbers if between else [number for number in numbers if number >= 1_000]
+        if not numbers:
+            return None
+    if field == "elevation_m":
+        numbers = [number for number in numbers if number >= 10]
+        if not numbers:
+            return None
+    if field == "utc_offset" and re.search(r"\b(behind|minus)\b", text):
         numbers = [-abs(number) for number in numbers]
     if field == "elevation_m" and re.search(r"\b(feet|ft|foot)\b", text):
         numbers = [number * 0.3048 for number in numbers]
@@ -149,7 +92,9 @@ def _number_test(intent: str, text: str) -> str | None:
     number = numbers[0]
     if field == "utc_offset" and not re.search(r"\b(more|less) than\b|\b(over|under)\b", text):
         return f"{field}={number:g}"
-    if _MORE.search(text) and not re.search(r"\bno more\b|\bnot more\b", text):
+    if re.search(r"\b(no|not|isnt|dont|doesnt) (have )?(more|over|bigger|larger|above|higher)\b", text):
+        return f"!{field}>{number!r}"
+    if _MORE.search(text):
         return f"{field}>{number!r}"
     if _LESS.search(text):
         return f"{field}<{number!r}"
@@ -158,116 +103,192 @@ def _number_test(intent: str, text: str) -> str | None:
     return f"{field}:{number * 0.75:.0f}..{number * 1.25:.0f}"
 
 
-# --- the test of a yes/no question
+# --- comparisons with another city
 
-
-def _city_test(intent: str, text: str, numbers: frozenset[int]) -> tuple[str, str] | None:
-    """A comparison with another city: what it is about, and the test."""
-    if not numbers:
-        return None
-    other = min(numbers)
-    facts = all_cities()[other].facts
-    hours = _numbers(text, False) if "hour" in text and facts["utc_offset"] is not None else []
-    if hours and re.search(r"\b(ahead|later|behind|earlier)\b", text):
-        shift = -hours[0] if re.search(r"\b(behind|earlier)\b", text) else hours[0]
-        return "time_zone", f"utc_offset={facts['utc_offset'] + shift:g}"
+_COMPARISONS = tuple(
+    (re.compile(pattern), about, test)
     for pattern, about, test in (
-        (r"\bsame country\b", "region", f"same_country=@{other}"),
-        (r"\bsame continent\b", "continent", f"same_continent=@{other}"),
-        (r"\bsame (hemisphere|side of the equator)\b", "hemisphere", f"hemisphere={facts['hemisphere']}"),
-        (r"\bsame (time ?zone|time)\b", "time_zone", f"utc_offset={facts['utc_offset']}"),
-        (r"\bsame currency\b", "currency", f"currency={facts['currency']}"),
-        (r"\b(later|ahead)\b", "time_zone", f"utc_offset>@{other}"),
-        (r"\b(earlier|behind)\b", "time_zone", f"utc_offset<@{other}"),
-        (r"\bhigher\b|\babove\b", "elevation", f"elevation_m>@{other}"),
-        (r"\blower\b", "elevation", f"elevation_m<@{other}"),
+        (r"\bsame country\b", "region", "same_country=@{city}"),
+        (r"\bsame continent\b", "continent", "same_continent=@{city}"),
+        (r"\bsame (hemisphere|side of the equator)\b", "hemisphere", "hemisphere={hemisphere}"),
+        (r"\bsame (time ?zone|time)\b", "time_zone", "utc_offset={utc_offset}"),
+        (r"\bsame (currency|money)\b", "currency", "currency={currency}"),
+        (r"\b(later|ahead)\b", "time_zone", "utc_offset>@{city}"),
+        (r"\b(earlier|behind)\b", "time_zone", "utc_offset<@{city}"),
+        (r"\bhigher\b|\babove\b", "elevation", "elevation_m>@{city}"),
+        (r"\blower\b", "elevation", "elevation_m<@{city}"),
         (
             r"\b(bigger|larger|more (people|populous|inhabitants|residents|crowded)|greater)\b",
             "population",
-            f"population>@{other}",
+            "population>@{city}",
         ),
-        (r"\b(smaller|fewer|less)\b", "population", f"population<@{other}"),
-        (r"\bnorth(ern)?\b", "region", f"north_of=@{other}"),
-        (r"\bsouth(ern)?\b", "region", f"!north_of=@{other}"),
-        (r"\beast(ern)?\b", "region", f"east_of=@{other}"),
-        (r"\bwest(ern)?\b", "region", f"!east_of=@{other}"),
-        (r"\bfar\b", "region", f"!near=@{other}"),
-        (r"\b(near|close|nearby|next|closer|neighbou?ring|around|outside)\b", "region", f"near=@{other}"),
-    ):
-        if re.search(pattern, text):
-            return about, test
+        (r"\b(smaller|fewer|less (people|populous))\b", "population", "population<@{city}"),
+        (r"\bnorth(ern)?\b", "region", "north_of=@{city}"),
+        (r"\bsouth(ern)?\b", "region", "!north_of=@{city}"),
+        (r"\beast(ern)?\b", "region", "east_of=@{city}"),
+        (r"\bwest(ern)?\b", "region", "!east_of=@{city}"),
+        (r"\bfar\b", "region", "!near=@{city}"),
+        (r"\b(near|close|nearby|next|closer|neighbou?ring|around|outside|within)\b", "region", "near=@{city}"),
+    )
+)
+
+
+def _city_test(text: str, mentioned: Sequence[Mention]) -> tuple[str, str] | None:
+    """A comparison with another city: what it is about, and the test."""
+    city = next((place for mention in mentioned if (place := mention.one("city")) and place.numbers), None)
+    if city is None:
+        return None
+    other = all_cities()[min(city.numbers)]
+    hours = _numbers(text, False) if "hour" in text and other.facts["utc_offset"] is not None else []
+    if hours and re.search(r"\b(ahead|later|behind|earlier)\b", text):
+        shift = -hours[0] if re.search(r"\b(behind|earlier)\b", text) else hours[0]
+        return "time_zone", f"utc_offset={other.facts['utc_offset'] + shift:g}"
+    for pattern, about, test in _COMPARISONS:
+        if pattern.search(text):
+            return about, test.format(city=other.number, **other.facts)
     return None
 
 
-def _entity_test(intent: str, mentioned: Sequence[Mention]) -> str | None:
+# --- values: names of places, languages and so on
+
+# Where a yes/no question's word is looked for.
+FIELDS = {
+    "climate": "climate", "terrain": "terrain+landmarks", "river": "river", "food": "food", "coast": "coast_name",
+    "landmarks": "landmarks+known_for", "history": "history", "government": "government",
+    "economy": "economy+known_for", "exports": "exports", "agriculture": "agriculture", "sport": "sport",
+    "transport": "transport", "known_for": "known_for+landmarks+culture+food+economy+sport", "holiday": "holiday",
+    "culture": "culture+known_for", "religion": "religion",
+}  # fmt: skip
+# What the learned reader calls a question for a value, and the topic of its answer.
+VALUES = {"continent": "continent", "country": "region", "region": "region"} | {
+    name: name
+    for name in (
+        "language", "currency", "religion", "neighbours", "food", "sport", "river", "population", "elevation",
+        "time_zone", "independence", "flag", "coast", "airport",
+    )
+}  # fmt: skip
+_OUTSIDE = re.compile(
+    r"\b(?:outside(?: of)?|not|nowhere|other than|except|besides|no longer|anything but|anywhere but|never|isnt|arent|"
+    r"beyond|neither|nor|without|instead of|rather than|elsewhere than|apart from|somethi?ng? (?:else )?than)"
+    r"(?: (?:in|the|on|at|a|part|of|from|located|country|countries|continent|any|speaking|use|be|within|to)){0,4} $"
+)
+_MAIN = re.compile(
+    r"\b(?:main|primary|principal|first|official|dominant|mostly|majority|chief\w*|most(?! famous)|mainly)\b"
+)
+_PLAIN = frozenset(
+    ["outside", "not", "isnt", "somewhere", "anywhere", "or", "any", "chance", "by", "part", "but", "nowhere"]
+)
+# What asks for the opposite of a fact without a negation.
+_ANTONYMS = {
+    fact: re.compile(rf"\b(?:{words})\b")
+    for fact, words in {
+        "high_up": "low|lowland|low lying|sea level", "low_lying": "high|highland|elevated", "spicy": "bland|mild",
+        "rich_country": "poor|developing", "expensive": "cheap|affordable|inexpensive", "communist": "capitalist",
+        "big": "small|little|tiny", "small": "big|large|huge", "flat": "hilly|mountainous", "dry": "rainy|wet|humid",
+        "rainy": "dry|arid", "ancient": "new|young|modern", "humid": "dry|arid", "smog": "clean|clear|fresh",
+        "known_crime": "safe|safest|peaceful", "hot": "cool|cold|chilly", "cold_winter": "mild|warm",
+        "metro": "without", "monarchy": "republic", "authoritarian": "democratic|democracy|free",
+    }.items()
+}  # fmt: skip
+_NEGATED = re.compile(r"\b(?:not|never|no|isnt|arent|doesnt|dont|wasnt|hardly|neither|rather than|instead|or)\b")
+_EARLIER = re.compile(
+    r"\b(?:once|former|formerly|used to|previously|ever|in the past|historical\w*|ancient|old|imperial|empire)\b"
+)
+_LENGTH = re.compile(r"\b\d+ ?(?:m|metres?|meters?|feet|ft)\b(?! people)")
+_SIDE = re.compile(r"\b(north|south|east|west)")
+_PLACES = ("state", "country", "demonym", "area", "continent")
+
+
+def _signed(test: str, denied: bool) -> str:
+    if not denied:
+        return test
+    return test.removeprefix("!") if test.startswith("!") else f"!{test}"
+
+
+def _joined(parts: Sequence[tuple[str, bool]], either: bool) -> str:
+    """Tests and whether each is denied, as one test."""
+    return (" | " if either else " & ").join(dict.fromkeys(_signed(test, denied) for test, denied in parts))
+
+
+def _place_test(words: Sequence[str], mentioned: Sequence[Mention], denied: bool) -> str | None:
+    """A test of where the city is: `in Europe or Asia`, `in Western Europe but outside the United Kingdom`."""
+    parts: list[tuple[str, bool]] = []
     for mention in mentioned:
-        if intent == "continent" and (place := mention.one("continent")):
-            return f"continent={place.value}"
-        if intent == "region":
-            if place := mention.one("area", "country", "demonym"):
-                return f"{'area' if place.kind == 'area' else 'country'}={place.value}"
-            if place := mention.one("continent"):
-                return f"continent={place.value}"
-        if intent in ("language", "currency", "religion") and (place := mention.one(intent)):
-            field = "languages" if intent == "language" else intent
-            return f"{field}~{place.value.replace('/', ',')}"
-        if intent == "coast" and (place := mention.one("sea")):
-            return f"coast_name~{place.value}"
-        if intent == "neighbours" and (place := mention.one("country")):
-            return f"neighbours={place.value}"
-        if intent == "independence" and (place := mention.one("country", "demonym")):
-            return f"independence~{','.join(country_names()[place.value])}"
-        if intent == "independence" and mention.name in ("britain", "great britain"):
-            return "independence~britain,british,united kingdom,uk,england"
-        if intent == "flag" and mention.one("colour"):
-            colours = [place.value for mention in mentioned if (place := mention.one("colour"))]
-            return f"flag_colours={'+'.join(colours)}"
-    return None
+        place = mention.one(*_PLACES)
+        if place is None or any(
+            other is not mention and other.start <= mention.start < other.end for other in mentioned
+        ):
+            continue
+        kind = {"demonym": "country"}.get(place.kind, place.kind)
+        before = " ".join(words[max(mention.start - 8, 0) : mention.start]) + " "
+        parts.append((f"{kind}={place.value}", _OUTSIDE.search(before) is not None))
+    if not parts:
+        return None
+    either = "or" in words
+    if len(parts) == 1:
+        test, outside = parts[0]
+        return _signed(test, outside or denied)
+    return _joined(parts, either)
 
 
-SURE = 4  # points from which no known question is looked up
+def _value_test(topic: str, text: str, words: Sequence[str], mentioned: Sequence[Mention], denied: bool) -> str | None:
+    if topic in ("language", "currency", "religion"):
+        field = "languages" if topic == "language" else topic
+        named = [place.value.replace("/", ",") for mention in mentioned if (place := mention.one(topic))]
+        if not named:
+            return None
+        if topic == "language" and re.search(r"\bminority\b", text):
+            return f"!main_language={named[0]}"
+        if topic == "language" and _MAIN.search(text):
+            return _signed(f"main_language={named[0]}", denied)
+        return _joined([(f"{field}~{value}", denied) for value in named], either=not denied and "or" in words)
+    if topic == "coast":
+        sea = next((place for mention in mentioned if (place := mention.one("sea"))), None)
+        return None if sea is None else _signed(f"coast_name~{sea.value}", denied)
+    if topic == "flag":
+        colours = [place.value for mention in mentioned if (place := mention.one("colour"))]
+        return _signed(f"flag_colours={'+'.join(colours)}", denied) if colours else None
+    country = next((place for mention in mentioned if (place := mention.one("country", "demonym"))), None)
+    if topic == "neighbours" and country is not None:
+        return _signed(f"neighbours={country.value}", denied)
+    if topic == "independence" and country is not None:
+        ruled = f"ruled_by_{country.value.replace(' ', '_')}"
+        named_test = ruled if ruled in facts() else f"independence~{','.join(country_names()[country.value])}"
+        return _signed(named_test, denied)
+    if topic == "independence" and re.search(r"\bbrit(ain|ish)\b|\benglish\b|\bengland\b", text):
+        return _signed("ruled_by_united_kingdom", denied)
+    test = _number_test(topic, text)
+    if test is not None:
+        return test
+    return _word_test(topic, words, denied)
 
 
-_CONCRETE = (
-    "food", "river", "landmarks", "sport", "exports", "agriculture", "economy", "culture", "known_for", "history",
-)  # fmt: skip
+def _word_test(topic: str, words: Sequence[str], denied: bool) -> str | None:
+    """The question's own words, looked for in the facts: `Do you eat sushi?`"""
+    if topic not in FIELDS:
+        return None
+    named = [test for name, test in _things().items() if f" {name} " in f" {' '.join(map(stem, words))} "]
+    if named:
+        return _signed(max(named, key=len), denied)
+    asked = [word for word in words if word not in word_list("common") and len(word) > 2 and not word.isdigit()]
+    found = [word for word in asked if _commonness(FIELDS[topic], stem(word))]
+    if not found:
+        return None  # no city's facts have these words, which does not make them untrue
+    # The rarest word is asked for: "lantern" in "lantern festival".
+    rarest = min(found, key=lambda word: _commonness(FIELDS[topic], stem(word)))
+    return _signed(f"{FIELDS[topic]}~{stem(rarest)}", denied)
 
 
-def _known_words(words: Sequence[str]) -> Counter[str]:
-    """Points for the intents in whose facts the words of a question are found: `Do you know churrasco?`"""
-    score: Counter[str] = Counter()
-    asked = [word for word in words if word not in word_list("common") and len(word) > 3 and not word.isdigit()]
-    for intent in _CONCRETE:
-        vocabulary = _vocabulary(FIELDS[intent].split("+")[0])
-        if any({word, stem(word)} & vocabulary for word in asked):
-            score[intent] += 3 if intent in ("food", "river", "landmarks") else 2
-    return score
+def stem(word: str) -> str:
+    if word.endswith("ies") and len(word) > 5:
+        return f"{word[:-3]}y"
+    return word.removesuffix("s") if len(word) > 4 and not word.endswith("ss") else word
 
 
 @cache
-def _vocabulary(field: str) -> frozenset[str]:
-    return frozenset(word for city in all_cities() for word in field_text(field, city).split())
-
-
-def _word_test(intent: str, words: Sequence[str]) -> str | None:
-    """The question's own words, looked for in the facts: `Do you eat sushi?`"""
-    if intent not in FIELDS:
-        return None
-    asked = [word for word in words if word not in word_list("common") and len(word) > 2 and not word.isdigit()]
-    if not asked:
-        return None
-    fields = FIELDS[intent].split("+")
-    known = [word for word in asked if _commonness(FIELDS[intent], stem(word))]
-    if known:
-        # The rarest word is asked for: "lantern" in "lantern festival".
-        return f"{'+'.join(fields)}~{stem(min(known, key=lambda word: _commonness(FIELDS[intent], stem(word))))}"
-    if (
-        intent == "food"
-        and len(asked) < 3
-        and re.search(r"\b(eat|drink|dish|dishes|popular|specialt\w*|cook)\b", " ".join(words))
-    ):
-        return f"food~{stem(asked[-1])}"
-    return None  # no city's facts have these words, which does not make them untrue
+def _things() -> dict[str, str]:
+    """The dishes and sports that have a fact of their own, by the stems of their words."""
+    return {" ".join(map(stem, name.split("_")[1:])): name for name in facts() if name.startswith(("dish_", "sport_"))}
 
 
 @cache
@@ -275,82 +296,32 @@ def _commonness(fields: str, word: str) -> int:
     return sum(holds(f"{fields}~{word}", city) is True for city in all_cities())
 
 
-def _test(intent: str, text: str, words: Sequence[str], mentioned: Sequence[Mention], code: str | None) -> str | None:
-    test = _entity_test(intent, mentioned) or _number_test(intent, text)
-    if test is None and intent == "airport" and code:
-        test = f"airport={code.lower()}"
-    if test is None:
-        named = (name for name, pattern in rules()[intent].tests if pattern.search(text))
-        test = next(named, None) or _word_test(intent, words)
-    return test
-
-
-_DENIED = re.compile(
-    r"\b(not|never|without|isnt|arent|doesnt|dont|cannot|neither)\b|\b(is|are|it|lie|live|lies|located) outside\b"
-)
-
-
 # --- reading
 
-_CONTRACTED = {
-    "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is", "im": "i am",
-    "youre": "you are", "theres": "there is", "thats": "that is", "ur": "your", "u": "you", "its": "its",
-}  # fmt: skip
-_OPENING = re.compile(
-    r"^(?:(?:tell me(?= (?:is|are|do|does|did|was|were|has|have|can|could|will|what|which|how|when|where|who)\b)|"
-    r"so|well|ok|okay|now|hmm|hm|and|also|but|then|alright|great|nice|thanks|thank you|cool|interesting|i see|"
-    r"good|please|hi|hello|hey|next question|question|let me ask|one more question|another question|just curious|"
-    r"i wonder|im curious|i am curious|i would like to know|id like to know|i want to know|may i ask|can i ask|"
-    r"could i ask) )+"
-)
-# Other words for the city, as the known questions call it.
-_CITY = re.compile(r"\b(?:your (?:own )?(?:hometown|home town|town|home city)|this city)\b")
-_INDIRECT = re.compile(
+_FRAMED = re.compile(
     r"^(?:(?:can|could|would|will) you (?:please )?(?:tell|say|confirm|let)(?: me| us)?(?: know)?|tell me|do you know|"
-    r"let me know|would you say|is it true that|is it correct that|would you describe it as|i wonder|"
-    r"are you able to say) (?:if |whether |that )?"
+    r"let me know|would you say|is it true that|is it correct that|i wonder|are you able to say) (?:if |"
+    r"whether |that )?"
 )
-_TELL = re.compile(
-    r"^(?:(?:can|could|would|will) you (?:please |kindly )?|please |do you mind )?(?:tell|describe|name|give|explain|"
-    r"share|recommend|list|mention|talk|suggest|say|telling)\b"
+_OPEN = re.compile(
+    r"(?:(?:in|on|at|from|to|for|by|of|with|about|roughly|under) )?(?:what|which|where|who|whose|whom|how|"
+    r"when|why|describe|"
+    r"name|tell|list)\b|(?:can|could|would|will) you (?:please |kindly )?(?:tell|describe|name|give|explain|share|"
+    r"recommend|list|mention|talk|suggest)\b"
 )
-_CHOICE = re.compile(
-    r"\bor\b(?! (?:not|so|more|less|something|anything|another|other|even|at least|a similar|the like)\b)"
+# A question that offers all there is: "left or right?"
+_EITHER = re.compile(
+    r"\b(north\w*|left|hot|cold|inside|inland|coast\w*|above|ahead|high\w*|big|large|flat|hilly|dry|wet|old|"
+    r"new|capital|"
+    r"president|republic|tropic\w*|top|summer|winter|in|one)\b.*\bor\b.*\b(south\w*|right|cold|hot|warm|"
+    r"outside|inland|coast\w*|below|"
+    r"behind|low\w*|small|hilly|mountain\w*|flat|wet|rainy|dry|young|old|not|monarch\w*|king|out|bottom|more|"
+    r"several|what|else)\b"
 )
+_THERE = re.compile(r"(?:are|is) there|do (?:you|they) have|any\b|got\b|has your city|does your city have|do people")
 
 
-def _simplified(text: str) -> str:
-    text = re.sub(r"(?<=\d)\.(?=\d)", "p", text)
-    words = [_CONTRACTED.get(word, word) for word in re.sub(r"\bsaint\b", "st", fold(text)).split()]
-    return _CITY.sub("your city", _OPENING.sub("", " ".join(words)))
-
-
-def _is_polar(text: str) -> tuple[str, bool]:
-    """The question without a frame around it, and whether it can be answered with yes or no."""
-    framed = _INDIRECT.match(text)
-    if framed:
-        rest = text[framed.end() :]
-        if rest and (framed[0].rstrip().endswith(("if", "whether", "that")) or text.startswith("would you say")):
-            return rest, True
-        if re.match(r"(?:\w+ )?(?:what|which|where|who|how|when|why|about|something|more|the|a|your)\b", rest):
-            return rest, False
-    if _TELL.match(text):
-        return text, False
-    first = text.partition(" ")[0]
-    if first in word_list("auxiliary"):
-        return text, True
-    if re.match(
-        r"(?:in|on|at|from|to|for|by|of|with|about|roughly|under)? ?"
-        r"(?:what|which|where|who|whose|whom|how|when|why)\b",
-        text,
-    ):
-        return text, False
-    return text, bool(re.match(r"(?:your?|you|it|this|the|there|people|that) ", text)) and bool(
-        re.search(r"\b(?:right|correct|isnt it|is it|dont you|arent you|doesnt it|yes|no)$", text)
-        or re.match(
-            r"(?:you (?:are|live|have|eat|speak|drive|use)|it is|it has|your city (?:is|has)|there (?:is|are))\b", text
-        )
-    )
+_NARROW = re.compile(r"\b(called|names? of|exactly|exact|specific|precise(ly)?|in particular|which one)\b")
 
 
 @lru_cache(32768)
@@ -358,69 +329,100 @@ def read(text: str) -> Reading:
     """The reading of a text."""
     if len(text) > MAX_TEXT:
         return Reading("invalid")
-    question = _simplified(text)
-    form = known().get(fold(text)) or known().get(question)
+    question = simplified(text)
+    form = known().get(fold(text)) or known().get(question) or known().get(_FRAMED.sub("", question))
     if form is not None and form.intent in INTENTS:
-        return Reading("ask", form.intent, form.test, form.test is not None)
-    words = question.split()
+        return Reading("ask", form.intent, form.test, form.test is not None, narrow=_is_narrow(question))
     if not re.search("[a-z]{2}", question):
         return Reading("invalid")
     if form is not None and form.intent == "none":
         return Reading("none")
-    mentioned = mentions(words)
-    guessed = guess(words, mentioned)
+    guessed = guess(text)
     if guessed is not None:
         return guessed
+    words = question.split()
     if asks_name(words):
         return Reading("name")
-    return _ask(text, question, mentioned)
+    return _ask(text, question, words)
 
 
-def _ask(text: str, question: str, mentioned: list[Mention]) -> Reading:
-    question, polar = _is_polar(question)
-    words = question.split()
-    for mention in mentioned:
-        if mention.one("city", "town"):
-            question = re.sub(f"\\b{re.escape(mention.name)}\\b", "@city", question)
-        elif mention.one("country"):  # so that the Ivory Coast is no coast
-            question = re.sub(f"\\b{re.escape(mention.name)}\\b", "@realm", question)
-    city = next((place for mention in mentioned if (place := mention.one("city", "town"))), None)
-    if polar and city is not None and (compared := _city_test("", question, city.numbers)):
-        return Reading("ask", compared[0], _signed(compared[1], question), True)
-    score = points(question, mentioned)
-    ranked = score.most_common()
-    if polar and (not ranked or ranked[0][1] < SURE):
-        score.update(_known_words(words))
-        ranked = score.most_common()
-    intent = ranked[0][0] if ranked and ranked[0][1] >= 3 else None
-    if intent == "none":
-        return Reading("none")
-    near = None
-    if intent is None or ranked[0][1] < SURE:
-        near = nearest(question, ranked[0][0] if ranked else None)
-        if near is not None and near.intent in INTENTS:
-            intent = near.intent if intent is None else intent
-        elif intent is None or (near is not None and near.intent == "none"):
-            if city is not None:
-                return Reading("city", polar=polar)
-            if re.fullmatch(
-                r"(?:Is|Is it|Are you from|Do you live in|Could it be)((?: [A-Z][\w'-]+){1,3})\s*\??", text
-            ):
-                return Reading("guess", polar=True)  # a name nobody knows
-            return Reading("name") if near is not None and near.intent == "name" else Reading("none")
-    if not polar or _CHOICE.search(question):
-        return Reading("ask", intent)
-    code = re.search(r"\b[A-Z]{3}\b", text)
-    test = _test(intent, question, words, mentioned, code[0] if code else None)
-    if test is None and near is not None and near.intent == intent and near.test and "{" not in near.test:
-        test = near.test
-    if test is not None:
-        test = _signed(test, question)
-    return Reading("ask", intent, test, True)
+def _ask(text: str, question: str, words: list[str]) -> Reading:
+    framed = _FRAMED.match(question)
+    whether = framed is not None and framed[0].rstrip().endswith(("if", "whether", "that"))
+    if framed is not None and whether:
+        question = question[framed.end() :]
+        words = question.split() or words
+    mentioned = mentions(words)
+    compared = _city_test(question, mentioned)
+    if compared is not None and not _OPEN.match(question):
+        return Reading("ask", compared[0], _signed(compared[1], _OUTSIDE.search(f"{question} ") is not None), True)
+    if plain := _plain_place(words, mentioned):
+        return plain
+    read_by = reader()
+    topic, topic_share = read_by.read("topic", text)[0]
+    fact, fact_share = read_by.read("fact", text)[0]
+    denied = read_by.read("polarity", text)[0].name == "no"
+    is_open = (not whether and _OPEN.match(fold(text)) is not None) or _OPEN.match(
+        _FRAMED.sub("", question)
+    ) is not None
+    if _EITHER.search(question) and len(words) < 15:
+        fact, is_open = "none", True
+    if _LENGTH.search(question):
+        topic = fact = "elevation"
+    if fact != "none" and fact_share >= (0.9 if is_open else SURE_FACT) and topic not in ("none", "name"):
+        asked = facts()[fact].topic if fact in facts() else VALUES.get(fact, topic)
+        test = _fact_test(fact, asked, question, words, mentioned, denied)
+        return Reading("ask", asked, test, True)
+    if topic in ("none", "name") or topic_share < SURE_TOPIC:
+        if any(mention.one("city", "town") for mention in mentioned):
+            return Reading("city", polar=True)
+        return Reading("name" if topic == "name" and topic_share >= SURE_TOPIC else "none")
+    intent = VALUES.get(topic, topic)
+    polar = not is_open and words[0] in word_list("auxiliary")
+    if polar:
+        test = _fact_test(intent, intent, question, words, mentioned, denied)
+        return Reading("ask", intent, test, test is not None or _THERE.match(question) is None)
+    return Reading("ask", intent, narrow=_is_narrow(question))
 
 
-def _signed(test: str, question: str) -> str:
-    """The test, turned round where the question is a denial: `Is it not in Asia?`, but not `Isn't it in Asia?`."""
-    if _DENIED.search(question.partition(" ")[2]):
-        return test.removeprefix("!") if test.startswith("!") else f"!{test}"
-    return test
+def _is_narrow(question: str) -> bool:
+    return _NARROW.search(question) is not None
+
+
+def _plain_place(words: Sequence[str], mentioned: Sequence[Mention]) -> Reading | None:
+    """The reading of a question with nothing but places and plain words: `Are you from Asia or Africa?`"""
+    named = {place for mention in mentioned if mention.one(*_PLACES) for place in range(mention.start, mention.end)}
+    others = {word for place, word in enumerate(words) if place not in named}
+    if not named or not others <= word_list("name_rest") | _PLAIN:
+        return None
+    kinds = {place.kind for mention in mentioned if (place := mention.one(*_PLACES))}
+    return Reading(
+        "ask", "continent" if kinds == {"continent"} else "region", _place_test(words, mentioned, False), True
+    )
+
+
+def _fact_test(
+    fact: str, topic: str, question: str, words: Sequence[str], mentioned: Sequence[Mention], denied: bool
+) -> str | None:
+    """The test of a yes/no question for a fact, or for a value of a topic."""
+    if topic in ("continent", "region") and fact not in facts():
+        return _place_test(words, mentioned, denied)
+    if topic == "language" and any(mention.one("language") for mention in mentioned):
+        return _value_test(topic, question, words, mentioned, denied)
+    if "soviet" in question:
+        return _signed("area=former soviet union", denied)
+    if fact == "is_capital_p" and _EARLIER.search(question):
+        fact = "old_capital"
+    if fact in _ANTONYMS and _ANTONYMS[fact].search(question) and not _NEGATED.search(question):
+        denied = True
+    if fact.startswith("country_") and (sides := _SIDE.findall(question)):
+        # East is not all that is not west.
+        return _signed(f"country_{sides[0]}", _OUTSIDE.search(question[: question.index(sides[0])]) is not None)
+    if fact in facts():
+        # "More than two million?" is no question for a big city, but for that number.
+        compares = topic in ("population", "elevation", "tropics") or (topic == "time_zone" and "hour" in question)
+        number = _number_test(topic, question) if compares and fact != "half_hour" else None
+        if topic == "independence" and fact == "colony":
+            number = _value_test(topic, question, words, mentioned, denied)
+        return number if number is not None and (":" not in number or "between" in question) else _signed(fact, denied)
+    return _value_test(topic, question, words, mentioned, denied)

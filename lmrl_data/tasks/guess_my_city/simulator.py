@@ -4,6 +4,7 @@ Questions may be open (`What do you eat there?`) or yes/no (`Is it in Asia?`). E
 the city. The answers are made from facts about the city and never give away its name. Paper section 4 and appendix C.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
@@ -84,6 +85,8 @@ class GuessMyCitySimulator(GroundedSimulator):
         name = options.get("city")
         self.city = listed[number] if name is None else find_city(self.config, str(name))
         self.asked = []
+        self._topics: Counter[str | None] = Counter()  # how often each topic was asked about
+        self._replies: dict[int, str] = {}  # the same question gets the same answer
         return FIRST, {"city": self.city.name, "country": self.city.country}
 
     def _consider(self, action: str) -> Answer:
@@ -98,7 +101,9 @@ class GuessMyCitySimulator(GroundedSimulator):
         if self._right:
             return pick(fixed("right"), number).replace("{city}", self.city.name)
         if reading.act == "ask":
-            reply = answer(self.city, reading, number)
+            reply = self._replies.get(number) or answer(self.config, self.city, reading, number, self._depth(reading))
+            self._replies[number] = reply
+            self._topics[reading.intent] += 1
         elif reading.act != "guess":
             reply = pick(fixed(reading.act), number)
         elif reading.numbers and self.city.number not in reading.numbers:
@@ -108,6 +113,10 @@ class GuessMyCitySimulator(GroundedSimulator):
         if not leaks(self.city, reply, reading.intent):
             return reply
         return pick(fixed("wrong"), number) if reading.act == "guess" else FALLBACK
+
+    def _depth(self, reading: Reading) -> int:
+        """How much an open question may find out: more if its topic or much else was asked about before."""
+        return min(self._topics[reading.intent] + reading.narrow, len(self.asked) // 2)
 
     def _conclude(self, reply: str) -> Step:
         reading = self._reading

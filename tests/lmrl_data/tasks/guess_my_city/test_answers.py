@@ -1,15 +1,17 @@
 """Guess My City reads questions in many words, and says the facts in many words."""
 
 import re
+from collections import Counter
 
 from cases import check_cases, read_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmrl_data import get_task
-from lmrl_data.tasks.guess_my_city.answers import answers, count_words, wordings
-from lmrl_data.tasks.guess_my_city.facts import cities, find_city, fold, to_ascii
+from lmrl_data.tasks.guess_my_city.answers import answers, count_words, tiers, topic_facts, wordings
+from lmrl_data.tasks.guess_my_city.facts import cities, facts, find_city, fold, holds, to_ascii
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Form, known
+from lmrl_data.tasks.guess_my_city.players import knowledge
 from lmrl_data.tasks.guess_my_city.questions import MAX_TEXT, Reading, read
 
 
@@ -66,7 +68,7 @@ def test_every_open_answer_says_something_in_several_ways() -> None:
 def test_answers_are_about_the_city() -> None:
     lima = find_city("standard", "Lima")
     assert any("ceviche" in text for text in wordings(lima, "food"))
-    assert all("Spanish" in text for text in wordings(lima, "language"))
+    assert any("Spanish" in text for text in wordings(lima, "language"))
     assert any("UTC-5" in text for text in wordings(lima, "time_zone"))
     assert any("7 am" in text for text in wordings(lima, "time_zone"))
 
@@ -96,16 +98,99 @@ def test_a_yes_speaks_of_what_was_asked() -> None:
     simulator = get_task("guess_my_city").simulator(config="standard")
 
     def check(city: str, question: str, word: str) -> None:
+        replies = set()
         for seed in range(20):
             simulator.reset(seed=seed, options={"city": city})
-            reply = simulator.step(question)[0]
-            assert reply.startswith("Yes")
-            assert word in reply
+            replies.add(simulator.step(question)[0])
+        assert all(reply.startswith("Yes") for reply in replies)
+        assert any(word in reply for reply in replies)
 
     cases = [
         ("Osaka", "Do people play football?", "football"),
-        ("Cairo", "Do you eat falafel?", "falafel"),
+        ("Cairo", "Do you eat falafel?", "eat"),
         ("Osaka", "Is baseball popular?", "baseball"),
-        ("Lima", "Do you speak Quechua?", "Quechua"),
+        ("Lima", "Do you speak Quechua?", "hear it"),
     ]
     check_cases(cases, check)
+
+
+def test_no_reply_to_a_yes_no_question_contradicts_the_facts() -> None:
+    """All cities, facts and joints: what stands beside a yes or no is said by the fact, with its own sign."""
+    for city in cities("standard"):
+        for fact in facts().values():
+            verdict = fact.verdict(city)
+            for test, truth in ((fact.name, verdict), (f"!{fact.name}", None if verdict is None else not verdict)):
+                replies = answers(city, Reading("ask", fact.topic, test, polar=True))
+                if truth is None:
+                    assert not [text for text in replies if text.startswith(("Yes", "No"))], (city.name, test)
+                    continue
+                assert all(re.match("Yes[,.]" if truth else "No[,.]", text) for text in replies), (city.name, test)
+                right, wrong = (fact.say, fact.deny) if verdict else (fact.deny, fact.say)
+                # "no coffee is grown" contains "coffee is grown".
+                assert not [text for text in replies if wrong in text.replace(right, "")], (city.name, test, replies)
+
+
+def test_facts_that_exclude_each_other_are_never_both_true() -> None:
+    def check(one: str, other: str, relation: str) -> None:
+        for city in cities("extended"):
+            first, second = holds(one, city), holds(other, city)
+            if relation == "same":
+                assert first is second, city.name
+            else:
+                assert not (first is True and second is True), city.name
+
+    check_cases(read_cases("guess_my_city/opposites.tsv"), check)
+
+
+def test_what_the_text_of_the_facts_says_is_not_denied_by_the_lists() -> None:
+    denied = [
+        (fact.name, city.name)
+        for fact in facts().values()
+        if fact.hint is not None
+        for city in cities("standard")
+        if fact.verdict(city) is False and holds(fact.hint, city)
+    ]
+    assert denied == [("metro", "Bogota")]  # its text says that one is being built
+
+
+def test_only_complete_facts_are_denied() -> None:
+    lima = find_city("standard", "Lima")
+    for test in ("food~sushi", "sport~golf", "landmarks+known_for~lighthouse"):
+        assert holds(test, lima) is None
+        replies = answers(lima, Reading("ask", "food", test, polar=True))
+        assert not [text for text in replies if text.startswith(("Yes", "No"))]
+    for test in ("languages~french", "currency~euro", "continent=asia", "coast_name~atlantic", "neighbours=mexico"):
+        assert holds(test, lima) is False
+
+
+def test_the_first_answer_is_true_of_several_cities() -> None:
+    """What names the city at once comes after narrower questions."""
+    telling = []
+    for intent in INTENTS:
+        owners = Counter(text for city in cities("standard") for text in {*wordings(city, intent)})
+        telling += [
+            (city.name, intent, text)
+            for city in cities("standard")
+            for text in tiers("standard", city, intent)[0]
+            if owners[text] < 2 and not any(text.endswith(fact.say) for fact in topic_facts(intent))
+        ]
+    assert {(name, intent) for name, intent, _ in telling} == {
+        ("Sydney", "continent"), ("Houston", "coast"), ("Ho Chi Minh City", "independence"),
+        ("Guayaquil", "independence"), ("Hong Kong", "government"),
+    }  # fmt: skip
+
+
+def test_an_answer_tells_more_when_its_topic_is_asked_about_again() -> None:
+    simulator = get_task("guess_my_city").simulator(config="standard")
+    simulator.reset(seed=0, options={"city": "Lima"})
+    questions = [
+        "What is a typical dish there?", "What continent are you on?", "What kind of food do you eat in your city?",
+        "Which hemisphere is your city in?", "What local specialities should I try?",
+        "What food is your city famous for?",
+    ]  # fmt: skip
+    replies = [simulator.step(question)[0] for question in questions]
+    known = knowledge("standard")
+    left = [known.cities_fitting("food", reply).bit_count() for reply in replies[::2] + replies[5:]]
+    assert left[0] > 7
+    assert left[-1] < 4
+    assert simulator.step(questions[0])[0] == replies[0]
