@@ -374,9 +374,9 @@ def _settle(
     price: float | None = offers[-1] if offers else None
     if len({entry.car for entry in said if entry.price in offers}) > 1:
         price = None
-    bases = past or lists
-    if not offers and bases:
-        does = {clue.tells for sentence in sentences for clue in matches("does", sentence.text)}
+    does = {clue.tells for sentence in sentences for clue in matches("does", sentence.text)}
+    bases = past or lists or (offers[-1:] if "reduces" in does else [])
+    if bases and (not offers or bases == offers[-1:]):
         if "split" in does and theirs:
             price = (bases[-1] + theirs[-1]) / 2
         elif discounts or percents:
