@@ -17,7 +17,7 @@ from lmrl_data.tasks.car_dealer.reading.sentence import LIMIT, Mention, Sentence
 
 MIN_PRICE = 1_000
 MAX_PRICE = 10_000_000
-OFFERED = 0.4  # how likely an amount has to be the price to count as it
+OFFERED = 0.45  # how likely an amount has to be the price to count as it
 AGREES = 0.4  # how likely a line has to agree to count as agreement
 LIKELY = 0.3  # to be the price of a car that stands beside it
 UNCLEAR = 0.2  # and to be asked about
