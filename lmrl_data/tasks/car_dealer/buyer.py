@@ -383,13 +383,13 @@ class Buyer:
         """The answer to the last question of a line that can be answered."""
         if self.turn == 1:
             return self._open(line)
+        if "trade_in" in line.acts and line.price is None and line.questions:
+            return Move("no_trade_in")
         for question in reversed(line.questions):
             move = self._answer_to(question, line)
             if move is not None:
                 self.answers[question.about] = self.answers.get(question.about, 0) + 1
                 return move
-        if "trade_in" in line.acts and line.price is None and line.questions:
-            return Move("no_trade_in")
         return None
 
     def _open(self, line: SellerLine) -> Move:
