@@ -270,7 +270,7 @@ WRONG = {
     "half a question": r"\banything else do\b|\bwhat about [^.?!]* cost\b|\bneed (?:a reason|something) than\b",
     "a question without its mark": r"\b(?:so|and|but) (?:what|why|how) "
     r"(?:do(?! i know)|does|is|are|can|happened)\b[^?!.]*\.$"
-    r"|, (?:what else (?:can|do)|is that|is it|is there|are you|do you|can you|could you|would you|does it|do prices)\b[^?!.]*\.$",
+    r"|, (?:what else (?:can|do)|is (?:that|it|there)|(?:are|do|can|could|would) you|does it|do prices)\b[^?!.]*\.$",
     "an end in the middle": r",[.!?]|\b(?:and|or|but|a|an|the)[.!?]$",
     "an article too many": r"\b(?:a|an|the) (?:a|an|the|my|your)\b|\bno (?:a|an) |\ba (?:heated|leather) seats"
     r"|\ban? (?:third-row seating|blind spot monitoring|apple carplay)",
