@@ -580,7 +580,8 @@ class Buyer:
                 return Move("is_price", {"price": money(price)}, price)
         if news.gone and self.wishes.fits(self.car) is False:
             return Move("relax", {"want": self.wishes.phrase()})
-        if "defer" in line.acts and line.price is None and self.bid is not None and not line.questions:
+        elsewhere = line.questions or line.car is not None or "pressure" in line.acts
+        if "defer" in line.acts and line.price is None and self.bid is not None and not elsewhere:
             return Move("wait")
         return self._look(line, news) or self._haggle(line, news)
 

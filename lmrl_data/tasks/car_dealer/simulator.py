@@ -20,7 +20,7 @@ from lmrl_data.tasks.car_dealer.buyer_memory import Wishes
 from lmrl_data.tasks.car_dealer.catalog import PERSONALITIES
 from lmrl_data.tasks.car_dealer.grammar import load, money
 from lmrl_data.tasks.car_dealer.profile import Profile, draw_profile, fancy, revenue
-from lmrl_data.tasks.car_dealer.reading.line import hear, is_readable, read
+from lmrl_data.tasks.car_dealer.reading.line import SellerLine, hear, is_readable, read
 from lmrl_data.text import one_line, quoted
 
 FIRST = "Start"
@@ -73,7 +73,10 @@ class CarDealerSimulator(GroundedSimulator):
         return FIRST, {"buyer": {**self.profile._asdict(), "features": list(self.profile.features)}}
 
     def _consider(self, action: str) -> Answer:
-        self.act = read(action, self.buyer.bid)
+        bid = self.buyer.bid
+        self.act = read(action, bid)
+        if self.act.agrees and bid is not None and asks_or_pitches(self.act) and money(bid) not in action:
+            self.act = read(action)
         self.valid = is_readable(self.act, action)
         self.move = self.buyer.hear(self.act, action[:500], self.valid)
         if self.move.decision is None and self.buyer.turn >= MAX_TURNS:
@@ -238,6 +241,15 @@ DIRECTIVES = {
     "wrong_car": "say that you want {want} instead",
     "wrong_car_told": "say that you asked for {want}",
 }
+
+
+def asks_or_pitches(line: SellerLine) -> bool:
+    """Whether a line asks for a deal, or speaks of a car: then it agrees to a bid only if it names it."""
+    return (
+        line.car is not None
+        or bool(line.features or {"pressure", "greet"} & line.acts)
+        or any(question.about == "price_ok" for question in line.questions)
+    )
 
 
 def want(profile: Profile) -> str:
