@@ -105,7 +105,9 @@ def unsafe(source: str) -> list[str]:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        if name in ("eval", "exec", "torch.load", "np.load", "numpy.load"):
+        refused = [keyword.arg for keyword in node.keywords if ast.unparse(keyword.value) == "False"]
+        loads = name in ("np.load", "numpy.load") and "allow_pickle" not in refused
+        if name in ("eval", "exec", "torch.load") or loads:
             found.append(name)
         # Without it transformers asks on the terminal whether to run the code.
         if re.search(r"\.(from_pretrained|from_config)$|^pipeline$", name) and not any(
@@ -227,6 +229,7 @@ def test_no_file_runs_code_from_data_or_models() -> None:
 def test_what_would_run_code_is_noticed(source: str) -> None:
     assert len(unsafe(source)) == 1
     assert unsafe("model.eval()\nModel.from_pretrained(path, trust_remote_code=False)") == []
+    assert unsafe("np.load(path, allow_pickle=False)") == []
 
 
 # --- what an import costs
