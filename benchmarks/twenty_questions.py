@@ -2,20 +2,26 @@
 
     python benchmarks/twenty_questions.py
     python benchmarks/twenty_questions.py --questions tests/data/twenty_questions/held_out.tsv [--misses]
+    python benchmarks/twenty_questions.py --voice D
 
 Without a file it prints one line of JSON. A file of questions has the columns `question`, `object` and `gold` (`yes`,
-`no`, or `out` for a question that the tables cannot answer).
+`no`, or `out` for a question that the tables cannot answer). A voice is one of the writers of `recipes/sentences/`.
+The learned reader never saw the sentences of D.
 """
 
 import argparse
+import csv
 import json
 import platform
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from lmrl_data.dialogue.asset import table
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_data.tasks.twenty_questions.parser import Reading, reader
+from lmrl_recipes.training.start import recipes_folder
 
 
 def rate(hits: list[bool]) -> float | None:
@@ -25,8 +31,8 @@ def rate(hits: list[bool]) -> float | None:
 def score(path: Path, misses: bool) -> dict[str, Any]:
     """How often the answers are right, and how often questions out of scope are recognized.
 
-    `accuracy` counts the right answers to questions that have one, also if they are right by accident; `all_accuracy`
-    also counts the questions that are rightly found to be out of scope.
+    `accuracy` counts the right answers to questions that have one; `all_accuracy` also counts the questions that are
+    rightly found to be out of scope.
     """
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     names = head.split("\t")
@@ -35,14 +41,13 @@ def score(path: Path, misses: bool) -> dict[str, Any]:
     answered: list[tuple[str, bool, bool, Reading, str]] = []
     for row in rows:
         reading = read(row["question"])
-        said = bool(reading.yes >> facts.find(row["object"]) & 1)
+        answer = "out" if reading.match is None else "yes" if reading.yes >> facts.find(row["object"]) & 1 else "no"
         gold = row["gold"].strip().lower()
-        right = reading.match is None if gold == "out" else said == (gold == "yes")
-        answered.append((gold, right, reading.match is not None, reading, f"{row['question']} [{row['object']}]"))
-        if misses and not right:
-            print(f"{gold:>3}, said {'yes' if said else 'no'} ({reading.match}): {row['question']} [{row['object']}]")
-        elif misses and gold != "out" and reading.match is None:
-            print(f"{gold:>3}, right by accident (out of scope): {row['question']} [{row['object']}]")
+        answered.append(
+            (gold, answer == gold, reading.match is not None, reading, f"{row['question']} [{row['object']}]")
+        )
+        if misses and answer != gold:
+            print(f"{gold:>3}, said {answer} ({reading.match}): {row['question']} [{row['object']}]")
     guesses = [(gold, right, reading) for gold, right, _, reading, _ in answered if reading.guess is not None]
     return {
         "questions": len(rows),
@@ -55,6 +60,53 @@ def score(path: Path, misses: bool) -> dict[str, Any]:
         "out_of_scope_recall": rate([not scope for gold, _, scope, *_ in answered if gold == "out"]),
         "in_scope_recall": rate([scope for gold, _, scope, *_ in answered if gold != "out"]),
     }
+
+
+def sentences(name: str) -> list[dict[str, str]]:
+    text = (recipes_folder() / "sentences" / "twenty_questions" / name).read_text(encoding="ascii")
+    return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def score_voice(voice: str) -> dict[str, Any]:
+    """How well the sentences of one writer are read.
+
+    `yes` and `no` are the shares of the objects that are answered so among those for which it is true, the mean of all
+    questions. Of pairs those count whose questions are both read: `contradictions` is the share of wrong answers.
+    """
+    read, facts = reader().read, knowledge()
+    certain = {row["attribute"]: row for row in table("twenty_questions", "attributes.tsv")}
+
+    def objects(cell: str) -> int:
+        return sum(1 << facts.find(name) for name in cell.split(";") if name)
+
+    shares: dict[str, list[float]] = defaultdict(list)
+    for row in sentences("questions.tsv"):
+        if row["voice"] == voice:
+            reading, attribute = read(row["sentence"]), certain[row["attribute"]]
+            yes = objects(attribute["yes"])
+            no = facts.everything & ~yes & ~objects(attribute["sometimes"])
+            for key in ("all", row["register"]):
+                if yes:
+                    shares[f"{key} yes"].append((reading.yes & yes).bit_count() / yes.bit_count())
+                if no:
+                    denied = no & ~reading.yes if reading.match else 0
+                    shares[f"{key} no"].append(denied.bit_count() / no.bit_count())
+                shares[f"{key} unread"].append(reading.match is None)
+    for row in sentences("none.tsv"):
+        if row["voice"] == voice:
+            shares["out of scope found"].append(read(row["sentence"]).match is None)
+    for row in sentences("guesses.tsv"):
+        if row["voice"] == voice:
+            shares[f"guesses, {row['result']}, win"].append(read(row["sentence"]).guess == facts.find(row["object"]))
+    for row in sentences("pairs.tsv"):
+        if row["voice"] == voice:
+            one, other = read(row["sentence"]), read(row["other_sentence"])
+            both = one.match is not None and other.match is not None
+            shares["pairs, both read"].append(both)
+            if both:
+                unequal = (one.yes ^ other.yes).bit_count() / facts.everything.bit_count()
+                shares["pairs, contradictions"].append(unequal if row["answers"] == "same" else 1 - unequal)
+    return {key: round(sum(values) / len(values), 3) for key, values in shares.items()}
 
 
 def measure() -> dict[str, Any]:
@@ -118,8 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, metavar="FILE.tsv")
     parser.add_argument("--misses", action="store_true", help="print the wrong answers")
+    parser.add_argument("--voice", metavar="LETTER", help="score the sentences of one writer of recipes/sentences/")
     arguments = parser.parse_args()
-    if arguments.questions:
+    if arguments.voice:
+        print(json.dumps(score_voice(arguments.voice), indent=1))
+    elif arguments.questions:
         print(json.dumps(score(arguments.questions, arguments.misses)))
     else:
         print(json.dumps(measure()))

@@ -10,7 +10,7 @@ from lmrl_data.tool import Tool
 
 TASK = Task(
     id="twenty_questions",
-    version="1.0.0",
+    version="2.0.0",
     summary="Find a hidden everyday object by twenty yes-or-no questions; strategic information gathering.",
     configs=by_name(
         Config(
@@ -40,15 +40,15 @@ TASK = Task(
         "You are playing Twenty Questions. One everyday object is hidden: an animal, a fruit, a vegetable, a vehicle, "
         "clothing, jewelry, furniture, electronics, a musical instrument, a tool, something from the kitchen, the "
         "office, the garden, sports, art, toys or nature. Ask one question at a time that can be answered with yes or "
-        "no, and write nothing else, for example: Is it an animal? Each is answered by Yes. or No. To win, name the "
-        "object in a question, for example: Is it a lion? You have twenty questions; each one costs a point but the "
-        "one that names the object."
+        "no, and write nothing else, for example: Is it an animal? Each is answered by Yes. or No., or by I can't "
+        "answer that. To win, name the object in a question, for example: Is it a lion? You have twenty questions; "
+        "each one costs a point but the one that names the object."
     ),
     tool=Tool("ask", "Asks a question.", "question", "A question that can be answered with yes or no."),
     data_facts=data_facts,
     original=QUESTIONS,
     options={
         "object": "the hidden object, as Lion; the seed picks it by default",
-        "strict": "true: a question out of scope is answered with I can't answer that.; false by default",
+        "strict": "true by default: a question out of scope is answered with I can't answer that.; false: with No.",
     },
 )

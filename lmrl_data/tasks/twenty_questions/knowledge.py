@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from lmrl_data.dialogue.asset import table
+from lmrl_data.dialogue.asset import lines, table
 from lmrl_data.errors import UserError
 
 DIMENSIONS = ("size", "mass", "price")  # the columns in cm, kg and US dollars
@@ -21,7 +21,8 @@ class Thing(NamedTuple):
 
     name: str
     category: str
-    variants: tuple[str, ...]
+    variants: tuple[str, ...]  # the paper's names
+    other_names: tuple[str, ...]
 
 
 class Attribute(NamedTuple):
@@ -73,14 +74,17 @@ class Knowledge:
 
     def __init__(self) -> None:
         rows = table("twenty_questions", "objects.tsv")
-        self.things = tuple(Thing(row["object"], row["category"], _items(row["variants"])) for row in rows)
+        self.things = tuple(
+            Thing(row["object"], row["category"], _items(row["variants"]), _items(row["other_names"])) for row in rows
+        )
         self.everything = (1 << len(rows)) - 1
         self.number = {thing.name: number for number, thing in enumerate(self.things)}
         # Exact names go before those that merely share their last word ("Computer keyboard;Keyboard").
         self.named: dict[str, int] = {}
-        for number, thing in enumerate(self.things):
-            for variant in thing.variants:
-                self.named.setdefault(_key(variant), number)
+        for column in ("variants", "other_names"):
+            for number, thing in enumerate(self.things):
+                for name in getattr(thing, column):
+                    self.named.setdefault(_key(name), number)
         self.kinds: dict[str, int] = {}
         self.kind_names = tuple(dict.fromkeys(kind for row in rows for kind in _items(row["kinds"])))
         for number, row in enumerate(rows):
@@ -99,6 +103,7 @@ class Knowledge:
                 self.references.setdefault(_key(name), values)
         for key, number in self.named.items():
             self.references[key] = {name: self.measures[name][number] for name in DIMENSIONS}
+        self.others = {_key(name) for name in lines("twenty_questions", "other_things.txt")}  # things never hidden
         self.attributes = {
             row["attribute"]: self._attribute(row) for row in table("twenty_questions", "attributes.tsv")
         }

@@ -2,13 +2,11 @@
 
 import functools
 import itertools
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from lmrl_data.dialogue.article import with_article
 from lmrl_data.episode import Episode
 from lmrl_data.policy import Conversation, Policy, Streams
 from lmrl_data.rollout import play_episode
@@ -16,43 +14,10 @@ from lmrl_data.simulator import Simulator
 from lmrl_data.task import Behavior
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_data.tasks.twenty_questions.parser import reader
+from lmrl_data.tasks.twenty_questions.phrasing import beyond, denied, guesses, noun_phrase, openings, wordings
 from lmrl_data.tasks.twenty_questions.simulator import MAX_QUESTIONS, NO, YES
 
 # --- what players say
-
-# Names that take no article, beside the plurals.
-_MASS = frozenset({"paper", "toothpaste", "broccoli", "spinach", "corn", "celery", "glue"})
-_CAPITALS = frozenset({"TV", "Lego", "Sharpie"})
-_FRAMES = ("Is it {}?",) * 12 + (
-    "Is the object {}?", "Could it be {}?", "Is the object you are thinking of {}?", "Is it {}, by any chance?",
-    "Is this {}?", "I think it's {}.", "Is the answer {}?", "My guess is {}.", "Am I right that it is {}?",
-)  # fmt: skip
-_OPENINGS = (
-    "Okay, ",
-    "Ok, ",
-    "So, ",
-    "Hmm, ",
-    "Then ",
-    "Well, ",
-    "Alright, ",
-    "Next question: ",
-    "Now, ",
-    "Let me see, ",
-)
-
-
-def noun_phrase(variant: str) -> str:
-    """A name as it stands in a sentence.
-
-    Examples:
-        >>> [noun_phrase(name) for name in ("Orange", "Scissors", "Pair of scissors", "Glue")]
-        ['an orange', 'scissors', 'a pair of scissors', 'glue']
-    """
-    name = " ".join(word if word in _CAPITALS else word.lower() for word in variant.split())
-    last = name.split()[-1]
-    if " of " not in name and (name in _MASS or (last.endswith("s") and not last.endswith(("ss", "us", "vas")))):
-        return name
-    return with_article(name)
 
 
 class Question(NamedTuple):
@@ -74,12 +39,8 @@ def forms() -> tuple[Question, ...]:
 
 
 @functools.cache
-def guesses() -> tuple[tuple[str, ...], ...]:
-    """For each object the ways to name it."""
-    return tuple(
-        tuple(frame.format(noun_phrase(variant)) for variant in thing.variants for frame in _FRAMES)
-        for thing in knowledge().things
-    )
+def _known() -> frozenset[str]:
+    return frozenset(question.text for question in forms())
 
 
 # --- policies
@@ -179,16 +140,18 @@ class Player(NamedTuple):
 
 PLAYERS = (
     Player("expert", 12, 0.02, 0.0, 0.0, 0.0, (20, 20)),
-    Player("noisy", 3, 0.2, 0.15, 0.05, 0.5, (9, 19)),
+    Player("noisy", 3, 0.2, 0.15, 0.05, 0.52, (9, 19)),
     Player("poor", 2, 0.6, 0.4, 0.1, 0.65, (9, 19)),
 )
-_RAW, _LOWER, _OPENED = 0.93, 0.96, 1.0  # shares of texts as they are, in small letters, with an opening
+# Shares of questions as the table has them, in other words, in small letters, and with an opening.
+_PLAIN, _WORDED, _SMALL, _OPENED = 0.5, 0.88, 0.93, 1.0
+_BEYOND = 0.03  # how often a player that asks any question asks one that the tables do not answer
 
 
 @functools.cache
 def spoken() -> tuple[Question, ...]:
     """The questions of the dataset's players: the table's, and others that only the rules can read."""
-    facts, read = knowledge(), reader().read
+    facts, read = knowledge(), reader().by_rules().read
     made = [*forms()] * 3
     texts = []
     for name, reference in facts.reference_names.items():
@@ -202,19 +165,12 @@ def spoken() -> tuple[Question, ...]:
     for dollars in (5, 10, 20, 50, 100, 200, 500, 1_000, 10_000):
         texts += [f"Does it cost more than ${dollars}?", f"Does it cost less than ${dollars}?"]
     texts += [f"Is it a kind of {kind}?" for kind in facts.kind_names]
-    for form in forms():
-        texts.append(re.sub(r"^(Is|Does|Can|Do) (it|you|people) ", r"\1 \2 not ", form.text))
-        texts.append(re.sub(r"^Is it ", "Isn't it ", form.text))
-        texts.append(re.sub(r"^Is it (?=an? )", "Would you call it ", form.text))
-        texts.append(re.sub(r"^Is it ", "Is the object ", form.text))
-        texts.append(re.sub(r"^Can you (.*) it\?$", r"Is it something you can \1?", form.text))
-        texts.append(re.sub(r"^Does it ", "Does the object ", form.text))
-    known = {question.text for question in forms()}
+    texts += filter(None, (denied(form.text) for form in forms()))
     for text in dict.fromkeys(texts):
         reading = read(text)
         # Players ask no question that is true of one object only, or of all but one.
         apart = min(reading.yes.bit_count(), facts.everything.bit_count() - reading.yes.bit_count())
-        if text not in known and reading.match and reading.guess is None and apart > 1:
+        if text not in _known() and reading.match and reading.guess is None and apart > 1:
             made.append(Question(text, reading.meaning, reading.yes))
     return tuple(made)
 
@@ -243,6 +199,9 @@ def play(player: Player, simulator: Simulator, seed: int) -> Episode:
             ways = names[number]
             return ways[int(draw() * draw() * len(ways))]
         if draw() < player.careless:
+            if draw() < _BEYOND:
+                pending = None
+                return beyond()[int(draw() * len(beyond()))]
             question = questions[int(draw() * len(questions))]
         else:
             best = count + 1
@@ -265,13 +224,17 @@ def _pick(objects: int, place: int) -> int:
 
 
 def _worded(text: str, point: float, choice: float) -> str:
-    if point < _RAW:
+    """A question as a player words it; both numbers are drawn from 0 to 1."""
+    if point < _PLAIN:
         return text
+    if point < _WORDED:
+        others = wordings(text) if text in _known() else (text,)
+        return others[int(choice * len(others))]
     small = text[0].lower() + text[1:]
-    return small if point < _LOWER else _OPENINGS[int(choice * len(_OPENINGS))] + small
+    return small if point < _SMALL else f"{openings()[int(choice * len(openings()))]} {small}"
 
 
 BEHAVIORS = tuple(
     Behavior(player.name, share, functools.partial(play, player))
-    for player, share in zip(PLAYERS, (0.06, 0.53, 0.41), strict=True)
+    for player, share in zip(PLAYERS, (0.085, 0.6, 0.315), strict=True)
 )

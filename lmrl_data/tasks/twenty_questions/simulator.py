@@ -38,8 +38,8 @@ class TwentyQuestionsSimulator(GroundedSimulator):
         render_mode (`str`, *optional*): `"ansi"`, the questions and answers so far.
         options (`Mapping`, *optional*): reset options that hold for every reset.
 
-    Reset options: `object` (a name such as `Lion`; by default the seed's) and `strict` (`True`: a question out of
-    scope is answered `I can't answer that.`).
+    Reset options: `object` (a name such as `Lion`; by default the seed's) and `strict` (`True` by default: a question
+    out of scope is answered `I can't answer that.`; `False`: it is answered `No.`).
     """
 
     observation_space = spaces.Text(max_length=len(CANNOT), min_length=0, charset=REPLY_CHARSET)
@@ -60,7 +60,7 @@ class TwentyQuestionsSimulator(GroundedSimulator):
 
     def _begin(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         check_options("twenty_questions", without_matcher(options), ("object", "strict"))
-        self.strict = _flag(options.get("strict", False))
+        self.strict = _flag(options.get("strict", True))
         reader()
         facts = knowledge()
         given = options.get("object")
@@ -73,10 +73,11 @@ class TwentyQuestionsSimulator(GroundedSimulator):
         self._reading = reading = reader().read(action)
         self._action = action
         self.won = reading.guess == self.object
+        unknown = CANNOT if self.strict else NO
         # Whether a name is right, and the reply to a text that is no question, are for the rules and no model.
-        fallback = None if reading.guess is not None or not reading.valid else NO
-        if self.strict and reading.valid and reading.match is None:
-            return Answer(CANNOT, fallback)
+        fallback = None if reading.guess is not None or not reading.valid else unknown
+        if reading.valid and reading.match is None:
+            return Answer(unknown, fallback)
         return Answer(YES if reading.yes >> self.object & 1 else NO, fallback)
 
     def _conclude(self, reply: str) -> Step:
@@ -106,6 +107,8 @@ class TwentyQuestionsSimulator(GroundedSimulator):
         )
 
     def _parse(self, text: str) -> str | None:
+        if self.strict and re.match(r"\W{0,8}(?:I )?can(?:'t|not) (?:answer|say)\b", text, re.IGNORECASE):
+            return CANNOT
         match = re.match(r"\W{0,8}(yes|no)\b", text, re.IGNORECASE)
         return None if match is None else YES if match[1].lower() == "yes" else NO
 

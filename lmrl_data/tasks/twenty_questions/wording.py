@@ -18,15 +18,36 @@ OPENERS = frozenset(
     ("is", "are", "was", "were", "do", "does", "did", "can", "could", "will", "would", "has", "have", "had", "should",
      "might", "may", "must", "am")
 )  # fmt: skip
-ASKING = frozenset(("what", "which", "who", "whose", "whom", "where", "when", "why", "how"))
+# "What color is it" has no yes or no; "when used, is it loud" and "what I ask is whether it flies" have one.
+OPEN = re.compile(
+    r"(?:what|which|who|whose|whom|where|when|why|how)(?: (?!i|you|we)[a-z]+){0,2} "
+    r"(?:is|are|was|were|does|do|did|can|could|would|will|has|have|should)\b"
+)
+_WONDERS = re.compile(
+    r"\b(?:tell me|let me know|i (?:would|want|need|had)?(?: (?:like|love))? ?to (?:know|ask)|"
+    r"i (?:wonder|bet|suspect)|i am (?:asking|curious|wondering|betting)|my question is)\b"
+)
+# Where the question begins in a sentence that tells a story first: "my dog has one, so is it soft".
+_CORE = re.compile(
+    r"(?:, |\bso |\bthen |\bnow )(?:so |and |but |then |now |or )*"
+    r"((?:is|are|was|were|do|does|did|can|could|will|would|has|have|should|might|may) "
+    r"(?:it|you|u|this|that|yours?|ur|people|ppl|one|they|there|we|i|the|a|an|somebody|someone|kids|children)\b.*)"
+)
 _PLAIN = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-", 0xA0: " ", ord("\t"): " "}
 
 
 class Sentence(NamedTuple):
-    """A text's one question, in small letters without punctuation but commas, and whether it had a question mark."""
+    """A text's one question, in small letters without punctuation but commas.
+
+    Args:
+        text (`str`): the question, without what was told before it.
+        marked (`bool`): whether a question mark or words such as "I wonder" tell that it asks something.
+        whole (`bool`): whether nothing was told before it.
+    """
 
     text: str
     marked: bool
+    whole: bool
 
 
 _SUBJECT = r"(?:it|this|that|they|you|we|one|people|someone|the|an?|most)\b"
@@ -34,7 +55,7 @@ _CONTRACTIONS = [
     (re.compile(pattern), text)
     for pattern, text in (
         # "Isn't it alive?" expects a yes of what is alive; only "Is it not alive?" asks for the contrary.
-        (rf"\b(is|does|do|are|was|has|did|could|would|should)n'?t (?={_SUBJECT})", r"\1 "),
+        (rf"(?<!\bit )(?<!\bthat )\b(is|does|do|are|was|has|did|could|would|should)n'?t (?={_SUBJECT})", r"\1 "),
         (rf"\bcan'?t (?={_SUBJECT})", "can "),
         (r"\bcan't\b|\bcannot\b|\bcant\b", "can not"),
         (r"\bwon't\b", "will not"),
@@ -81,27 +102,37 @@ def _ended(pattern: str, replacement: str) -> tuple[str, str]:
     return pattern, replacement + " " if replacement else ""
 
 
+def plain(text: str) -> str:
+    """A text in small letters, with its contractions written out."""
+    text = text.translate(_PLAIN).lower()
+    text = re.sub(r"[^\x20-\x7e\n]", "#", text)  # no letter that merely looks like one of ours
+    text = re.sub(r"\bt\.\s?v\b\.?", "tv", text)
+    for contraction, long in _CONTRACTIONS:
+        text = contraction.sub(long, text)
+    return text
+
+
 def sentence(text: str) -> Sentence | None:
     """The one question in a text; `None` if there is none, or more than one."""
     if len(text) > MAX_LENGTH or len(text.split()) > MAX_WORDS:
         return None
-    text = text.translate(_PLAIN).lower()
-    text = re.sub(r"[^\x20-\x7e\n]", "#", text)  # no letter that merely looks like one of ours
-    text = re.sub(r"\b(lbs?|ft|oz|kg|cm|in)\.", r"\1", re.sub(r"\bt\.\s?v\b\.?", "tv", text))
+    text = re.sub(r"\b(lbs?|ft|oz|kg|cm|in)\.", r"\1", plain(text))
     text = re.sub(r"(?<=\d)\.(?=\d)", "\x00", re.sub(r"(?<=\d),(?=\d{3})", "", text))
     parts = [part.replace("\x00", ".") for part in re.findall(r"[^.?!;:\n]+[.?!;:]*", text)]
     parts = [part for part in parts if re.search(r"[a-z]", part)]
-    asked = {part.strip() for part in parts if "?" in part}
-    if len(asked) > 1 or not parts:
+    asked = list(dict.fromkeys(part.strip() for part in parts if "?" in part))
+    if not parts or sum(part.split(" ", 1)[0] in OPENERS for part in asked) > 1:
         return None
-    chosen = asked.pop() if asked else parts[-1]
+    chosen = asked[-1] if asked else parts[-1]
     words = _words(chosen)
-    return Sentence(words, "?" in chosen) if words else None
+    if not words:
+        return None
+    marked = bool(asked) or _WONDERS.search(text) is not None
+    core = None if words.split(" ", 1)[0] in OPENERS else _CORE.search(words)
+    return Sentence(core[1] if core else words, marked, len(parts) == 1 and core is None)
 
 
 def _words(text: str) -> str:
-    for contraction, long in _CONTRACTIONS:
-        text = contraction.sub(long, text)
     text = " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)?|[$#,]", text))
     while True:
         before = text
@@ -144,19 +175,6 @@ def _clause_patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
         match = re.match(r"\^([a-z ]*)(?=[^?*a-z ]|$)", pattern.pattern)
         rows.append((match[1] if match else "", pattern, replacement))
     return tuple(rows)
-
-
-def named(text: str) -> list[str]:
-    """The words of a text without the frame of a guess: of a guess, the name; of another text, all words."""
-    text = text.replace(",", " ")
-    text = " ".join(text.split())
-    for _ in range(3):
-        before = text
-        for pattern, replacement in _patterns("guess"):
-            text = pattern.sub(replacement, text)
-        if text == before:
-            break
-    return text.split()
 
 
 def as_question(text: str) -> str:

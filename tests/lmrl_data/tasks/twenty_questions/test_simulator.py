@@ -149,7 +149,8 @@ def test_wrong_options_are_refused_in_one_line(options: dict[str, object], says:
     assert len(str(caught.value)) < 300
 
 
-def test_what_is_out_of_scope_is_said_so_only_where_that_is_asked_for() -> None:
+def test_what_is_out_of_scope_is_said_so_unless_the_old_reply_is_asked_for() -> None:
+    assert at("Lion").step("Is it mentioned in Hamlet?")[0] == "I can't answer that."
     for strict, reply in ((False, "No."), (True, "I can't answer that."), ("true", "I can't answer that.")):
         simulator = at("Lion", strict=strict)
         said, reward, _, _, info = simulator.step("Is it mentioned in Hamlet?")
@@ -175,7 +176,7 @@ def test_replies_are_one_line_of_plain_letters_and_returns_lie_in_range(texts: l
     total = 0.0
     for text in texts:
         reply, reward, terminated, _, _ = simulator.step(text)
-        assert reply in ("Yes.", "No.")
+        assert reply in ("Yes.", "No.", "I can't answer that.")
         assert set(reply) <= set(REPLY_CHARSET)
         total += reward
         if terminated:
@@ -202,7 +203,7 @@ def test_the_transcript_shows_what_was_asked_and_what_is_left() -> None:
     first, second, left = simulator.render().split("\n")
     assert (first.split(), left) == (["1.", "Is", "it", "alive?", "Yes."], "18 questions left.")
     assert second.startswith(" 2. Is it mentioned in\\x1b[2J Hamlet?")
-    assert second.endswith(" No. (not understood)")
+    assert second.endswith(" I can't answer that. (not understood)")
     simulator.step("Is it a lion?")
     assert simulator.render().endswith("Found with question 3.")
 
@@ -231,14 +232,16 @@ def test_a_model_sees_the_object_and_one_question_at_a_time() -> None:
 
 
 def test_a_models_text_is_a_yes_or_a_no_or_no_answer() -> None:
-    parse = get_task("twenty_questions").simulator()._parse
+    parse = at("Lion", strict=False)._parse
     for text, reply in (
         ("yes", "Yes."), ("Yes, it is.", "Yes."), ("NO", "No."), ("no.", "No."), ("\"Yes.\"", "Yes."),
         ("maybe", None), ("nothing", None), ("", None), ("yesterday", None), ("It is. Yes.", None),
-        ("x" * 999_999, None),
+        ("x" * 999_999, None), ("I can't answer that.", None),
     ):  # fmt: skip
         assert parse(text) == reply
-    assert at("Lion", Model("it depends")).step("Is it alive?")[0] == "No."
+    assert at("Lion", Model("it depends"), strict=False).step("Is it alive?")[0] == "No."
+    assert at("Lion", Model("it depends")).step("Is it alive?")[0] == "I can't answer that."
+    assert at("Lion", Model("I cannot answer this")).step("Is it alive?")[0] == "I can't answer that."
 
 
 def test_a_model_answers_but_does_not_decide_what_is_won() -> None:
