@@ -216,7 +216,14 @@ def topic_facts(intent: str) -> tuple[Fact, ...]:
 
 
 def _true_facts(city: City, intent: str) -> list[Fact]:
-    return [fact for fact in topic_facts(intent) if fact.verdict(city) is True and not leaks(city, fact.say, intent)]
+    """The facts of a topic that an open answer may tell: true ones; who asks for food is not told about drinks."""
+    return [
+        fact
+        for fact in topic_facts(intent)
+        if fact.name not in ("tea", "coffee", "alcohol")
+        and fact.verdict(city) is True
+        and not leaks(city, fact.say, intent)
+    ]
 
 
 @cache

@@ -161,6 +161,8 @@ def guess(text: str) -> Reading | None:
     cue = not asks and any(_CUE.search(part.text) for part in parts)
     last = parts[-1]
     hits = [part for part in named if _frames(part) or (not asks and _states(part, cue, respelled))]
+    if not hits and any(re.search(r"\b(?:it|you|u|this|that|city) not (?:in |from )?@$", part.text) for part in named):
+        return Reading("city", polar=True)
     if not hits:
         several = [part for part in named if len(set(part.cities)) > 1 and not _RELATION.search(part.text)]
         return Reading("several", polar=True) if several else None

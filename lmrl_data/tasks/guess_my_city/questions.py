@@ -194,6 +194,7 @@ _NEGATED = re.compile(r"\b(?:not|never|no|isnt|arent|doesnt|dont|wasnt|hardly|ne
 _EARLIER = re.compile(
     r"\b(?:once|former|formerly|used to|previously|ever|in the past|historical\w*|ancient|old|imperial|empire)\b"
 )
+_NAME = re.compile(r"(?:Is it|Are you from|Do you live in|Could it be)(?: [A-Z][\w'-]+){1,3}\s*\??")
 _LENGTH = re.compile(r"\b\d+ ?(?:m|metres?|meters?|feet|ft)\b(?! people)")
 _SIDE = re.compile(r"\b(north|south|east|west)")
 _PLACES = ("state", "country", "demonym", "area", "continent")
@@ -362,6 +363,8 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
     topic, topic_share = read_by.read("topic", text)[0]
     fact, fact_share = read_by.read("fact", text)[0]
     denied = read_by.read("polarity", text)[0].name == "no"
+    if fact_share < 0.6 and not mentioned and _NAME.fullmatch(text):
+        return Reading("guess", polar=True)  # a name nobody knows
     is_open = (not whether and _OPEN.match(fold(text)) is not None) or _OPEN.match(
         _FRAMED.sub("", question)
     ) is not None
