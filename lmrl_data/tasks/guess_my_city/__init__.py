@@ -21,7 +21,9 @@ TASK = Task(
     summary="Find out where somebody lives in twenty questions; open questions, answers in whole sentences.",
     # The paper's scale, -20, -18.8 and -8.56, belongs to its own oracle.
     configs=by_name(
-        Config("standard", "100 cities, as in the paper", None, ReferenceReturns(-20.0, -18.166, -2.79, -2.79, SOURCE)),
+        Config(
+            "standard", "100 cities, as in the paper", None, ReferenceReturns(-20.0, -18.166, -2.79, -2.79, SOURCE)
+        ),
         Config(
             "extended",
             "500 cities from all over the world",

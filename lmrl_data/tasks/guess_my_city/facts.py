@@ -366,7 +366,14 @@ def facts() -> dict[str, Fact]:
             topic = text
         elif mark in ("+", "-", "~"):
             name = next(reversed(named))
-            named[name] = named[name]._replace(**{{"+": "say", "-": "deny", "~": "hint"}[mark]: text})
+            fact = named[name]
+            named[name] = (
+                fact._replace(say=text)
+                if mark == "+"
+                else fact._replace(deny=text)
+                if mark == "-"
+                else fact._replace(hint=text)
+            )
         elif text.startswith("= "):
             named[mark] = Fact(mark, topic, text[2:], {}, None, "", "")
         else:

@@ -76,11 +76,11 @@ def slot_values() -> dict[str, tuple[tuple[str, str], ...]]:
         for kind, field in (("language", "languages"), ("currency", "currency"), ("religion", "religion"))
     }
     # Singapore is guessed, not asked for as a country.
-    names = {name for city in all_cities() for name in spellings(city)}
+    cities = {name for city in all_cities() for name in spellings(city)}
     countries = [
         (f"the {name}" if name.startswith(THE) else name, value)
         for name, value in places["country"]
-        if fold(name) not in names
+        if fold(name) not in cities
     ]
     regions = sorted({city.facts["region"] for city in all_cities() if city.facts["region"]})
     continents = {fold(city.facts["continent"]) for city in all_cities()}
