@@ -236,5 +236,5 @@ def _worded(text: str, point: float, choice: float) -> str:
 
 BEHAVIORS = tuple(
     Behavior(player.name, share, functools.partial(play, player))
-    for player, share in zip(PLAYERS, (0.085, 0.6, 0.315), strict=True)
+    for player, share in zip(PLAYERS, (0.065, 0.585, 0.35), strict=True)
 )
