@@ -51,7 +51,7 @@ INVALID = Reading(None, valid=False)
 OUT_OF_SCOPE = Reading(None)
 
 SURE = 0.1  # the least probability of a learned reading of a whole text
-SURE_OF_PART = 0.4  # and of a part that "or" or "and" joins to others
+SURE_OF_PART = 0.6  # and of a part that "or" or "and" joins to others
 
 _JOINT = re.compile(r"(?: ,)? (?:or|and|but|nor) (?:is it |does it )?| , ")
 _WHICH = "that|which|with|without|used|made|found|worn|you|people|for|where|in|on|of|powered|played|eaten|kept|grown"
