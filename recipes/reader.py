@@ -156,7 +156,7 @@ def load_encoder(arguments: ReaderArguments, sentences: Sequence[str]) -> tuple[
     vocabulary = sorted(ids, key=ids.__getitem__)
     kept = kept_pieces(vocabulary, sentences, arguments.vocab_size)
     weights = model.get_input_embeddings().weight.detach()[[ids[piece] for piece in kept]]
-    model.set_input_embeddings(nn.Embedding(*weights.shape, _weight=weights.clone()))
+    model.set_input_embeddings(nn.Embedding(len(kept), weights.shape[1], _weight=weights.clone()))
     model.config.vocab_size = len(kept)
     return model, Pieces(kept)
 
