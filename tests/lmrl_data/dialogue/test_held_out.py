@@ -30,9 +30,10 @@ def test_twenty_questions_answers_most_fresh_questions_rightly() -> None:
         simulator.reset(seed=0, options={"object": row["object"]})
         reply = simulator.step(row["question"])[0]
         right[row["gold"]].append(reply == ("Yes." if row["gold"] == "yes" else "No."))
-    assert share(right["yes"]) > 0.75
-    assert share(right["no"]) > 0.95
-    assert share(right["yes"] + right["no"]) > 0.86
+    # What is not understood is answered by neither, so it counts as wrong on both sides.
+    assert share(right["yes"]) > 0.85
+    assert share(right["no"]) > 0.92
+    assert share(right["yes"] + right["no"]) > 0.89
 
 
 def test_guess_my_city_knows_what_most_fresh_questions_are_about() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cases import check_cases
 
 from lmrl_data.dialogue.reader import MAX_PIECES, Linear, Pieces, reader
-from lmrl_data.tasks.guess_my_city.facts import properties
+from lmrl_data.tasks.guess_my_city.facts import facts
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_recipes.training.sentences import digest, training_examples
 
@@ -52,7 +52,7 @@ def test_its_labels_are_those_of_the_tasks() -> None:
     assert set(labels["attribute"]) == {*knowledge().attributes, "none"}
     assert set(labels["polarity"]) == {"yes", "no"}
     # A fact that is named as its topic has a value, which rules read.
-    assert set(labels["fact"]) <= {*properties(), *labels["topic"], "country"}
+    assert set(labels["fact"]) <= {*facts(), *labels["topic"], "country"}
 
 
 def test_sentences_of_voices_that_never_trained_are_read() -> None:
