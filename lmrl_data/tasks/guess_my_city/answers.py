@@ -310,9 +310,20 @@ def support(city: City, test: str) -> tuple[str, ...]:
         said = _value_sentences().get((parts.field + parts.operator, "yes" if holds(test, city) else "no"), ())
         said = said or _value_sentences().get((parts.field, "yes" if holds(test, city) else "no"), ())
         return tuple(text.replace("{continent}", city.facts["continent"]) for text in said)
-    if parts is not None and parts[0] == "|":
-        return next((support(city, part) for part in parts[1] if holds(part, city)), fixed("neither"))
-    return ()
+    if parts is None:
+        return ()
+    verdicts = {part: holds(part, city) for part in parts[1]}
+    if parts[0] == "|":
+        true = next((part for part, verdict in verdicts.items() if verdict), None)
+        if true is None:
+            return fixed("neither")
+        # "It lies there" would not say which of the two is right.
+        return (f"it lies in {city.facts['continent']}.",) if true.startswith("continent=") else support(city, true)
+    false = next((part for part, verdict in verdicts.items() if verdict is False), None)
+    if false is not None:
+        return support(city, false)
+    said = [support(city, part) for part in parts[1]]
+    return (", and ".join(texts[0].removesuffix(".") for texts in said) + ".",) if all(said) else ()
 
 
 @cache
@@ -326,6 +337,8 @@ def _verdict_replies(city: City, intent: str, test: str) -> tuple[str, ...]:
     alone = fixed("yes" if verdict else "no")
     # Beside four that say why, one that only says yes or no.
     joined = [opening + text for text in said for opening in (YES if verdict else NO)]
+    if joined and " | " in test:
+        return tuple(joined)  # a mere yes does not say to what
     return (*joined, *alone[: max(1, len(joined) // 3)]) if joined else alone
 
 

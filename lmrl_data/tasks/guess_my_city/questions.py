@@ -28,6 +28,7 @@ from lmrl_data.tasks.guess_my_city.guesses import asks_name, guess
 MAX_TEXT = 500  # characters; a longer text is no question
 # The learned reader's least probability of what it is asked for; below it the question is not understood.
 SURE_TOPIC, SURE_FACT = 0.2, 0.15
+SURE_OF_PART = 0.5  # and of a fact in a part that "or" or "and" joins to another one
 
 
 # --- numbers
@@ -182,6 +183,7 @@ _PLAIN = frozenset(
 _ANTONYMS = {
     fact: re.compile(rf"\b(?:{words})\b")
     for fact, words in {
+        "inland": "(?:on|at|by|near) the (?:coast|sea|ocean|shore|water)|coastal", "by_sea": "inland|landlocked",
         "high_up": "low|lowland|low lying|sea level", "low_lying": "high|highland|elevated", "spicy": "bland|mild",
         "rich_country": "poor|developing", "expensive": "cheap|affordable|inexpensive", "communist": "capitalist",
         "big": "small|little|tiny", "small": "big|large|huge", "flat": "hilly|mountainous", "dry": "rainy|wet|humid",
@@ -315,13 +317,20 @@ _EITHER = re.compile(
     r"\b(north\w*|left|hot|cold|inside|inland|coast\w*|above|ahead|high\w*|big|large|flat|hilly|dry|wet|old|"
     r"new|capital|"
     r"president|republic|tropic\w*|top|summer|winter|in|one)\b.*\bor\b.*\b(south\w*|right|cold|hot|warm|"
-    r"outside|inland|coast\w*|below|"
+    r"outside|inland|coast\w*|below|mild|"
     r"behind|low\w*|small|hilly|mountain\w*|flat|wet|rainy|dry|young|old|not|monarch\w*|king|out|bottom|more|"
     r"several|what|else)\b"
 )
 _THERE = re.compile(r"(?:are|is) there|do (?:you|they) have|any\b|got\b|has your city|does your city have|do people")
 
 
+_JOINT = re.compile(r" (or|and|but) (?:also )?")
+# What a yes/no question begins with.
+_START = re.compile(
+    r"(?:is|are|was|were|do|does|did|has|have|can|could|would|will)(?: (?:it|there|you|they|i|people|your (?:city|"
+    r"country|food|summers|winters)|the (?:city|country|food|summers|winters|people|locals)))"
+    r"(?: (?:have|got|get|see|eat|speak|grow|play|find|known for|famous for))?(?= )"
+)
 _NARROW = re.compile(r"\b(called|names? of|exactly|exact|specific|precise(ly)?|in particular|which one)\b")
 
 
@@ -344,7 +353,60 @@ def read(text: str) -> Reading:
     words = question.split()
     if asks_name(words):
         return Reading("name")
-    return _ask(text, question, words)
+    last = _last_question(text)
+    if last != text:
+        return read(last)
+    return _joined_asks(text, question, words) or _ask(text, question, words)
+
+
+def _last_question(text: str) -> str:
+    """The last sentence of a text, if it is a question by its first words; else the whole text."""
+    *before, last = re.split(r"(?<=[.?!])\s+", text.strip())
+    words = simplified(last).split()
+    if not before or len(words) < 3 or (words[0] not in word_list("auxiliary") and not _OPEN.match(" ".join(words))):
+        return text
+    return last
+
+
+def _is_place_only(words: Sequence[str]) -> bool:
+    """Whether a part of a question has nothing but a name of a place, a language or the like, and plain words."""
+    named = {place for mention in mentions(words) for place in range(mention.start, mention.end)}
+    rest = {word for place, word in enumerate(words) if place not in named}
+    return bool(named) and rest <= word_list("name_rest") | _PLAIN
+
+
+def _joined_asks(text: str, question: str, words: list[str]) -> Reading | None:
+    """The reading of a yes/no question whose parts, joined by `or` or `and`, ask for facts of their own.
+
+    A part without an auxiliary is read behind the words that the first part begins with. If one part is surely read
+    and another one is not, the whole is not answered: a yes or no would be to the part.
+    """
+    joint = _JOINT.search(question)
+    if joint is None or words[0] not in word_list("auxiliary") or "between" in words or _EITHER.search(question):
+        return None
+    first, second = question[: joint.start()], question[joint.end() :]
+    start = _START.match(first)
+    if start is None or _is_place_only(second.split()):
+        return None
+    if not (_START.match(second) or second.split()[0] in word_list("auxiliary")):
+        second = f"{start[0]} {second}"
+    readings = [(known().get(part), reader().read("fact", part)[0]) for part in (first, second)]
+    sure = [form is not None or fact.probability >= SURE_OF_PART for form, fact in readings]
+    if not any(sure):
+        topic, fact = (reader().read(head, text)[0] for head in ("topic", "fact"))
+        known_topic = topic.name not in ("none", "name") and topic.probability >= SURE_TOPIC
+        if not known_topic or mentions(words) or fact.probability >= SURE_OF_PART:
+            return None
+        return Reading("ask", VALUES.get(topic.name, topic.name), polar=True)
+    parts = [read(part) for part in (first, second)]
+    if all(sure):
+        tests = list(dict.fromkeys(part.test for part in parts))
+        if None in tests or len(tests) < 2:
+            return None
+        if any(" | " in str(test) or " & " in str(test) for test in tests):
+            return parts[0]._replace(test=None)
+        return parts[0]._replace(test=f" {'|' if joint[1] == 'or' else '&'} ".join(map(str, tests)))
+    return parts[sure.index(True)]._replace(test=None, polar=True)
 
 
 def _ask(text: str, question: str, words: list[str]) -> Reading:

@@ -32,6 +32,21 @@ def test_a_choice_is_no_yes_no_question() -> None:
     assert (reading.intent, reading.test) == ("hemisphere", None)
 
 
+def test_of_two_sentences_the_question_counts_and_of_two_parts_both() -> None:
+    def check(name: str, question: str, beginning: str) -> None:
+        reading = read(question)
+        replies = answers(find_city("standard", name), reading)
+        if beginning in ("unsure", "open"):
+            assert (reading.test, reading.polar) == (None, beginning == "unsure")
+            assert not [text for text in replies if text.startswith(("Yes", "No"))]
+        else:
+            said = [text for text in replies if "," in text]
+            assert all(text.startswith(beginning.split(",")[0]) for text in replies), replies
+            assert any(text.startswith(beginning) for text in said), replies
+
+    check_cases(read_cases("guess_my_city/joined.tsv"), check)
+
+
 def test_what_the_question_begins_with_does_not_matter() -> None:
     plainly = read("What do you eat in your city?")
     for opening in ("So, ", "Okay, ", "Hmm, ", "Thanks! ", "And "):
