@@ -19,6 +19,7 @@ from lmrl_data.tasks.car_dealer.reading.line import NamedCar, Question, SellerLi
 from lmrl_data.tasks.car_dealer.temper import TEMPERS
 
 HOSTILE = frozenset(["abusive", "angry", "insulting", "rude", "toxic"])
+SANE = 0.65  # a bid under this share of what the seller asks would not be taken seriously
 
 
 class Move(NamedTuple):
@@ -97,9 +98,22 @@ class Buyer:
         return self.notes.offer
 
     @property
+    def asked(self) -> int:
+        """What the seller asks for that car, as far as the buyer can tell."""
+        assert self.car is not None
+        return self.notes.offer or self.notes.listed or self.car.price
+
+    @property
     def bid(self) -> int | None:
         """What the buyer last said it would pay for that car."""
         return self.notes.bid
+
+    @property
+    def named_amount(self) -> int | None:
+        """What the seller takes for the bid: the bid, or what the buyer just said it has as it was asked for one."""
+        asked = self.pending if self.offer is not None else None
+        budget = asked.price if asked is not None and asked.rule in ("again", "answer_budget") else None
+        return self.bid if self.bid is not None else budget
 
     def limit(self) -> float:
         """The most the car can be worth to the buyer, with all that it has."""
@@ -150,6 +164,8 @@ class Buyer:
         self._concede(line, news)
         self._annoy(line, news, text, valid)
         move = self._decide(line, news, text, valid)
+        if move.price is None and any(question.about in ABOUT_PRICE for question in line.questions):
+            self.notes.asked.add("evaded")
         self.pending = move
         return move
 
@@ -189,13 +205,18 @@ class Buyer:
                 fraud |= not self.loose and not 0.6 * self.car.price <= part.list_price <= 1.5 * self.car.price
             if part.price is not None:
                 notes.offer = part.price
+        if self.car is not None and self.bid is None and line.agrees:  # to what the buyer said it has
+            self.notes.offer = line.price or self.offer
         if line.car is not None and line.car.model and line.price is not None and line.said[-1].car != line.car:
             self._turn_to(line.car, line.price, line)
         for question in line.questions:  # Would you take it at $21,000?
-            if question.about == "price_ok" and question.amount and line.price is None and self.car:
-                self.notes.offer = question.amount
+            amount = question.amount if question.about == "price_ok" and self.car and line.price is None else None
+            if amount and (self.offer is None or amount >= SANE * self.offer):  # else it wonders at a low figure
+                self.notes.offer = amount
         self._note_answer(line, lacks)
         self._note_discount(line)
+        if line.miles:
+            self.notes.asked.add("mileage")
         gone = next((name for name in map(self.wishes.give_up, line.gone) if name), None)
         for name in lacks:
             if not self.wishes.exist(name):
@@ -310,7 +331,8 @@ class Buyer:
         if sale is not None:
             return sale
         bears = self.temper.bears * (0.8 if self.profile.strategy == "impatient" else 1.0)
-        if self.turn >= 4 and self.annoyance >= bears:
+        lowered = news.former is not None and self.offer is not None and self.offer < news.former
+        if self.turn >= 4 and self.annoyance >= bears and not lowered:
             return self._reject("annoyed")
         if self.turn >= self.profile.patience:
             return self.last_word()
@@ -324,7 +346,8 @@ class Buyer:
         answer = self._answer(line)
         if self.turn == 1 and answer is not None:
             return answer
-        if answer is not None and line.price is None and not news.lies and not news.gone and not news.lacks:
+        plain = not news.lies and not news.gone and not news.lacks
+        if answer is not None and plain and (line.price is None or answer.price is not None):
             return answer
         move = self._react(line, news)
         if answer is not None and answer.rule != move.rule and not {*answer.amounts} & {*move.amounts}:
@@ -343,9 +366,14 @@ class Buyer:
             return self._accept(self.bid, "counter")
         if self.offer is None or news.lies or news.fraud or self.offer > min(self.acceptable(), self.limit()):
             return None
-        if self.offer > max(self.bid or 0, self.start()) and self._keen() and (unsure := self._unsure()):
+        owes = self._owes_amount(line)
+        if self.offer > max(self.bid or 0, self.start()) and not owes and self._keen() and (unsure := self._unsure()):
             return self._ask_feature(unsure[0])
         return self._accept(self.offer, "offer")
+
+    def _owes_amount(self, line: SellerLine) -> bool:
+        """Whether a line asks about the price of the car once more, after the buyer spoke of something else."""
+        return "evaded" in self.notes.asked and any(question.about in ABOUT_PRICE for question in line.questions)
 
     def start(self) -> float:
         """What the buyer hoped to pay for the car at first."""
@@ -406,6 +434,10 @@ class Buyer:
 
     def _answer_to(self, question: Question, line: SellerLine) -> Move | None:
         about = question.about
+        if about in ("budget", "in_mind") and self.car is not None and self.offer is not None:
+            return self._would_pay()
+        if about == "in_mind":
+            return self._tell(Question("open"))
         if about in ("open", "type", "brand", "features", "budget"):
             return self._tell(question)
         if about == "either":
@@ -413,7 +445,7 @@ class Buyer:
         if about == "would_do":
             return self._would_do(question.car)
         if about == "would_pay":
-            return self._would_pay(question)
+            return self._would_pay()
         if about == "anything_else":
             return self._more_wishes()
         if about == "why":
@@ -534,11 +566,17 @@ class Buyer:
         wishes.told |= {"brand", "type"}
         return Move("would_do_no", {"want": wishes.phrase()})
 
-    def _would_pay(self, question: Question) -> Move | None:
-        """What it would pay, asked for: its bid for the car, or what it can spend."""
+    def _would_pay(self) -> Move | None:
+        """What it would pay, asked for: its bid for the car, or what it can spend if that is far from the price."""
         if self.car is None or (self.offer is None and not {"budget", "dodged"} & self.wishes.told):
             return self._tell(Question("budget"))
-        return self._bid()
+        if max(self.bid or 0, self.limit()) < SANE * self.asked and self.profile.budget < self.asked:
+            rule = "again" if "budget" in self.wishes.told else "answer_budget"
+            amount = money(self.profile.budget)
+            self.wishes.told.add("budget")
+            slots = {"answer": f"about {amount}"} if rule == "again" else {"budget": amount}
+            return Move(rule, slots, self.profile.budget)
+        return self._named_bid()
 
     def _more_wishes(self) -> Move:
         left = [name for name in self.wishes.features if name not in self.wishes.told]
@@ -571,7 +609,7 @@ class Buyer:
             if line.price is not None or line.unclear:
                 return Move("which_car")
             if news.gone:
-                return Move("relax", {"want": self.wishes.phrase()})
+                return Move("relax", {"want": self.wishes.other()})
             return self._go_on(line)
         if line.unclear and line.price is None and "is_price" not in self.notes.asked:
             price, known = line.unclear[0], (self.offer, self.notes.listed, self.car.price)
@@ -579,7 +617,7 @@ class Buyer:
                 self.notes.asked.add("is_price")
                 return Move("is_price", {"price": money(price)}, price)
         if news.gone and self.wishes.fits(self.car) is False:
-            return Move("relax", {"want": self.wishes.phrase()})
+            return Move("relax", {"want": self.wishes.other()})
         elsewhere = line.questions or line.car is not None or "pressure" in line.acts
         if "defer" in line.acts and line.price is None and self.bid is not None and not elsewhere:
             return Move("wait")
@@ -608,6 +646,8 @@ class Buyer:
                 return Move(
                     "insist_feature" if told and wishes.exist(name) else "lacks", {"feature": name}, feature=name
                 )
+        if self._owes_amount(line):
+            return None
         if line.price in (None, self.offer) and self._keen() and (unsure := self._unsure()):
             return self._ask_feature(unsure[0])
         if (
@@ -631,6 +671,8 @@ class Buyer:
             return Move("ask_price", {"car": self.car.name})
         if news.former is not None and offer > news.former:
             return Move("raised", {"price": money(news.former)}, news.former)
+        if self._owes_amount(line) and (answer := self._would_pay()):
+            return answer
         if self.warned and not (news.former is not None and offer < news.former):
             self.stuck += 1
         chance = self.random.random()
@@ -642,6 +684,8 @@ class Buyer:
             return Move(rule, {"price": money(offer)}, offer)
         if self.progress >= 1 and self.next_bid() >= 0.985 * self.ceiling() and not self.warned:
             self.warned = self.turn
+            if self._is_far():
+                return self._bid()
             self.notes.bid = self.next_bid()
             return Move("counter_last", {"price": money(self.bid or 0)}, self.bid)
         if offer > 1.5 * self.ceiling() and chance < 0.5 and "far" not in self.notes.asked:
@@ -650,11 +694,26 @@ class Buyer:
         often = self.temper.bids * (0.75 if self.profile.strategy == "discounts" else 1.0)
         if self.random.random() < often:
             return self._bid()
-        if self.random.random() < 0.55 or (news.former is None and self.bid is None):
+        again = news.former is None and self.pending is not None and self.pending.rule == "request_discount"
+        if not again and (self.random.random() < 0.55 or (news.former is None and self.bid is None)):
             return Move("request_discount", {"price": money(offer)}, offer)
-        return Move("no_deal_yet")  # the seller has moved, or knows the bid
+        return Move("no_deal_yet") if news.former is not None else self._bid()
+
+    def _is_far(self) -> bool:
+        """Whether its bid would be too far from the price that the seller asks to be named."""
+        return self.next_bid() < SANE * self.asked
 
     def _bid(self) -> Move:
+        """Names what it would pay, or says that the price is far from that."""
+        if not self._is_far():
+            return self._named_bid()
+        dear = self.asked > max(self.profile.budget, self.profile.reservation)
+        rules = ("over_budget" if dear else "too_expensive", "far_apart", "request_discount")
+        last = self.pending.rule if self.pending else ""
+        rule = rules[(rules.index(last) + 1) % len(rules)] if last in rules else rules[0]
+        return Move(rule, {"price": money(self.asked)}, self.asked)
+
+    def _named_bid(self) -> Move:
         """Names what it would pay, or says that it stays at its bid."""
         bid = self.next_bid()
         if self.bid is not None and bid <= self.bid:
@@ -676,4 +735,5 @@ class Buyer:
 
 
 FACTS = ("type", "brand", "features", "budget", "trade_in", "finance")  # who asks for these twice, did not listen
+ABOUT_PRICE = ("price_ok", "would_pay", "budget", "in_mind", "echo")  # questions that an amount answers
 BIDS = ("counter", "counter_last", "hold")  # moves that name what the buyer would pay

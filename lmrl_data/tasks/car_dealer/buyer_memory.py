@@ -74,6 +74,10 @@ class Wishes:
             )
         return f"{text} with {listing(features)}" if features else text
 
+    def other(self) -> str:
+        """What it wants once it gave up a brand or type: a convertible of another brand."""
+        return f"{self.phrase()} of another brand" if self.brand is None and self.type is not None else self.phrase()
+
     def exist(self, feature: str | None = None) -> bool:
         """Whether any car has the brand and type that are wanted, and a feature."""
         return _exists(self.brand, self.type, feature)

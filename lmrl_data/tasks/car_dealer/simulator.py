@@ -73,7 +73,7 @@ class CarDealerSimulator(GroundedSimulator):
         return FIRST, {"buyer": {**self.profile._asdict(), "features": list(self.profile.features)}}
 
     def _consider(self, action: str) -> Answer:
-        bid = self.buyer.bid
+        bid = self.buyer.named_amount
         self.act = read(action, bid)
         if self.act.agrees and bid is not None and asks_or_pitches(self.act) and money(bid) not in action:
             self.act = read(action)

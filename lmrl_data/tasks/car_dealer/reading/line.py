@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lmrl_data.tasks.car_dealer.catalog import catalogue
 from lmrl_data.tasks.car_dealer.reading import agreement
-from lmrl_data.tasks.car_dealer.reading.amount import LEAST, Amount, amounts_of, dollars, is_price
+from lmrl_data.tasks.car_dealer.reading.amount import LEAST, MOST, Amount, amounts_of, dollars, is_price
 from lmrl_data.tasks.car_dealer.reading.clue import matches
 from lmrl_data.tasks.car_dealer.reading.sentence import LIMIT, Mention, Sentence, clauses_of, sentences_of
 
@@ -59,8 +59,8 @@ class Question(NamedTuple):
     """A question to the buyer.
 
     Args:
-        about (`str`): open, type, brand, features, budget, either, would_do, would_pay, price_ok, anything_else, why,
-            trade_in, finance, test_drive, when, name, smalltalk or other.
+        about (`str`): open, in_mind, type, brand, features, budget, either, would_do, would_pay, price_ok, echo (of
+            the bid), anything_else, why, trade_in, finance, test_drive, when, name, smalltalk or other.
         options (`tuple[str, ...]`): what it gives to choose from.
         car (`NamedCar`, *optional*): the one that would have to do.
         amount (`int`, *optional*): the price that it asks about.
@@ -91,6 +91,7 @@ class SellerLine(NamedTuple):
         agrees (`bool`): whether the seller sells at the buyer's bid.
         yes, no (`bool`): whether it begins with a yes or a no.
         one (`bool`): whether it speaks of a car without naming it: I have just the one.
+        miles (`bool`): whether it says how far the car was driven.
         words (`int`): its length in words.
     """
 
@@ -112,6 +113,7 @@ class SellerLine(NamedTuple):
     yes: bool
     no: bool
     one: bool
+    miles: bool
     words: int
 
     @property
@@ -136,7 +138,9 @@ class SellerLine(NamedTuple):
         return frozenset(_TOPIC_OF.get(question.about, "other") for question in self.questions)
 
 
-_TOPIC_OF = {name: name for name in ("type", "brand", "features", "budget", "open")} | {"price_ok": "close"}
+_TOPIC_OF = {name: name for name in ("type", "brand", "features", "budget", "open")} | {
+    "price_ok": "close", "in_mind": "open"
+}  # fmt: skip
 # The first of these that a line does is its act.
 ORDER = (
     "offer", "agree", "discount", "firm", "present", "trade_in", "feature", "pressure", "defer", "wish", "refuse",
@@ -193,12 +197,14 @@ def _claims(text: str, asks: bool) -> tuple[tuple[str, ...], bool]:
 
 _ABOUT = (
     "trade_in", "finance", "test_drive", "anything_else", "would_pay", "why", "budget", "features", "brand", "type",
-    "open", "price_ok", "when", "name", "smalltalk",
+    "in_mind", "open", "price_ok", "when", "name", "smalltalk",
 )  # fmt: skip
 
+_DEAL = frozenset(["agree", "agreed", "deal", "settle", "shake", "sign", "sold"])
 
-def _question(sentence: Sentence, amounts: Sequence[Amount]) -> Question:
-    """What a question asks."""
+
+def _question(sentence: Sentence, amounts: Sequence[Amount], bid: int | None) -> Question:
+    """What a question asks. One that only repeats what the buyer named echoes it, unless it speaks of a deal."""
     text = sentence.text
     abouts = {clue.tells for clue in matches("asks", text)}
     prices = [int(amount.value) for amount in amounts if amount.form in ("money", "plain", "short") and
@@ -213,7 +219,9 @@ def _question(sentence: Sentence, amounts: Sequence[Amount]) -> Question:
             if len(dict.fromkeys(options)) > 1:
                 return Question("either", tuple(dict.fromkeys(options)))
     if prices and "budget" not in abouts:
-        return Question("price_ok", amount=prices[-1])
+        theirs = {int(amount.value) for amount in amounts if amount.role == "theirs" and amount.offered < LIKELY}
+        echoes = theirs.issuperset(prices) or (bid is not None and max(prices) <= bid)
+        return Question("echo" if echoes and _DEAL.isdisjoint(sentence.words) else "price_ok", amount=prices[-1])
     if sentence.mentions and "would_do" in abouts:
         return Question("would_do", car=_named(sentence, sentence.mentions[-1]))
     if features:
@@ -233,7 +241,7 @@ def read(text: str, bid: int | None = None) -> SellerLine:
     questions: list[Question] = []
     said: list[CarSaid] = []
     gone: list[NamedCar] = []
-    one = False
+    one = miles = False
     yes: bool | None = None
     asked_features: tuple[str, ...] = ()
     for index, sentence in enumerate(sentences):
@@ -250,8 +258,11 @@ def read(text: str, bid: int | None = None) -> SellerLine:
             _add(said, None, **{"features" if says else "missing": asked_features})
         asked_features = ()
         if asks:
-            questions.append(_question(sentence, own))
+            questions.append(_question(sentence, own, bid))
             asked_features = features_named(words)
+        if "wants_bid" in does and not any(question.about == "would_pay" for question in questions):
+            questions.append(Question("would_pay"))
+        miles = miles or "miles" in does
         _tell_cars(sentence, own, asks, "gone" in does, said, gone)
     price, list_price, discount, percent = _settle(amounts, said, sentences, bid)
     others = [amount for amount in amounts if amount.form in ("money", "plain", "short") and amount.value >= MIN_PRICE]
@@ -263,9 +274,12 @@ def read(text: str, bid: int | None = None) -> SellerLine:
     main = next((entry for entry in reversed(said) if entry.price == price is not None), said[-1] if said else None)
     if main is None or (price is not None and main.price != price):
         main = (main or CarSaid(None))._replace(price=price)
+    echoed = [question.amount or 0 for question in questions if question.about == "echo"]  # $8,300? At least 31.
     unclear = () if price is not None or agrees else tuple(
         int(amount.value) for amount in sorted(others, key=lambda amount: -amount.offered)
-        if amount.offered >= UNCLEAR and amount.value != bid
+        if amount.value != bid and (amount.offered >= UNCLEAR or (
+            echoed and not miles and amount.role == "other" and max(echoed) < amount.value <= MOST["short"]
+        ))
     )  # fmt: skip
     acts |= {
         name for name, holds in (
@@ -279,7 +293,7 @@ def read(text: str, bid: int | None = None) -> SellerLine:
         next((act for act in ORDER if act in acts), "none"), frozenset(acts), price, list_price, discount, percent,
         main.features, main.missing, main.car, tuple(said), tuple(gone), unclear,
         tuple(int(amount.value) for amount in others if amount.role == "theirs"), tuple(questions), agrees,
-        yes is True, yes is False, one, sum(sentence.length for sentence in sentences),
+        yes is True, yes is False, one, miles, sum(sentence.length for sentence in sentences),
     )  # fmt: skip
 
 

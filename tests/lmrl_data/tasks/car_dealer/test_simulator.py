@@ -36,13 +36,14 @@ TASK = get_task("car_dealer")
 
 
 class Turned(NamedTuple):
-    """A turn of a talk, with the car that is spoken of and the buyer's bid for it."""
+    """A turn of a talk, with the car that is spoken of, the buyer's bid for it and what is asked."""
 
     line: str
     move: Move
     reply: str
     car: str | None
     bid: int | None
+    offer: int | None = None
 
 
 BUYER: dict[str, Any] = {
@@ -237,7 +238,8 @@ def talks(sellers: tuple[str, ...], count: int) -> Iterator[tuple[CarDealerSimul
                 reply, _, over, _, _ = made.step(line)
                 turns += [Turn("assistant", line), Turn("user", reply)]
                 car = made.buyer.car
-                seen.append(Turned(line, made.move, reply, car.name if car else None, made.buyer.bid))
+                offer = made.buyer.offer
+                seen.append(Turned(line, made.move, reply, car.name if car else None, made.buyer.bid, offer))
             yield made, seen
 
 
@@ -394,6 +396,130 @@ def test_a_plausible_amount_of_unclear_role_is_asked_back() -> None:
     assert (move.rule, move.price) == ("is_price", 42_000)
     made.buyer.hear(read("Yes."), "Yes.", True)
     assert made.buyer.offer == 42_000
+
+
+def told(made: CarDealerSimulator, *lines: str) -> Move:
+    """The buyer's move after some lines of a seller."""
+    for line in ("Hello, what are you looking for?", *lines):
+        made.step(line)
+    return made.move
+
+
+@pytest.mark.parametrize("echo", [
+    "{}??? That's a joke, min 46 for this one.",
+    "{}? For that you get the wheels. I could, with a heavy heart, go to forty-six.",
+    "{}? I cannot feed my children with that. How much can you really spend?",
+    "Only {}?",
+])  # fmt: skip
+@pytest.mark.parametrize(("amount", "bid"), [("38,000", 38_000), ("10,000", None)])
+def test_an_amount_that_a_seller_only_repeats_is_not_taken_for_a_sale(echo: str, amount: str, bid: int | None) -> None:
+    made = simulator()
+    told(made, "The Toyota Highlander is $48,000.")
+    made.buyer.notes.bid = bid
+    if bid is None:
+        made.buyer.pending = Move("answer_budget", {"budget": "$10,000"}, 10_000)
+    _, _, over, _, _ = made.step(echo.format(amount))
+    assert not over
+    assert made.buyer.offer in (46_000, 48_000)
+
+
+@pytest.mark.parametrize("text", ["36,000, do we have a deal?", "Shall we shake hands on 36,000?"])
+def test_a_seller_may_ask_whether_the_bid_is_a_deal(text: str) -> None:
+    made = simulator()
+    told(made, "The Toyota Highlander is $48,000.")
+    made.buyer.notes.bid = 36_000
+    _, reward, over, _, _ = made.step(text)
+    assert over
+    assert reward == 36
+
+
+def test_a_buyer_names_no_bid_far_below_what_is_asked() -> None:
+    """Of a car far above its means it says so, and what it has if it is asked."""
+    for seed in range(40):
+        made = simulator(
+            seed=seed, budget=10_000, reservation=9_700, target=7_500, personality=PERSONALITIES[seed % 10]
+        )
+        told(made, "The Toyota Highlander is $44,000.")
+        for turn in range(8):
+            _, _, over, _, _ = made.step("What would you pay?" if turn == 3 else f"It is ${43_900 - 100 * turn:,}.")
+            if over:
+                break
+            assert made.buyer.bid is None
+            assert turn != 3 or (made.move.rule in ("answer_budget", "again") and made.move.price == 10_000)
+    for _, turns in talks(("generous", "concise", "random"), 25):
+        for turn in turns:
+            if turn.move.rule == "counter" and not read(turn.line).questions:
+                assert turn.move.price is not None
+                assert turn.move.price >= 0.65 * (turn.offer or 0)
+
+
+@pytest.mark.parametrize("question", [
+    "What would you pay, then?", "What did you have in mind?", "How much could you spend?", "Give me a number.",
+    "So what's your price?", "What should I tell my boss? Make us an offer.",
+])  # fmt: skip
+@pytest.mark.parametrize("personality", PERSONALITIES)
+def test_a_question_about_the_price_of_a_car_gets_an_amount(question: str, personality: str) -> None:
+    made = simulator(personality=personality)
+    move = told(made, "The Toyota Highlander is $48,000. It has a backup camera and heated seats.", question)
+    assert move.rule in BIDS
+    assert money(made.buyer.bid) in made.lines[-1][1]
+
+
+def test_a_buyer_speaks_of_something_else_only_once_when_it_is_asked_about_a_price() -> None:
+    for seed in range(60):
+        made = simulator(seed=seed, strategy="features", features=list(FEATURES[:4]), personality="talkative")
+        told(made, "The Toyota Highlander is $49,000.")
+        asides = 0
+        for text in ("And about the 49,000?", "What about 48,900?", "Would 48,800 suit you?", "And 48,700?"):
+            if made.step(text)[2]:
+                break
+            asides += made.move.rule in ("ask_feature", "ask_mileage", "smalltalk_reply", "cannot_say")
+        assert asides <= 1, made.lines
+
+
+def test_a_buyer_does_not_ask_for_the_miles_that_it_was_told() -> None:
+    asked = 0
+    for seed in range(60):
+        for text in ("24k miles on it.", "It has 31,000 miles.", "Its odometer shows 31,000.", ""):
+            made = simulator(seed=seed, personality="talkative")
+            told(made, f"I have a used 2020 Toyota RAV4 for $24,000. {text}")
+            rules = {made.move.rule}
+            for price in (23_900, 23_800):
+                made.step(f"It is ${price:,}.")
+                rules.add(made.move.rule)
+            assert not text or "ask_mileage" not in rules
+            asked += "ask_mileage" in rules
+    assert asked > 5
+
+
+def test_a_buyer_wants_another_brand_where_the_wanted_one_makes_no_such_car() -> None:
+    made = simulator(brand="Hyundai", type="convertible")
+    move = told(made, "Hyundai doesn't make a convertible.")
+    assert (move.rule, move.slots["want"]) == ("relax", "a convertible of another brand")
+
+
+def test_a_dealer_who_does_have_a_car_has_it() -> None:
+    assert not read("My manager says we do have a Ford Mustang convertible.").gone
+    assert read("We do not have a Ford Mustang convertible.").gone
+
+
+def test_a_buyer_does_not_leave_annoyed_as_the_price_falls() -> None:
+    made = simulator()
+    told(made, "The Toyota Highlander is $49,900.", "It has a backup camera.", "It is silver.")
+    made.buyer.annoyance = 99
+    assert not made.step("Fine, for you it is $49,000.")[2]
+    assert made.step("It is a nice car.")[2]
+
+
+def test_a_buyer_that_is_told_the_same_price_again_does_not_ask_for_the_same_discount_twice_in_a_row() -> None:
+    for seed in range(40):
+        made = simulator(seed=seed, personality=PERSONALITIES[seed % 10])
+        told(made, "The Toyota Highlander is $44,000.")
+        for turn in range(8):
+            before = made.move.rule
+            if made.step(f"{'No, ' * (turn % 3)}it is $44,000.")[2]:
+                break
+            assert (before, made.move.rule) != ("request_discount", "request_discount")
 
 
 def test_no_aside_is_said_twice_in_a_talk() -> None:
