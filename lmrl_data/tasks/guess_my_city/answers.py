@@ -27,7 +27,7 @@ from lmrl_data.tasks.guess_my_city.facts import (
 )
 from lmrl_data.tasks.guess_my_city.forms import Reading
 
-YES = ("Yes, ", "Yes, indeed, ", "Yes, you are right, ")
+YES = ("Yes, ", "Yes, indeed, ", "Yes, certainly, ")
 NO = ("No, ", "No, I'm afraid ", "No, sorry, ")
 FEWEST = 4  # wordings of an answer
 # The topics whose answer is one value. An answer may name it from 3 cities on that share it; the items of a list, as

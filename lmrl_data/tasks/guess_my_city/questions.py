@@ -331,6 +331,14 @@ _START = re.compile(
     r"country|food|summers|winters)|the (?:city|country|food|summers|winters|people|locals)))"
     r"(?: (?:have|got|get|see|eat|speak|grow|play|find|known for|famous for))?(?= )"
 )
+_NO_DENIAL = re.compile(
+    r"\b(?:just |right |shortly )?outside (?:of )?(?:(?:the|your|this) )?(?:city|town|gates|walls|cent(?:er|re))\b",
+    re.I,
+)
+_FROM_COAST = re.compile(
+    r"\b(?:far|away|distant|removed) from (?:the |any )?(?:coast|sea|ocean|shore|water)|"
+    r"\bnot (?:on|at|by|near) the (?:coast|sea|ocean|shore|water)"
+)
 _NARROW = re.compile(r"\b(called|names? of|exactly|exact|specific|precise(ly)?|in particular|which one)\b")
 
 
@@ -424,7 +432,11 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
     read_by = reader()
     topic, topic_share = read_by.read("topic", text)[0]
     fact, fact_share = read_by.read("fact", text)[0]
-    denied = read_by.read("polarity", text)[0].name == "no"
+    # "Just outside the city" denies nothing, and "far from the coast" says inland.
+    plain = _NO_DENIAL.sub("", text)
+    denied = read_by.read("polarity", plain)[0].name == "no"
+    if fact in ("inland", "landlocked"):
+        denied = _FROM_COAST.search(question) is None and denied
     if fact_share < 0.6 and not mentioned and _NAME.fullmatch(text):
         return Reading("guess", polar=True)  # a name nobody knows
     is_open = (not whether and _OPEN.match(fold(text)) is not None) or _OPEN.match(
@@ -478,7 +490,12 @@ def _fact_test(
         return _signed("area=former soviet union", denied)
     if fact == "is_capital_p" and _EARLIER.search(question):
         fact = "old_capital"
-    if fact in _ANTONYMS and _ANTONYMS[fact].search(question) and not _NEGATED.search(question):
+    if (
+        fact in _ANTONYMS
+        and not _FROM_COAST.search(question)
+        and _ANTONYMS[fact].search(question)
+        and not _NEGATED.search(question)
+    ):
         denied = True
     if fact.startswith("country_") and (sides := _SIDE.findall(question)):
         # East is not all that is not west.

@@ -145,6 +145,17 @@ def test_no_reply_to_a_yes_no_question_contradicts_the_facts() -> None:
                 assert not [text for text in replies if wrong in text.replace(right, "")], (city.name, test, replies)
 
 
+def test_the_joint_of_an_answer_fits_every_question() -> None:
+    """Who asks has said nothing to agree with, and what a city has is not what everybody there knows."""
+    for city in cities("standard"):
+        for intent in INTENTS:
+            said = answers(city, Reading("ask", intent))
+            assert not [text for text in said if "everybody here knows, " in text]
+        for fact in facts():
+            said = answers(city, Reading("ask", "landmarks", f"!{fact}", polar=True))
+            assert not [text for text in said if "you are right" in text]
+
+
 def test_facts_that_exclude_each_other_are_never_both_true() -> None:
     def check(one: str, other: str, relation: str) -> None:
         for city in cities("extended"):
