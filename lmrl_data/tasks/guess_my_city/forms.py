@@ -40,6 +40,7 @@ class Reading(NamedTuple):
         polar (`bool`): whether the question can be answered with yes or no.
         numbers (`frozenset[int]`): the cities that a guess names; empty if they are never hidden.
         country (`str`, *optional*): the country that a guess names beside the city.
+        name (`str`, *optional*): the name in a guess of a city that is never hidden, as the reply writes it.
         narrow (`bool`): whether an open question asks for one thing by its name, so that its answer may tell more.
     """
 
@@ -49,6 +50,7 @@ class Reading(NamedTuple):
     polar: bool = False
     numbers: frozenset[int] = frozenset()
     country: str | None = None
+    name: str | None = None
     narrow: bool = False
 
 

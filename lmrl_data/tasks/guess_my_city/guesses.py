@@ -180,7 +180,11 @@ def guess(text: str) -> Reading | None:
                     same &= {city.number for city in all_cities() if city.name in state.value.split(", ")}
                 elif (one := place.one("country")) and not (part is last and part not in hits and "not" in part.text):
                     country = one.value
-    return Reading("guess", polar=True, numbers=same, country=country)
+    towns = {
+        mention.name for mention in mentions(fold(raw).split()) if mention.one("town") and not mention.one("city")
+    }
+    name = towns.pop().title() if len(towns) == 1 and not same else None
+    return Reading("guess", polar=True, numbers=same, country=country, name=name)
 
 
 def _part(folded: str) -> Part:
@@ -259,7 +263,7 @@ def _names_by_letter() -> dict[str, list[str]]:
 
 
 @cache
-def _vocabulary() -> frozenset[str]:
+def vocabulary() -> frozenset[str]:
     """Words that are no misspelt names: those of the known questions, of the facts and of the lists."""
     words = {word for text in known() for word in text.split()}
     words |= {word for kind in ("common", "before", "after", "name_rest") for word in word_list(kind)}
@@ -277,7 +281,7 @@ def _respelled(parts: Sequence[Part]) -> Iterator[Part]:
         for size in (3, 2, 1):
             for start in range(len(words) - size + 1):
                 name = " ".join(words[start : start + size])
-                if len(name) < 5 or name[0] in "@^" or (size == 1 and name in _vocabulary()):
+                if len(name) < 5 or name[0] in "@^" or (size == 1 and name in vocabulary()):
                     continue
                 cutoff = 0.8 if len(name) < 8 else 0.84
                 alike = [

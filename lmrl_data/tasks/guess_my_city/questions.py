@@ -20,10 +20,11 @@ from lmrl_data.tasks.guess_my_city.facts import (
     fold,
     holds,
     mentions,
+    to_ascii,
     word_list,
 )
 from lmrl_data.tasks.guess_my_city.forms import INTENTS, Reading, known, simplified
-from lmrl_data.tasks.guess_my_city.guesses import asks_name, guess
+from lmrl_data.tasks.guess_my_city.guesses import asks_name, guess, vocabulary
 
 MAX_TEXT = 500  # characters; a longer text is no question
 # The learned reader's least probability of what it is asked for; below it the question is not understood.
@@ -196,7 +197,13 @@ _NEGATED = re.compile(r"\b(?:not|never|no|isnt|arent|doesnt|dont|wasnt|hardly|ne
 _EARLIER = re.compile(
     r"\b(?:once|former|formerly|used to|previously|ever|in the past|historical\w*|ancient|old|imperial|empire)\b"
 )
-_NAME = re.compile(r"(?:Is it|Are you from|Do you live in|Could it be)(?: [A-Z][\w'-]+){1,3}\s*\??")
+# A guess of a name that nobody knows: up to three words.
+_NAME = re.compile(
+    r"(?:(?:So|Then|OK|Okay|Hmm|Well),? )?"
+    r"(?:is (?:it|this|your city|it the city of)|are you from|do you live in|could it be)"
+    r"((?: [^\W\d_][\w'-]{2,20}){1,3})\s*\??",
+    re.I,
+)
 _LENGTH = re.compile(r"\b\d+ ?(?:m|metres?|meters?|feet|ft)\b(?! people)")
 _SIDE = re.compile(r"\b(north|south|east|west)")
 _PLACES = ("state", "country", "demonym", "area", "continent")
@@ -437,8 +444,9 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
     denied = read_by.read("polarity", plain)[0].name == "no"
     if fact in ("inland", "landlocked"):
         denied = _FROM_COAST.search(question) is None and denied
-    if fact_share < 0.6 and not mentioned and _NAME.fullmatch(text):
-        return Reading("guess", polar=True)  # a name nobody knows
+    name = _unknown_name(text) if not mentioned and fact_share < 0.6 else None
+    if name is not None and (name.istitle() or topic_share < SURE_TOPIC):
+        return Reading("guess", polar=True, name=name.title())
     is_open = (not whether and _OPEN.match(fold(text)) is not None) or _OPEN.match(
         _FRAMED.sub("", question)
     ) is not None
@@ -460,6 +468,13 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
         test = _fact_test(intent, intent, question, words, mentioned, denied)
         return Reading("ask", intent, test, test is not None or _THERE.match(question) is None)
     return Reading("ask", intent, narrow=_is_narrow(question))
+
+
+def _unknown_name(text: str) -> str | None:
+    """The name in a guess such as `Is it Kunming?`, of words that no known question and no fact has."""
+    match = _NAME.fullmatch(text.strip())
+    name = to_ascii(match[1].strip()) if match else ""
+    return name if name and not set(fold(name).split()) & (vocabulary() | _PLAIN) else None
 
 
 def _is_narrow(question: str) -> bool:

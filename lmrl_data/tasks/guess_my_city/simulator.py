@@ -106,8 +106,9 @@ class GuessMyCitySimulator(GroundedSimulator):
             self._topics[reading.intent] += 1
         elif reading.act != "guess":
             reply = pick(fixed(reading.act), number)
-        elif reading.numbers and self.city.number not in reading.numbers:
-            reply = pick(fixed("wrong_named"), number).replace("{guess}", all_cities()[min(reading.numbers)].name)
+        elif reading.name or (reading.numbers and self.city.number not in reading.numbers):
+            name = reading.name or all_cities()[min(reading.numbers)].name
+            reply = pick(fixed("wrong_named"), number).replace("{guess}", name)
         else:
             reply = pick(fixed("wrong"), number)
         if not leaks(self.city, reply, reading.intent):

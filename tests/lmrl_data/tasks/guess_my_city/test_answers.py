@@ -129,6 +129,24 @@ def test_a_yes_speaks_of_what_was_asked() -> None:
     check_cases(cases, check)
 
 
+def test_a_guess_of_a_city_that_is_never_hidden_is_denied_by_its_name() -> None:
+    simulator = get_task("guess_my_city").simulator(config="standard")
+
+    def check(question: str, name: str) -> None:
+        for seed in range(6):
+            simulator.reset(seed=seed, options={"city": "Nanjing"})
+            reply, _, _, _, info = simulator.step(question)
+            assert info["guess"] == bool(name)
+            assert not name or (reply.startswith("No") and name in reply)
+
+    cases = [
+        ("Is it Kunming?", "Kunming"), ("is it kunming", "Kunming"), ("Are you from Bergen?", "Bergen"),
+        ("Is it Narnia?", "Narnia"), ("Could it be Atlantis?", "Atlantis"), ("Is it Buddhist?", ""),
+        ("Is it rainy?", ""), ("is it touristy?", ""), ("Is it Nordic?", ""),
+    ]  # fmt: skip
+    check_cases(cases, check)
+
+
 def test_no_reply_to_a_yes_no_question_contradicts_the_facts() -> None:
     """All cities, facts and joints: what stands beside a yes or no is said by the fact, with its own sign."""
     for city in cities("standard"):
