@@ -242,15 +242,21 @@ def _shared(config: str, intent: str) -> Counter[str]:
 
 
 @cache
-def tiers(config: str, city: City, intent: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def tiers(
+    config: str, city: City, intent: str, narrow: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """The sentences that answer an open question, by how many cities share what they say: many, few, or one or two.
 
-    An empty tier holds the sentences of the next one that tells less, or else of the one that tells least.
+    A question for one thing (`narrow`), as a dish, is answered with values alone. An empty tier holds the sentences of
+    the next one that tells less, or else of the one that tells least.
     """
     counts = _shared(config, intent)
     one_value = intent in ONE_VALUE
-    named = [(counts[fact.say], frame.replace("{}", fact.say)) for fact in _true_facts(city, intent)
-             for frame in fixed("frame")]  # fmt: skip
+    named = [
+        (counts[fact.say], frame.replace("{}", fact.say))
+        for fact in ([] if narrow else _true_facts(city, intent))
+        for frame in fixed("frame")
+    ]
     written = [
         (min(map(counts.__getitem__, map("{}={}".format, names, values) if values else (text,))), text)
         for text, names, values in _written(city, intent)
@@ -264,6 +270,8 @@ def tiers(config: str, city: City, intent: str) -> tuple[tuple[str, ...], tuple[
         [text for count, text in written + named if few <= count < many],
         [text for count, text in written if count < few],
     ]
+    if narrow and len(ranks[0]) < FEWEST:
+        ranks[0] = ranks[0] + ranks[1]
     first = next((rank for rank in ranks if rank), [])
     if len({*chain(*ranks)}) < FEWEST:
         first += fixed("unknown")
@@ -349,7 +357,7 @@ def replies(config: str, city: City, reading: Reading, depth: int) -> tuple[str,
         return _verdict_replies(city, reading.intent, reading.test)
     if reading.polar:
         return fixed("unsure")
-    return tiers(config, city, reading.intent)[min(depth, 2)]
+    return tiers(config, city, reading.intent, reading.narrow and reading.intent == "food")[min(depth, 2)]
 
 
 def answer(config: str, city: City, reading: Reading, number: int, depth: int = 0) -> str:

@@ -552,6 +552,7 @@ _SPECIAL = {
     ),
     "latitude": lambda city, value: abs(city.facts["lat"]) < float(value),
     "state": lambda city, value: None if city.facts["extended"] else city.name in value.split(", "),
+    "unknown": lambda city, value: None,  # what a question adds to a fact, of which nothing is known
     "rank": lambda city, value: _largest(city.country) == city.number,
 }
 

@@ -338,6 +338,28 @@ _START = re.compile(
     r"country|food|summers|winters)|the (?:city|country|food|summers|winters|people|locals)))"
     r"(?: (?:have|got|get|see|eat|speak|grow|play|find|known for|famous for))?(?= )"
 )
+# Words that narrow the facts of a topic, which these do not tell.
+_NARROWING = {
+    topic: re.compile(rf"\b(?P<word>{words})(?: \w+)? (?:{nouns})")
+    for topic, words, nouns in (
+        (
+            "terrain",
+            "big|huge|high|highest|tall|tallest|great|massive|snowy|snow ?(?:capped|covered)|active|famous|famed",
+            "mountain|peak|hill|volcano|lake",
+        ),
+        ("river", "famous|famed|well known|longest|largest|biggest|huge|mighty|great", "river"),
+        ("landmarks", "tallest|highest|oldest|biggest|largest|most famous", ""),
+    )
+}
+_GREAT_RIVERS = (
+    "amazon,danube,euphrates,ganges,hudson,huangpu,indus,mekong,mississippi,neva,nile,seine,thames,tiber,tigris,volga,"
+    "yangtze,yellow river,congo,han river"
+)
+_MONTH = re.compile(
+    r"\b(?:in|during|around|by) (?:(?P<december>december|january|february|christmas)|(?P<july>june|july|august)|"
+    r"(?P<other>march|april|may|september|october|november))\b"
+)
+_DISH = re.compile(r"\b(?:dish|dishes|special(?:i?ty|i?ties)|delicac(?:y|ies)|meals?|snacks?|try|taste)\b")
 _NO_DENIAL = re.compile(
     r"\b(?:just |right |shortly )?outside (?:of )?(?:(?:the|your|this) )?(?:city|town|gates|walls|cent(?:er|re))\b",
     re.I,
@@ -463,11 +485,14 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
             return Reading("city", polar=True)
         return Reading("name" if topic == "name" and topic_share >= SURE_TOPIC else "none")
     intent = VALUES.get(topic, topic)
+    if intent == "climate" and _MONTH.search(question):
+        intent = "temperature"  # it tells of summer and winter
     polar = not is_open and words[0] in word_list("auxiliary")
     if polar:
         test = _fact_test(intent, intent, question, words, mentioned, denied)
         return Reading("ask", intent, test, test is not None or _THERE.match(question) is None)
-    return Reading("ask", intent, narrow=_is_narrow(question))
+    dish = intent == "food" and _DISH.search(question) is not None
+    return Reading("ask", intent, narrow=dish or _is_narrow(question))
 
 
 def _unknown_name(text: str) -> str | None:
@@ -491,6 +516,26 @@ def _plain_place(words: Sequence[str], mentioned: Sequence[Mention]) -> Reading 
     return Reading(
         "ask", "continent" if kinds == {"continent"} else "region", _place_test(words, mentioned, False), True
     )
+
+
+def _narrowed(fact: str, question: str, mentioned: Sequence[Mention]) -> str | None:
+    """The test of what a question adds to a fact: `snowy` mountains, cold `in January`; `None`, if it adds nothing."""
+    topic = facts()[fact].topic
+    months = _MONTH.search(question) if len(question.split()) < 15 else None
+    if months and topic in ("climate", "temperature", "snow"):
+        season = {"cold_winter": "winter", "snow": "winter", "snowy": "winter", "hot_summer": "summer"}.get(fact)
+        if season is None or months["other"]:
+            return "unknown=month"
+        northern = (months["december"] is not None) == (season == "winter")
+        return f"hemisphere={'northern' if northern else 'southern'}"
+    if fact == "has_river" and _NARROWING["river"].search(question):
+        return f"river~{_GREAT_RIVERS}"
+    sea = next((place for mention in mentioned if (place := mention.one("sea"))), None)
+    if sea is not None and topic in ("landmarks", "known_for", "economy"):
+        return f"coast_name~{sea.value}"
+    if topic in ("terrain", "landmarks") and (match := _NARROWING[topic].search(question)):
+        return f"unknown={match['word']}"
+    return None
 
 
 def _fact_test(
@@ -521,5 +566,8 @@ def _fact_test(
         number = _number_test(topic, question) if compares and fact != "half_hour" else None
         if topic == "independence" and fact == "colony":
             number = _value_test(topic, question, words, mentioned, denied)
-        return number if number is not None and (":" not in number or "between" in question) else _signed(fact, denied)
+        if number is not None and (":" not in number or "between" in question):
+            return number
+        narrowed = _narrowed(fact, question, mentioned)
+        return _signed(fact, denied) if narrowed is None else f"{_signed(fact, denied)} & {narrowed}"
     return _value_test(topic, question, words, mentioned, denied)

@@ -141,7 +141,7 @@ def test_a_guess_of_a_city_that_is_never_hidden_is_denied_by_its_name() -> None:
 
     cases = [
         ("Is it Kunming?", "Kunming"), ("is it kunming", "Kunming"), ("Are you from Bergen?", "Bergen"),
-        ("Is it Narnia?", "Narnia"), ("Could it be Atlantis?", "Atlantis"), ("Is it Buddhist?", ""),
+        ("Is it Hogwarts?", "Hogwarts"), ("Could it be Atlantis?", "Atlantis"), ("Is it Buddhist?", ""),
         ("Is it rainy?", ""), ("is it touristy?", ""), ("Is it Nordic?", ""),
     ]  # fmt: skip
     check_cases(cases, check)
@@ -161,6 +161,33 @@ def test_no_reply_to_a_yes_no_question_contradicts_the_facts() -> None:
                 right, wrong = (fact.say, fact.deny) if verdict else (fact.deny, fact.say)
                 # "no coffee is grown" contains "coffee is grown".
                 assert not [text for text in replies if wrong in text.replace(right, "")], (city.name, test, replies)
+
+
+def test_who_asks_for_a_dish_is_told_one() -> None:
+    for question in ("Tell me a dish I absolutely have to try when I visit.", "Which dish must I taste there?"):
+        for city in cities("standard"):
+            said = answers(city, read(question))
+            assert len(said) >= 4
+            assert not [text for fact in topic_facts("food") for text in said if fact.say in text]
+
+
+def test_what_narrows_a_fact_is_not_dropped() -> None:
+    def check(name: str, question: str, verdict: str) -> None:
+        reading = read(question)
+        assert reading.test is not None
+        assert str(holds(reading.test, find_city("standard", name))) == verdict
+
+    cases = [
+        ("Nanjing", "Do you have big snowy mountains nearby?", "None"),
+        ("Nanjing", "Do you have mountains nearby?", "True"),
+        ("Mashhad", "Is there a famous river that runs through town?", "None"),
+        ("Cairo", "Is there a famous river that runs through town?", "True"),
+        ("Mashhad", "Does a river run through town?", "True"),
+        ("Seoul", "Is it cold in January?", "True"), ("Seoul", "Does it get cold in July?", "False"),
+        ("Seoul", "Is it rainy in April?", "None"),
+    ]  # fmt: skip
+    check_cases(cases, check)
+    assert read("What's the weather like there in January?").intent == "temperature"
 
 
 def test_the_joint_of_an_answer_fits_every_question() -> None:
