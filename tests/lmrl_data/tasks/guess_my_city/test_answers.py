@@ -171,6 +171,14 @@ def test_who_asks_for_a_dish_is_told_one() -> None:
             assert not [text for fact in topic_facts("food") for text in said if fact.say in text]
 
 
+def test_cool_winters_are_neither_cold_nor_mild() -> None:
+    for name in ("Paris", "Nanjing"):
+        city = find_city("standard", name)
+        assert holds("cold_winter", city) is holds("mild_winter", city) is None
+        said = answers(city, Reading("ask", "climate")) + answers(city, Reading("ask", "temperature"))
+        assert not [text for text in said if "half of the year" in text.lower() or "hardly ever need a coat" in text]
+
+
 def test_what_narrows_a_fact_is_not_dropped() -> None:
     def check(name: str, question: str, verdict: str) -> None:
         reading = read(question)
