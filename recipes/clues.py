@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lmrl_data.atomic import write_text
 from lmrl_data.tasks.car_dealer.catalog import FEATURES, catalogue
 from lmrl_data.tasks.car_dealer.grammar import listing, load, money
 from lmrl_data.tasks.car_dealer.players import RULES
@@ -191,7 +192,7 @@ def _softmax(sums: np.ndarray) -> np.ndarray:
 def write(votes: dict[str, list[int]], names: Sequence[str], path: Path) -> None:
     """Writes the votes; the first line names the roles and the tables they were learned from."""
     rows = [["voter", *names, tables_digest()], *([name, *map(str, row)] for name, row in votes.items())]
-    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="ascii")
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def test_any_text_has_a_reading_in_bounded_time(text: str) -> None:
 
 
 def test_the_shipped_reader_was_trained_on_the_tables_as_they_are() -> None:
-    record = json.loads(resources.files("lmrl_data.dialogue").joinpath("assets", "reader.json").read_text())
+    record = json.loads(resources.files("lmrl_data.dialogue").joinpath("assets", "reader.json").read_text("utf-8"))
     assert record["examples"] == reader().examples == digest(training_examples())
 
 
