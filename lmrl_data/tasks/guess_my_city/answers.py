@@ -330,8 +330,8 @@ def support(city: City, test: str) -> tuple[str, ...]:
     false = next((part for part, verdict in verdicts.items() if verdict is False), None)
     if false is not None:
         return support(city, false)
-    said = [support(city, part) for part in parts[1]]
-    return (", and ".join(texts[0].removesuffix(".") for texts in said) + ".",) if all(said) else ()
+    sentences = [support(city, part) for part in parts[1]]
+    return (", and ".join(texts[0].removesuffix(".") for texts in sentences) + ".",) if all(sentences) else ()
 
 
 @cache

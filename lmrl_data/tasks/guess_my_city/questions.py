@@ -462,8 +462,7 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
     topic, topic_share = read_by.read("topic", text)[0]
     fact, fact_share = read_by.read("fact", text)[0]
     # "Just outside the city" denies nothing, and "far from the coast" says inland.
-    plain = _NO_DENIAL.sub("", text)
-    denied = read_by.read("polarity", plain)[0].name == "no"
+    denied = read_by.read("polarity", _NO_DENIAL.sub("", text))[0].name == "no"
     if fact in ("inland", "landlocked"):
         denied = _FROM_COAST.search(question) is None and denied
     name = _unknown_name(text) if not mentioned and fact_share < 0.6 else None
