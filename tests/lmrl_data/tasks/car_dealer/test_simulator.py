@@ -498,6 +498,13 @@ def test_a_buyer_wants_another_brand_where_the_wanted_one_makes_no_such_car() ->
     assert (move.rule, move.slots["want"]) == ("relax", "a convertible of another brand")
 
 
+@pytest.mark.parametrize("text", [*"0123456789", "just three years ago"])
+def test_a_digit_alone_says_nothing_and_three_years_are_no_third_row(text: str) -> None:
+    line = read(text)
+    assert not line.features
+    assert line.price is None
+
+
 def test_a_dealer_who_does_have_a_car_has_it() -> None:
     assert not read("My manager says we do have a Ford Mustang convertible.").gone
     assert read("We do not have a Ford Mustang convertible.").gone
