@@ -235,7 +235,9 @@ def _question(sentence: Sentence, amounts: Sequence[Amount], bid: int | None) ->
 @lru_cache(maxsize=10_000)
 def read(text: str, bid: int | None = None) -> SellerLine:
     """What a seller's line says and does, after the buyer's last `bid`, if there is one."""
-    sentences = sentences_of(text if len(text[:LIMIT].strip()) > 1 else "")  # a lone 4 is no price of $4,000
+    sentences = sentences_of(
+        text if len(text[:LIMIT].strip().lstrip("0")) > 1 else ""
+    )  # a lone 4 is no price of $4,000
     amounts = amounts_of([(sentence.words, sentence.numbers) for sentence in sentences], bid)
     acts: set[str] = set()
     questions: list[Question] = []

@@ -498,7 +498,7 @@ def test_a_buyer_wants_another_brand_where_the_wanted_one_makes_no_such_car() ->
     assert (move.rule, move.slots["want"]) == ("relax", "a convertible of another brand")
 
 
-@pytest.mark.parametrize("text", [*"0123456789", "just three years ago"])
+@pytest.mark.parametrize("text", [*"0123456789", "04", "just three years ago"])
 def test_a_digit_alone_says_nothing_and_three_years_are_no_third_row(text: str) -> None:
     line = read(text)
     assert not line.features
