@@ -30,6 +30,7 @@ MAX_TEXT = 500  # characters; a longer text is no question
 # The learned reader's least probability of what it is asked for; below it the question is not understood.
 SURE_TOPIC, SURE_FACT = 0.2, 0.15
 SURE_OF_PART = 0.5  # and of a fact in a part that "or" or "and" joins to another one
+SURE_OF_WHOLE = 0.9  # probability of the fact that two joined parts ask for together
 
 
 # --- numbers
@@ -416,7 +417,8 @@ def _joined_asks(text: str, question: str, words: list[str]) -> Reading | None:
     """The reading of a yes/no question whose parts, joined by `or` or `and`, ask for facts of their own.
 
     A part without an auxiliary is read behind the words that the first part begins with. If one part is surely read
-    and another one is not, the whole is not answered: a yes or no would be to the part.
+    and another one is not, the whole is not answered: a yes or no would be to the part. If the whole is read surely,
+    it is one question ("temples and shrines").
     """
     joint = _JOINT.search(question)
     if joint is None or words[0] not in word_list("auxiliary") or "between" in words or _EITHER.search(question):
@@ -435,6 +437,8 @@ def _joined_asks(text: str, question: str, words: list[str]) -> Reading | None:
         if not known_topic or mentions(words) or fact.probability >= SURE_OF_PART:
             return None
         return Reading("ask", VALUES.get(topic.name, topic.name), polar=True)
+    if not all(sure) and reader().read("fact", text)[0].probability >= SURE_OF_WHOLE:
+        return None
     parts = [read(part) for part in (first, second)]
     if all(sure):
         tests = list(dict.fromkeys(part.test for part in parts))
