@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -350,11 +351,16 @@ def _check_table(table: Any, most_messages: int) -> None:
         raise ValueError(f"the info of its episodes has {size:,} bytes, which is too much to read")
 
 
+_LIMITS = threading.Lock()
+_limited: list[int] = []  # the limit before, once for each thread that reads
+
+
 @contextmanager
 def memory_limit(allowed: int) -> Iterator[None]:
     """Lets what happens inside take at most so many bytes more than this process has; only Linux can say how many.
 
-    With its first bytes, Arrow reserves a gigabyte of addresses; they are reserved before the count begins.
+    With its first bytes, Arrow reserves a gigabyte of addresses; they are reserved before the count begins. The limit
+    is one of the process: the last of several threads lifts it.
 
     Raises:
         ValueError: if it wants more.
@@ -366,20 +372,25 @@ def memory_limit(allowed: int) -> Iterator[None]:
 
         pyarrow.allocate_buffer(1)
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     except (ImportError, OSError, ValueError):
         yield
         return
-    limit = pages * resource.getpagesize() + allowed
-    if soft != resource.RLIM_INFINITY:
-        limit = min(limit, soft)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    with _LIMITS:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        _limited.append(_limited[0] if _limited else soft)
+        limit = pages * resource.getpagesize() + allowed
+        if soft != resource.RLIM_INFINITY:
+            limit = min(limit, soft)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     try:
         yield
     except MemoryError:  # Arrow's is one
         raise ValueError(f"it takes more than {allowed >> 20:,} MB to read") from None
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        with _LIMITS:
+            before = _limited.pop()
+            if not _limited:
+                resource.setrlimit(resource.RLIMIT_AS, (before, hard))
 
 
 def _size(array: Any) -> int:

@@ -17,7 +17,7 @@ from published_score import play
 from lmrl_data import UserError, get_task
 from lmrl_data.dataset.folder import check_dataset, read_statistics
 from lmrl_eval.curves import curves_figure, read_run
-from lmrl_eval.results import read_results
+from lmrl_eval.results import memory_limit, read_results
 from lmrl_eval.training_record import read_recipe
 from lmrl_eval.verify import describe, verify_results
 
@@ -251,3 +251,14 @@ def test_no_archive_of_a_log_is_believed(tmp_path: Path) -> None:
     check_cases(cases, check)
     assert not [found for found in (tmp_path, tmp_path.parent) if (found / "evil.json").exists()]
     read_results(play(tmp_path / "honest"))
+
+
+def test_the_last_of_several_reading_threads_lifts_the_limit_of_memory() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    first, second = memory_limit(1 << 32), memory_limit(1 << 32)
+    for step in (first.__enter__, second.__enter__, lambda: first.__exit__(None, None, None)):
+        step()
+        assert resource.getrlimit(resource.RLIMIT_AS)[0] != before[0]
+    second.__exit__(None, None, None)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
