@@ -10,7 +10,6 @@ The learned reader never saw the sentences of D.
 """
 
 import argparse
-import csv
 import json
 import platform
 import time
@@ -21,7 +20,7 @@ from typing import Any
 from lmrl_data.dialogue.asset import table
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
 from lmrl_data.tasks.twenty_questions.parser import Reading, reader
-from lmrl_recipes.training.start import recipes_folder
+from lmrl_recipes.training.sentences import table as sentences
 
 
 def rate(hits: list[bool]) -> float | None:
@@ -62,11 +61,6 @@ def score(path: Path, misses: bool) -> dict[str, Any]:
     }
 
 
-def sentences(name: str) -> list[dict[str, str]]:
-    text = (recipes_folder() / "sentences" / "twenty_questions" / name).read_text(encoding="ascii")
-    return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
 def score_voice(voice: str) -> dict[str, Any]:
     """How well the sentences of one writer are read.
 
@@ -80,7 +74,7 @@ def score_voice(voice: str) -> dict[str, Any]:
         return sum(1 << facts.find(name) for name in cell.split(";") if name)
 
     shares: dict[str, list[float]] = defaultdict(list)
-    for row in sentences("questions.tsv"):
+    for row in sentences("twenty_questions/questions.tsv"):
         if row["voice"] == voice:
             reading, attribute = read(row["sentence"]), certain[row["attribute"]]
             yes = objects(attribute["yes"])
@@ -92,13 +86,13 @@ def score_voice(voice: str) -> dict[str, Any]:
                     denied = no & ~reading.yes if reading.match else 0
                     shares[f"{key} no"].append(denied.bit_count() / no.bit_count())
                 shares[f"{key} unread"].append(reading.match is None)
-    for row in sentences("none.tsv"):
+    for row in sentences("twenty_questions/none.tsv"):
         if row["voice"] == voice:
             shares["out of scope found"].append(read(row["sentence"]).match is None)
-    for row in sentences("guesses.tsv"):
+    for row in sentences("twenty_questions/guesses.tsv"):
         if row["voice"] == voice:
             shares[f"guesses, {row['result']}, win"].append(read(row["sentence"]).guess == facts.find(row["object"]))
-    for row in sentences("pairs.tsv"):
+    for row in sentences("twenty_questions/pairs.tsv"):
         if row["voice"] == voice:
             one, other = read(row["sentence"]), read(row["other_sentence"])
             both = one.match is not None and other.match is not None

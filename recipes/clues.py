@@ -29,6 +29,7 @@ from lmrl_data.tasks.car_dealer.reading import amount as reading
 from lmrl_data.tasks.car_dealer.reading.amount import ROLES, Amount
 from lmrl_data.tasks.car_dealer.reading.line import agreement_text
 from lmrl_data.tasks.car_dealer.reading.sentence import sentences_of
+from lmrl_recipes.training.sentences import table
 
 FOLDER = Path(__file__).parent / "sentences" / "car_dealer"
 ASSETS = Path(reading.__file__).parents[1] / "assets"
@@ -54,8 +55,7 @@ def labeled_lines() -> list[Line]:
     """All labeled lines."""
     lines = []
     for name in ("lines.tsv", "prices.tsv"):
-        text = (FOLDER / name).read_text(encoding="ascii")
-        for row in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
+        for row in table(f"car_dealer/{name}"):
             bid, price = (int(row[column]) if row[column] else None for column in ("bid", "price"))
             lines.append(Line(row["voice"], row["kind"], bid, price, frozenset(row["acts"].split(";")),
                               row.get("list_price") or "", row.get("discount") or "",

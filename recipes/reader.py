@@ -30,6 +30,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 from lmrl_data.atomic import replace, write_text
 from lmrl_data.dialogue.reader import MAX_PIECES, Layer, Pieces, Reader
 from lmrl_data.errors import UserError
+from lmrl_eval.publication import public
 from lmrl_recipes.training.sentences import (
     HEADS,
     SEVERAL,
@@ -366,7 +367,7 @@ def main(arguments: ReaderArguments, recipe: Settings) -> None:
             np.savez_compressed(file, allow_pickle=False, **made)
 
     replace(folder / "reader.npz", write)
-    report = {**asdict(arguments), **facts, "sentences": len(rows), "right": figures(Reader(made), tests)}
+    report = {**public(asdict(arguments)), **facts, "sentences": len(rows), "right": figures(Reader(made), tests)}
     del report["output_dir"]
     write_text(folder / "reader.json", json.dumps(report, indent=1) + "\n")
     print(json.dumps(report["right"], indent=1))

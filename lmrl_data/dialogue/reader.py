@@ -234,15 +234,23 @@ class Reader:
                 `act` (of a car seller's line).
             text (`str`): a sentence.
         """
-        scores = self.heads[head](self.vector(text))
-        if self.exclusive[head]:
-            probabilities = _softmax(scores)
-        else:
-            probabilities = _softmax(np.stack([scores, np.zeros_like(scores)], axis=-1))[..., 0]
+        probabilities = self._probabilities(head, text)
         # Of equals the first in the list.
         order = np.argsort(-probabilities, kind="stable")
         names = self.labels[head]
         return [Label(names[place], float(probabilities[place])) for place in order]
+
+    def best(self, head: str, text: str) -> Label:
+        """The first of the labels that `read` returns; it costs less than all hundreds of them."""
+        probabilities = self._probabilities(head, text)
+        place = int(probabilities.argmax())
+        return Label(self.labels[head][place], float(probabilities[place]))
+
+    def _probabilities(self, head: str, text: str) -> Floats:
+        scores = self.heads[head](self.vector(text))
+        if self.exclusive[head]:
+            return _softmax(scores)
+        return np.asarray(_softmax(np.stack([scores, np.zeros_like(scores)], axis=-1))[..., 0])
 
 
 @functools.cache

@@ -1,18 +1,16 @@
 """The sentences of the dialogue tasks: every table is whole, and its labels are the tasks' own."""
 
-import csv
 from collections import Counter
 
 from lmrl_data.tasks.guess_my_city.facts import cities, facts
 from lmrl_data.tasks.twenty_questions.knowledge import knowledge
-from lmrl_recipes.training.start import recipes_folder
+from lmrl_recipes.training.sentences import table
 
 REGISTERS = ("model", "casual", "wordy", "short")
 
 
 def read(name: str) -> list[dict[str, str]]:
-    text = (recipes_folder() / "sentences" / name).read_text(encoding="ascii")
-    rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = table(name)
     assert all(None not in row and None not in row.values() and row["sentence"].strip() for row in rows), name
     return rows
 

@@ -429,15 +429,15 @@ def _joined_asks(text: str, question: str, words: list[str]) -> Reading | None:
         return None
     if not (_START.match(second) or second.split()[0] in word_list("auxiliary")):
         second = f"{start[0]} {second}"
-    readings = [(known().get(part), reader().read("fact", part)[0]) for part in (first, second)]
+    readings = [(known().get(part), reader().best("fact", part)) for part in (first, second)]
     sure = [form is not None or fact.probability >= SURE_OF_PART for form, fact in readings]
     if not any(sure):
-        topic, fact = (reader().read(head, text)[0] for head in ("topic", "fact"))
+        topic, fact = (reader().best(head, text) for head in ("topic", "fact"))
         known_topic = topic.name not in ("none", "name") and topic.probability >= SURE_TOPIC
         if not known_topic or mentions(words) or fact.probability >= SURE_OF_PART:
             return None
         return Reading("ask", VALUES.get(topic.name, topic.name), polar=True)
-    if not all(sure) and reader().read("fact", text)[0].probability >= SURE_OF_WHOLE:
+    if not all(sure) and reader().best("fact", text).probability >= SURE_OF_WHOLE:
         return None
     parts = [read(part) for part in (first, second)]
     if all(sure):
@@ -463,10 +463,10 @@ def _ask(text: str, question: str, words: list[str]) -> Reading:
     if plain := _plain_place(words, mentioned):
         return plain
     read_by = reader()
-    topic, topic_share = read_by.read("topic", text)[0]
-    fact, fact_share = read_by.read("fact", text)[0]
+    topic, topic_share = read_by.best("topic", text)
+    fact, fact_share = read_by.best("fact", text)
     # "Just outside the city" denies nothing, and "far from the coast" says inland.
-    denied = read_by.read("polarity", _NO_DENIAL.sub("", text))[0].name == "no"
+    denied = read_by.best("polarity", _NO_DENIAL.sub("", text)).name == "no"
     if fact in ("inland", "landlocked"):
         denied = _FROM_COAST.search(question) is None and denied
     name = _unknown_name(text) if not mentioned and fact_share < 0.6 else None

@@ -166,7 +166,7 @@ class Reader:
         """What the learned reader says that a text asks for."""
         if not self.learned:
             return None
-        best = encoder().read("attribute", text)[0]
+        best = encoder().best("attribute", text)
         return self._attribute(best.name) if best.name != "none" and best.probability >= least else None
 
     def _known(self, text: str) -> Reading | None:

@@ -58,6 +58,7 @@ def test_its_labels_are_those_of_the_tasks() -> None:
 def test_sentences_of_voices_that_never_trained_are_read() -> None:
     def check(head: str, sentence: str, label: str) -> None:
         assert reader().read(head, sentence)[0].name == label
+        assert reader().best(head, sentence) == reader().read(head, sentence)[0]
 
     check_cases(
         [

@@ -21,27 +21,10 @@ LEAST = 3_000  # what a car may cost, if a number is to be its price
 MOST = {"money": 10_000_000, "plain": 200_000, "short": 200_000}
 _STOPS = frozenset(".,;:!?()-#&")
 _END = "<end>"
-_DENIALS = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "can't",
-        "cannot",
-        "won't",
-        "wouldn't",
-        "couldn't",
-        "don't",
-        "doesn't",
-        "isn't",
-        "ain't",
-        "cant",
-        "wont",
-        "dont",
-        "nor",
-        "unable",
-    ]
-)
+_DENIALS = frozenset([
+    "no", "not", "never", "can't", "cannot", "won't", "wouldn't", "couldn't", "don't", "doesn't",
+    "isn't", "ain't", "cant", "wont", "dont", "nor", "unable",
+])  # fmt: skip
 
 
 class Amount(NamedTuple):
